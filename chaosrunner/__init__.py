@@ -1,0 +1,3 @@
+"""chaosrunner: a chaos-engineering experiment runner that never forgets what it found."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,65 @@
+"""The command line: one file per command or command group; the file's name with dashes is the command's name.
+
+Nothing is imported before it is needed, so that `--help` and `--version` answer at once: a command's file imports
+only `click` and `cli.terms` at its top, and everything else inside its functions.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import click
+
+from chaosrunner import __version__
+from chaosrunner.cli import terms
+
+
+class _Commands(click.Group):
+    """Finds commands as files of this folder; imports one only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        hidden = ("__init__", "terms")
+        files = (file.stem for file in Path(__file__).parent.glob("*.py"))
+        return sorted(stem.replace("_", "-") for stem in files if stem not in hidden and not stem.startswith("_"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"chaosrunner.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and name not in (known := self.list_commands(ctx)):
+            from difflib import get_close_matches
+
+            meant = get_close_matches(name, known, n=1)
+            hint = f", did you mean {meant[0]!r}?" if meant else f". Commands: {', '.join(known)}"
+            ctx.fail(f"unknown command {name!r}{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="chaosrunner", message="%(prog)s %(version)s")
+@click.option(
+    "--state",
+    "state",
+    metavar="DIR",
+    envvar="CHAOSRUNNER_STATE",
+    default=".chaosrunner",
+    show_default=True,
+    help="Where runs, the near-miss register and reports are kept.",
+)
+@click.pass_context
+def chaosrunner(ctx: click.Context, state: str) -> None:
+    """Break your own staging system on purpose, find the outage before the users do, never forget what was found."""
+    ctx.obj = terms.Settings(state=Path(state))
+
+
+def main() -> None:
+    """Run the command and exit with its code; every failure ends in words, never in a bare traceback."""
+    terms.run(chaosrunner)

@@ -1,0 +1,1 @@
+"""The shop that the first command breaks."""

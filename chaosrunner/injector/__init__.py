@@ -1,0 +1,1 @@
+"""What runs beside a target, as a process of its own. Standard library only; imports nothing of ours."""

@@ -1,0 +1,106 @@
+"""An environment: a named system under test: its platform, metrics, guards, trackers, notifiers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from chaosrunner.model.experiment import Metadata
+from chaosrunner.model.frozen import Call, Frozen
+from chaosrunner.model.quantities import Duration, Name, Ratio
+from chaosrunner.model.secret import SecretRef
+
+
+class PrometheusSource(Frozen):
+    """How to reach Prometheus, or what speaks its API."""
+
+    url: str
+    """Base URL, without `/api/v1`."""
+    bearer_token: SecretRef | None = None
+    ca_file: str | None = None
+    """A private CA, PEM."""
+    headers: dict[str, str] = {}
+    """Extra headers, such as a tenant's id."""
+    timeout: Duration = 10.0
+    """Of one query; default 10s."""
+
+
+class MaxAffected(Frozen):
+    """How much of what owns the targets may be hit at once."""
+
+    share: Ratio = 0.5
+    """Default 50%."""
+    at_least_one: bool = True
+    """One target is allowed even where that is more than the share; default true."""
+
+
+class ErrorBudgetGuard(Frozen):
+    """Refuses while too little of the error budget is left."""
+
+    hypothesis: str
+    objective: Ratio
+    window: Duration
+    at_least: Ratio
+
+
+class Guards(Frozen):
+    """Rules that can refuse or stop a run. One that cannot be answered refuses."""
+
+    production: bool = False
+    """True for a production system: needs --i-know-this-is-production and a second name."""
+    max_affected: MaxAffected = MaxAffected()
+    keep_disruption_budgets: bool = True
+    """A drain that a budget blocks is a barrier that held; Kubernetes only."""
+    windows: tuple[str, ...] = ()
+    """When runs may start, `Mon-Fri 09:00-16:00 Europe/Berlin`; none: always."""
+    refuse_while_firing: tuple[str, ...] = ()
+    """Alerts by label, `severity=critical`, that forbid a start."""
+    require_firing: tuple[str, ...] = ()
+    """Alerts by name that must fire, such as Watchdog."""
+    error_budget: ErrorBudgetGuard | None = None
+    always: tuple[str, ...] = ()
+    """Guards, by their field's name, that are asked again and again during the run, not only at its start."""
+
+
+class Verification(Frozen):
+    """How many passing runs verify a fix here, on how many different days."""
+
+    runs: int = Field(default=0, ge=0)
+    """0: by how reliably the gap was reproduced."""
+    days: int = Field(default=0, ge=0)
+    """0: by priority."""
+
+
+class EnvironmentSpec(Frozen):
+    """`spec` of an Environment document."""
+
+    class_: Name | None = None
+    """Near misses of environments of one class are the same; default: the environment's name."""
+    platform: Call
+    """Where targets live: `local` or `kubernetes`, with its settings."""
+    prometheus: PrometheusSource | None = None
+    guards: Guards = Guards()
+    tracker: Call | None = None
+    """Where remediation items go; default: `local`, Markdown files."""
+    notify: tuple[Call, ...] = ()
+    verification: Verification = Verification()
+
+
+class Environment(Frozen):
+    """An Environment document."""
+
+    api_version: Literal["chaosrunner.dev/v1"]
+    kind: Literal["Environment"]
+    metadata: Metadata
+    spec: EnvironmentSpec
+
+    @property
+    def name(self) -> str:
+        """`metadata.name`."""
+        return self.metadata.name
+
+    @property
+    def class_name(self) -> str:
+        """The class that near misses belong to."""
+        return self.spec.class_ or self.metadata.name

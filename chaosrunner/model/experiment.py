@@ -1,0 +1,275 @@
+"""An experiment: what to break, where, for how long, and which hypotheses must hold."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, JsonValue, Tag, model_validator
+
+from chaosrunner.model.frozen import Call, Frozen, JsonObject
+from chaosrunner.model.hypothesis import Hypothesis, HypothesisSpec
+from chaosrunner.model.quantities import Duration, Name, Rate, parse_ratio
+
+
+class Metadata(Frozen):
+    """`metadata` of every document."""
+
+    name: Name
+    """Stable: it is part of a near miss's identity."""
+    labels: dict[str, str] = {}
+    """For selecting and grouping."""
+    annotations: dict[str, str] = {}
+    """For people and other tools; never read by chaosrunner."""
+
+
+def _parse_take(value: Any) -> Any:
+    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return f"{parse_ratio(value) * 100:g}%"
+    raise ValueError(f"expected a count from 1, a share such as 50%, or all, found {value!r}")
+
+
+Take = Annotated[int | str, BeforeValidator(_parse_take)]
+"""How many of the matching targets: a count, a share (rounded down, at least one) or `all`."""
+
+_WAYS = ("service", "workload", "selector", "node", "node_of", "zone", "link")
+
+
+class Selector(Frozen):
+    """`target`: what a fault acts on. Which ways of naming it there are depends on the platform."""
+
+    service: str | None = None
+    """What runs this service of the environment."""
+    to: str | None = None
+    """With `service`: that service's connections to this one only."""
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """With `to`: this port only."""
+    link: str | None = None
+    """A TCP link of a local environment."""
+    namespace: str | None = None
+    """Kubernetes: with `selector`."""
+    selector: JsonValue = None
+    """Kubernetes: labels that pods must have."""
+    workload: str | None = None
+    """Kubernetes: `deployment/cart`."""
+    node: str | None = None
+    """Kubernetes: a node by name."""
+    node_of: JsonObject | None = None
+    """Kubernetes: the nodes that run what this selects."""
+    zone: str | None = None
+    """Kubernetes: all nodes of a zone."""
+    take: Take = 1
+    """How many of what matches: a count, a share (rounded down, at least one) or `all`; default 1."""
+    follow: bool = False
+    """Whether targets that appear later are included."""
+    same_as: str | None = None
+    """Reuse the targets of the step with this id."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Selector:
+        given = [name for name in _WAYS if getattr(self, name) is not None]
+        if self.same_as is not None:
+            if given:
+                raise ValueError("sameAs stands alone: it names the targets of another step")
+        elif len(given) != 1:
+            raise ValueError("expected one of service, link, workload, selector, node, nodeOf, zone or sameAs")
+        if self.to is not None and self.service is None:
+            raise ValueError("`to` needs the service whose connections are meant")
+        return self
+
+
+class ExpectAlert(Frozen):
+    """An alert that this fault should raise."""
+
+    name: str
+    """The alert's name."""
+    within: Duration
+    """From the fault in force to the alert firing."""
+
+
+class FaultStep(Frozen):
+    """One fault on one selection of targets."""
+
+    fault: str
+    """The fault's kind."""
+    target: Selector | None = None
+    """What it acts on; faults that act on nothing (`noop`) need none."""
+    with_: JsonObject = {}
+    """The fault's parameters."""
+    id: Name | None = None
+    """For `sameAs` and in reports; default: the fault's kind, numbered where it occurs twice."""
+    for_: Duration | None = None
+    """How long it stays in force."""
+    observe: Duration | None = None
+    """After a fault that is over at once: how long what it did is observed; default 30s."""
+    settle: Duration = 0.0
+    """Readings in the first part in force are recorded, not judged; default 0s."""
+    after: Duration = 0.0
+    """Inside `together`: starts so much later; default 0s."""
+    expect_alert: ExpectAlert | None = None
+    """The alert that should fire."""
+
+
+class WaitStep(Frozen):
+    """A pause between faults; the hypotheses are read on."""
+
+    wait: Duration
+
+
+class TogetherStep(Frozen):
+    """Faults in force at the same time, on different targets unless `sameAs` says otherwise."""
+
+    together: tuple[FaultStep, ...] = Field(min_length=2)
+
+
+def _which_step(value: Any) -> str | None:
+    for key, kind in (("fault", FaultStep), ("wait", WaitStep), ("together", TogetherStep)):
+        if isinstance(value, kind) or (isinstance(value, dict) and key in value):
+            return f"{key}-step"
+    return None
+
+
+Step = Annotated[
+    Annotated[FaultStep, Tag("fault-step")]
+    | Annotated[WaitStep, Tag("wait-step")]
+    | Annotated[TogetherStep, Tag("together-step")],
+    Discriminator(
+        _which_step,
+        custom_error_type="step",
+        custom_error_message="expected a step with `fault`, `wait` or `together`",
+    ),
+]
+
+
+class TrafficSpec(Frozen):
+    """Built-in open-loop load: requests start on schedule whether or not earlier ones have been answered."""
+
+    url: str
+    """Where to."""
+    rate: Rate
+    """Arrivals a second, constant."""
+    method: str = "GET"
+    """HTTP method; default GET."""
+    body: str | None = None
+    """Request body."""
+    headers: dict[str, str] = {}
+    """Request headers."""
+    expect: int | tuple[int, ...] = 200
+    """The status, or statuses, that count as success; default 200."""
+    timeout: Duration = 10.0
+    """A request that takes longer is an error, with this as its latency; default 10s."""
+
+
+class BaselineSpec(Frozen):
+    """How long the steady state must be seen before anything is broken."""
+
+    for_: Duration = 30.0
+    """All judged measures must be inside for all of this; default 30s."""
+    within: Duration | None = None
+    """Tried for so long; default: twice `for`, plus the slowest measure's lag."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _just_for(cls, value: Any) -> Any:
+        return {"for": value} if isinstance(value, str) else value
+
+
+class RecoverySpec(Frozen):
+    """What counts as recovered."""
+
+    within: Duration = 60.0
+    """From the undo; default 60s."""
+    holds: Duration | None = None
+    """How long every judged measure must stay inside; default: three readings, at least 5s."""
+
+
+class Risk(Frozen):
+    """What the author knows about this fault in production."""
+
+    occurrence: int = Field(ge=1, le=10)
+    """How likely it is in production, 1 (hardly ever) to 10 (all the time)."""
+
+
+class Remediation(Frozen):
+    """Who gets the work if a gap is found."""
+
+    assignee: str | None = None
+    labels: tuple[str, ...] = ()
+    runbook: Call | None = None
+
+
+def _which_hypothesis(value: Any) -> str:
+    if isinstance(value, str):
+        return "hypothesis-name"
+    in_place = isinstance(value, Hypothesis) or (isinstance(value, dict) and {"measures", "title", "name"} & set(value))
+    return "hypothesis-in-place" if in_place else "hypothesis-elsewhere"
+
+
+HypothesisRef = Annotated[
+    Annotated[str, Tag("hypothesis-name")]
+    | Annotated[Hypothesis, Tag("hypothesis-in-place")]
+    | Annotated[Call, Tag("hypothesis-elsewhere")],
+    Discriminator(_which_hypothesis),
+]
+"""A name or path, a hypothesis written in place, or another format by kind (`openslo: PATH`)."""
+
+
+class ExperimentSpec(Frozen):
+    """`spec` of an Experiment document."""
+
+    title: str
+    """What is expected of the system, as a sentence."""
+    description: str = ""
+    """Why this is worth knowing."""
+    service: Name | None = None
+    """Whose promise is tested; default: the experiment's name."""
+    owner: str | None = None
+    """The team that owns the service."""
+    environment: str | None = None
+    """Name or path of the environment; `-e` overrides it."""
+    hypotheses: tuple[HypothesisRef, ...] = Field(min_length=1)
+    """Names, paths, or hypotheses written in place."""
+    traffic: TrafficSpec | None = None
+    """Load for as long as the run lasts."""
+    baseline: BaselineSpec = BaselineSpec()
+    """`{for, within}`, or just a duration."""
+    method: tuple[Step, ...] = Field(min_length=1)
+    """Faults, waits, and faults together, in this order."""
+    recovery: RecoverySpec = RecoverySpec()
+    """`{within, holds}`."""
+    risk: Risk | None = None
+    """`{occurrence: 4}`."""
+    remediation: Remediation | None = None
+    """Who gets the work."""
+    aliases: tuple[Name, ...] = ()
+    """Earlier names of this experiment's service or experiment, so that near misses keep their history."""
+
+    @model_validator(mode="after")
+    def _breaks_something(self) -> ExperimentSpec:
+        if all(isinstance(step, WaitStep) for step in self.method):
+            raise ValueError("the method has no fault")
+        return self
+
+
+class Experiment(Frozen):
+    """An Experiment document."""
+
+    api_version: Literal["chaosrunner.dev/v1"]
+    kind: Literal["Experiment"]
+    metadata: Metadata
+    spec: ExperimentSpec
+
+
+class HypothesisDocument(Frozen):
+    """A Hypothesis document."""
+
+    api_version: Literal["chaosrunner.dev/v1"]
+    kind: Literal["Hypothesis"]
+    metadata: Metadata
+    spec: HypothesisSpec
+
+    @property
+    def hypothesis(self) -> Hypothesis:
+        """The hypothesis under its document's name."""
+        return Hypothesis(name=self.metadata.name, title=self.spec.title, measures=self.spec.measures)

@@ -1,0 +1,90 @@
+"""A hypothesis: a named set of measures with tolerances; reusable, one file each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from chaosrunner.model.frozen import Frozen, JsonObject
+from chaosrunner.model.quantities import UNITS, Duration, Name
+from chaosrunner.model.tolerance import AbortLimit, Tolerance
+from chaosrunner.model.words import During, Missing
+
+
+class Measure(Frozen):
+    """One thing read from the live system by a probe, every so often, with a tolerance.
+
+    In a file the probe is the one key that is none of the fields: `http: {url: …}`.
+    """
+
+    name: Name
+    """Stable within its hypothesis."""
+    probe: str = Field(json_schema_extra={"internal": True})
+    """The probe's kind; in files, the key under which its parameters stand."""
+    params: JsonObject = Field(default={}, json_schema_extra={"internal": True})
+    """The probe's parameters as written; checked against its `Params` when the file is loaded."""
+    tolerance: Tolerance | None = None
+    """What is in order; without one the measure is observed only."""
+    unit: str | None = None
+    """Of the readings; probes that know theirs need not be told."""
+    every: Duration = 5.0
+    """From one reading's start to the next one's; default 5s."""
+    timeout: Duration | None = None
+    """How long one reading may take; default: `every`, at least 1s and at most 10s."""
+    retries: int = Field(default=0, ge=0, le=5)
+    """How often a reading that failed for the instrument's sake is tried again at once; default 0."""
+    lag: Duration | None = None
+    """How old what a reading tells may be; default: what the probe says of its parameters."""
+    abort_at: AbortLimit | None = None
+    """Worse than this for its `for:`: stop and undo now."""
+    blind: Duration | None = None
+    """With `abortAt`: no reading for so long, with a fault in force, aborts too; default 15s, at least twice the lag."""
+    during: During = During.ALWAYS
+    """When it is read; default: always."""
+    when_missing: Missing = Missing.INCONCLUSIVE
+    """What missing readings make of it; default: inconclusive."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_probe(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "probe" in value:
+            return value
+        known = set(cls.model_fields) | {field.alias for field in cls.model_fields.values()}
+        kinds = [key for key in value if key not in known]
+        if len(kinds) != 1:
+            found = f"found {' and '.join(map(str, kinds))}" if kinds else "found none"
+            raise ValueError(f"expected exactly one probe, such as `http: {{url: …}}`, {found}")
+        rest = {key: item for key, item in value.items() if key != kinds[0]}
+        params = value[kinds[0]]
+        return {**rest, "probe": kinds[0], "params": {} if params is None else params}
+
+    @model_validator(mode="after")
+    def _known_unit(self) -> Measure:
+        if self.unit is not None and self.unit not in UNITS:
+            raise ValueError(f"unknown unit {self.unit!r}, expected one of {', '.join(UNITS)}")
+        if self.abort_at is not None and self.abort_at.relative and self.during not in (During.ALWAYS, During.EDGE):
+            raise ValueError("an abortAt relative to the baseline needs readings in the baseline")
+        return self
+
+
+class HypothesisSpec(Frozen):
+    """`spec` of a Hypothesis document."""
+
+    title: str
+    """What must hold, as a sentence for people."""
+    measures: tuple[Measure, ...] = Field(min_length=1)
+    """All must hold."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> HypothesisSpec:
+        names = [measure.name for measure in self.measures]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two measures are named {', '.join(twice)}")
+        return self
+
+
+class Hypothesis(HypothesisSpec):
+    """A hypothesis with its name, from a file of its own or written in place in an experiment."""
+
+    name: Name

@@ -1,0 +1,219 @@
+"""Tolerances: the rule that a reading is held against, and how much room was left.
+
+A rule is one of `atMost`, `atLeast`, `between`, `equals`, `matches`. A limit is a number with an optional unit
+(`200ms`, `1%`, `3`), or relative to the baseline's median: `4x baseline`, `baseline + 20ms`, `baseline - 10%`;
+`between: baseline ± 5` (or `baseline ± 10%`) is short for both sides. `floor:` keeps a relative `atMost` from
+becoming too tight on a quiet system.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema, model_validator
+
+from chaosrunner.model.frozen import Frozen
+from chaosrunner.model.quantities import NUMBER, UNITS, Duration, convert, number
+
+Value = bool | float | str
+"""What a probe reads: a number (in the measure's unit), text, or true/false."""
+
+_UNIT = "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True))
+_ABSOLUTE = re.compile(rf"([+-]?{NUMBER})\s*({_UNIT})?")
+_TIMES = re.compile(rf"({NUMBER})\s*x\s*baseline")
+_OFFSET = re.compile(rf"baseline\s*([+-])\s*({NUMBER})\s*({_UNIT})?")
+_AROUND = re.compile(rf"baseline\s*±\s*({NUMBER})\s*({_UNIT})?")
+_WRITTEN = "a number with an optional unit (200ms, 1%, 3), `4x baseline`, or `baseline + 20ms`"
+
+
+class Amount(Frozen):
+    """A limit: `times` the baseline plus `plus` (in `unit`); `times` is 0 for an absolute limit."""
+
+    plus: float = 0.0
+    unit: str | None = None
+    times: float = 0.0
+    share: bool = False
+    """`plus` is a share of the baseline: `baseline + 10%`."""
+
+    @property
+    def relative(self) -> bool:
+        """Whether the baseline must be known before this limit means anything."""
+        return self.times != 0
+
+    def resolve(self, unit: str | None, baseline: float | None) -> float:
+        """The limit in the measure's unit. Raises ValueError where units differ or a needed baseline is absent."""
+        if self.relative and baseline is None:
+            raise ValueError("this limit is relative to the baseline, and there is none")
+        base = self.times * (baseline or 0.0)
+        if self.share:
+            return base + self.plus * abs(baseline or 0.0)
+        return base + (convert(self.plus, self.unit, unit) if self.unit else self.plus)
+
+    def __str__(self) -> str:
+        plus = f"{number(abs(self.plus))}{self.unit or ''}" if not self.share else f"{number(abs(self.plus) * 100)}%"
+        if not self.relative:
+            return f"{'-' if self.plus < 0 else ''}{plus}"
+        if self.plus:
+            return f"baseline {'-' if self.plus < 0 else '+'} {plus}"
+        return f"{number(self.times)}x baseline"
+
+
+def parse_amount(text: Any) -> Any:
+    """An `Amount` of what a file says."""
+    if isinstance(text, Amount | dict):
+        return text
+    if isinstance(text, int | float) and not isinstance(text, bool) and math.isfinite(text):
+        return Amount(plus=float(text))
+    words = text.strip() if isinstance(text, str) else ""
+    if match := _ABSOLUTE.fullmatch(words):
+        return Amount(plus=float(match[1]), unit=match[2])
+    if match := _TIMES.fullmatch(words):
+        if float(match[1]) == 0:
+            raise ValueError("0x baseline is always 0: write 0")
+        return Amount(times=float(match[1]))
+    if match := _OFFSET.fullmatch(words):
+        return _offset(float(match[2]) * (-1 if match[1] == "-" else 1), match[3])
+    raise ValueError(f"expected {_WRITTEN}, found {text!r}")
+
+
+def _offset(plus: float, unit: str | None) -> Amount:
+    if unit == "%":
+        return Amount(times=1.0, plus=plus / 100, share=True)
+    return Amount(times=1.0, plus=plus, unit=unit)
+
+
+def _parse_between(value: Any) -> Any:
+    if isinstance(value, str) and (match := _AROUND.fullmatch(value.strip())):
+        around = float(match[1])
+        return (_offset(-around, match[2]), _offset(around, match[2]))
+    if isinstance(value, list | tuple) and len(value) == 2:
+        return tuple(value)
+    raise ValueError(f"expected [low, high] or `baseline ± 5`, found {value!r}")
+
+
+def _write_between(value: tuple[Amount, Amount]) -> list[str]:
+    return [str(value[0]), str(value[1])]
+
+
+Limit = Annotated[
+    Amount,
+    BeforeValidator(parse_amount),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["200ms", "1%", 3, "4x baseline"]}),
+]
+Between = Annotated[
+    tuple[Limit, Limit],
+    BeforeValidator(_parse_between),
+    PlainSerializer(_write_between, return_type=list[str], when_used="json"),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "examples": ["baseline ± 10%"]},
+                {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": ["number", "string"]}},
+            ]
+        }
+    ),
+]
+
+_RULES = ("at_most", "at_least", "between", "equals", "matches")
+
+
+class Rule(Frozen):
+    """Exactly one of `atMost`, `atLeast`, `between`, `equals`, `matches`."""
+
+    at_most: Limit | None = None
+    """The highest value that is still in order."""
+    at_least: Limit | None = None
+    """The lowest value that is still in order."""
+    between: Between | None = None
+    """Both, as `[low, high]` or `baseline ± 5`."""
+    equals: Value | None = None
+    """The one value that is in order."""
+    matches: str | None = None
+    """A regular expression that must be found in the text."""
+    for_: Duration = 0.0
+    """How long the rule must be violated without a break to count; 0: one reading is enough."""
+    floor: Limit | None = None
+    """A relative `atMost` is never tighter than this."""
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Rule:
+        given = [name for name in _RULES if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("expected exactly one of atMost, atLeast, between, equals, matches")
+        if self.floor is not None and (self.at_most is None or not self.at_most.relative or self.floor.relative):
+            raise ValueError("floor goes with an atMost that is relative to the baseline, and is itself absolute")
+        if self.matches is not None:
+            try:
+                re.compile(self.matches)
+            except re.error as error:
+                raise ValueError(f"matches is not a regular expression: {error}") from None
+        return self
+
+    @property
+    def relative(self) -> bool:
+        """Whether this rule needs the baseline's median."""
+        limits = [self.at_most, self.at_least, *(self.between or ())]
+        return any(limit is not None and limit.relative for limit in limits)
+
+    def bounds(self, unit: str | None, baseline: float | None) -> tuple[float | None, float | None]:
+        """(lowest, highest) in the measure's unit, None where there is no such side.
+
+        Raises ValueError where a unit does not fit, or the rule is relative and there is no baseline.
+        """
+        low = self.between[0] if self.between else self.at_least
+        high = self.between[1] if self.between else self.at_most
+        highest = None if high is None else high.resolve(unit, baseline)
+        if highest is not None and self.floor is not None:
+            highest = max(highest, self.floor.resolve(unit, baseline))
+        return (None if low is None else low.resolve(unit, baseline), highest)
+
+    def __str__(self) -> str:
+        lasting = f" for {number(self.for_)} s" if self.for_ else ""
+        if self.at_most is not None:
+            floor = f" (at least {self.floor})" if self.floor else ""
+            return f"at most {self.at_most}{floor}{lasting}"
+        if self.at_least is not None:
+            return f"at least {self.at_least}{lasting}"
+        if self.between is not None:
+            return f"between {self.between[0]} and {self.between[1]}{lasting}"
+        if self.equals is not None:
+            return f"equal to {self.equals!r}{lasting}"
+        return f"matching /{self.matches}/{lasting}"
+
+
+class Tolerance(Frozen):
+    """One rule for each phase; a phase without a rule is observed, not judged.
+
+    A rule written without phases (`tolerance: {atMost: 1%}`) holds in all three; one that is relative to the
+    baseline holds in the two that come after it.
+    """
+
+    baseline: Rule | None = None
+    """Before the fault."""
+    fault: Rule | None = None
+    """While a fault is in force, and while what it did is observed."""
+    recovery: Rule | None = None
+    """After the undo."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_for_all(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value and not set(value) & {"baseline", "fault", "recovery"}:
+            relative = any("baseline" in str(limit) for limit in value.values())
+            return {"baseline": None if relative else value, "fault": value, "recovery": value}
+        return value
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Tolerance:
+        if self.baseline is None and self.fault is None and self.recovery is None:
+            raise ValueError("expected a rule, or one for each of baseline, fault, recovery")
+        if self.baseline is not None and self.baseline.relative:
+            raise ValueError("the baseline cannot be held against itself: give the baseline phase an absolute rule")
+        return self
+
+
+class AbortLimit(Rule):
+    """`abortAt`: when a reading is outside this rule for so long, everything is undone at once."""

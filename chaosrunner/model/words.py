@@ -1,0 +1,106 @@
+"""The few closed vocabularies that everything shares."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Answer(StrEnum):
+    """Of a measure, a hypothesis or a run. The worst wins: broken, then inconclusive, then held."""
+
+    HELD = "held"
+    INCONCLUSIVE = "inconclusive"
+    BROKEN = "broken"
+
+    @property
+    def badness(self) -> int:
+        """0 for held, 1 for inconclusive, 2 for broken."""
+        return (Answer.HELD, Answer.INCONCLUSIVE, Answer.BROKEN).index(self)
+
+
+def worst(*answers: Answer) -> Answer:
+    """The worst of them. Nothing at all is inconclusive: nothing is held by absence."""
+    return max(answers, key=lambda answer: answer.badness, default=Answer.INCONCLUSIVE)
+
+
+class Phase(StrEnum):
+    """The three parts of a run."""
+
+    BASELINE = "baseline"
+    FAULT = "fault"
+    RECOVERY = "recovery"
+
+
+class During(StrEnum):
+    """When a measure is read: always (default), or in one of Litmus's modes."""
+
+    ALWAYS = "always"
+    START = "start"
+    END = "end"
+    EDGE = "edge"
+    CONTINUOUS = "continuous"
+    FAULT = "fault"
+
+
+class Missing(StrEnum):
+    """What missing readings make of a measure."""
+
+    INCONCLUSIVE = "inconclusive"
+    BROKEN = "broken"
+
+
+class GapKind(StrEnum):
+    """What a run can show that should not be so."""
+
+    IMPACT = "impact"
+    NO_RECOVERY = "no-recovery"
+    ABORTED = "aborted"
+    UNDETECTED = "undetected"
+    CLOSE_CALL = "close-call"
+    SPILL_OVER = "spill-over"
+    UNDO_FAILED = "undo-failed"
+
+
+class FindingClass(StrEnum):
+    """AHRQ's three classes: what failed inside the blast radius, a weak control, or what left the blast radius."""
+
+    NEAR_MISS = "near-miss"
+    UNSAFE_CONDITION = "unsafe-condition"
+    INCIDENT = "incident"
+
+
+class Priority(StrEnum):
+    """P1 is the most urgent."""
+
+    P1 = "P1"
+    P2 = "P2"
+    P3 = "P3"
+    P4 = "P4"
+
+
+class State(StrEnum):
+    """Of a near miss, in its life-cycle."""
+
+    OPEN = "open"
+    TRIAGED = "triaged"
+    IN_PROGRESS = "in-progress"
+    FIX_READY = "fix-ready"
+    VERIFIED = "verified"
+    NEEDS_INFO = "needs-info"
+    WAIVED = "waived"
+    REJECTED = "rejected"
+    DUPLICATE = "duplicate"
+    OBSOLETE = "obsolete"
+
+
+class Ending(StrEnum):
+    """Why a run ended. Each but FINISHED also names its cause in the journal."""
+
+    FINISHED = "finished"
+    ABORTED = "aborted"
+    HALTED = "halted"
+    REFUSED = "refused"
+    NOT_STEADY = "not-steady"
+    NOT_READABLE = "not-readable"
+    FAULT_FAILED = "fault-failed"
+    DEFECT = "defect"

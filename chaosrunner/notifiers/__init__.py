@@ -1,0 +1,1 @@
+"""One file per notifier; the kind is the file name with dashes."""

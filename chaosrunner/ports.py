@@ -1,0 +1,525 @@
+"""The contracts between the core and its plugins. A plugin imports this module, `model`, `errors`, and nothing else
+of ours but the one seam that it needs.
+
+One file is one plugin; its kind is the file's name with dashes. A plugin is a class with a docstring that says what
+happens, an `example` in YAML, and `Params`, which are found from the generic argument:
+
+    class Params(Parameters):
+        delay: Duration
+
+    class NetworkLatency(Fault[Params]):
+        ...
+
+Plugins may raise `CannotDoHonestly` (while planning), `FaultFailed`, `UndoFailed`, `NoReading`, `NoAnswer`. Anything
+else is caught by the engine, which also limits their time; a plugin never needs to guard itself.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args
+
+from chaosrunner.clock import Clock
+from chaosrunner.model.experiment import Selector
+from chaosrunner.model.frozen import JsonObject, Parameters
+from chaosrunner.model.target import Target
+from chaosrunner.model.tolerance import Value
+
+if TYPE_CHECKING:
+    from chaosrunner.http import Http
+    from chaosrunner.model.environment import Environment
+
+__all__ = [
+    "Clock",
+    "Fault",
+    "Files",
+    "Hold",
+    "Holders",
+    "Item",
+    "ItemSeen",
+    "LinkSample",
+    "Links",
+    "NetworkEffect",
+    "Notifier",
+    "Parameters",
+    "Platform",
+    "Plugin",
+    "Probe",
+    "ProbeContext",
+    "Processes",
+    "Runbook",
+    "Selection",
+    "Selector",
+    "Sighting",
+    "StressEffect",
+    "Target",
+    "Tracker",
+    "TrafficSource",
+    "TrafficWindow",
+    "Value",
+]
+
+P = TypeVar("P", bound=Parameters)
+A = TypeVar("A")
+
+
+class Plugin(Generic[P]):
+    """What all plugins share: a kind, parameters, words and an example."""
+
+    kind: ClassVar[str] = ""
+    """Set by the catalogue from the file's name."""
+    Params: ClassVar[type[Parameters]]
+    """Found from the generic argument."""
+    example: ClassVar[str] = ""
+    """A YAML snippet as it stands in a file, under the key that it belongs to."""
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        for base in getattr(cls, "__orig_bases__", ()):
+            for argument in get_args(base):
+                if isinstance(argument, type) and issubclass(argument, Parameters):
+                    cls.Params = argument
+
+
+# ---------------------------------------------------------------------------------------------------------- faults
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The life of one fault on one target: who it is, and when it ends by itself."""
+
+    id: str
+    """Unique on this machine and in a cluster: `RUN.STEP.N`. What holds the fault goes by this name."""
+    run: str
+    deadline: float
+    """Wall time (epoch seconds) by which it is over, whoever dies."""
+    seconds: float
+    """The same as a duration from the injection, for holders that count on the monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One look at a fault: whether it was seen in force, and what was seen, in words with numbers."""
+
+    seen: bool
+    how: str
+
+    def __bool__(self) -> bool:
+        return self.seen
+
+
+class Fault(Plugin[P], ABC):
+    """One way of breaking one target. An instance is made for each target, and again from the ledger to heal.
+
+    Class attributes say what the core may know; it never asks which fault it is.
+    """
+
+    platforms: ClassVar[frozenset[str]]
+    """Kinds of platforms it works on."""
+    acts_on: ClassVar[frozenset[str]]
+    """Kinds of targets: `process`, `link`, `pod`, `node`, …; `nothing` for none."""
+    fault_class: ClassVar[str]
+    """For the near miss's identity; faults that hurt in the same way share it: `instance-loss`, `dependency-slow`."""
+    instant: ClassVar[bool] = False
+    """Over at once (a kill): the step has `observe`, not `for`. What it left (a process that is down) may still
+    need an undo."""
+    undo_version: ClassVar[int] = 1
+    """Of the undo data; raise it when its shape changes, and go on reading the old ones."""
+    needs: ClassVar[Sequence[str]] = ()
+    """Permissions: on Kubernetes `verb resource[.group]` (`create pods/eviction`), elsewhere in words."""
+
+    def __init__(self, params: P, target: Target, platform: Platform, hold: Hold) -> None:
+        self.params = params
+        self.target = target
+        self.platform = platform
+        self.hold = hold
+
+    @classmethod
+    def identity(cls, params: P, target: Target) -> dict[str, str]:
+        """Parameters that make it another near miss (which DNS name, which path); the dependency is the target's
+        own `to`. Never values such as delays."""
+        return {}
+
+    @classmethod
+    @abstractmethod
+    def does(cls, params: P) -> str:
+        """What happens to the target, as a sentence with the parameters' values."""
+
+    @classmethod
+    @abstractmethod
+    def undoes(cls, params: P) -> str:
+        """What the undo does, as a sentence; also what cannot be restored."""
+
+    async def check(self) -> None:
+        """Asked while planning; reads only. Raises `CannotDoHonestly` with the reason and what would work."""
+
+    @abstractmethod
+    async def prepare(self) -> JsonObject:
+        """Read what undo and confirm must know (what was there before). Changes nothing. The result is written to
+        disk before `inject` is called, and handed to `undo`, possibly by another process much later."""
+
+    @abstractmethod
+    async def inject(self) -> None:
+        """Act. What holds the fault must end by itself at `hold.deadline` and 5 s after the last heartbeat."""
+
+    @abstractmethod
+    async def confirm(self, prepared: JsonObject) -> Sighting:
+        """Look whether it is in force, by another path than the injection. Called again and again while it should
+        be, and after the undo, when it must answer `seen=False`. For an instant fault: whether it happened."""
+
+    async def touched(self) -> int | None:
+        """How often something met the fault, chaosrunner's own confirmations not counted; None: cannot be said.
+        Asked just before the undo."""
+        return None
+
+    @abstractmethod
+    async def undo(self, prepared: JsonObject) -> None:
+        """Take it back. Idempotent, safe after a half-done inject and without one. Returns when it is gone; raises
+        `UndoFailed` with the commands that a person can run."""
+
+    def by_hand(self, prepared: JsonObject) -> Sequence[str]:
+        """Commands that take it back without chaosrunner, for the ledger."""
+        return ()
+
+
+# -------------------------------------------------------------------------------------------------------- platforms
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a selector found: `all` that match, sorted by id, and why there are none if there are none."""
+
+    candidates: Sequence[Target]
+    why_none: str = ""
+
+
+class Platform(ABC):
+    """Where targets live. What it can do beyond finding them are *abilities*, asked for by type; a fault that needs
+    one that is not there is refused by the plan."""
+
+    kind: ClassVar[str] = ""
+    Spec: ClassVar[type[Parameters]]
+    """Its settings in the environment file."""
+
+    @abstractmethod
+    async def find(self, selector: Selector) -> Selection:
+        """All targets that match, before `take`. Raises `UsageError` for a selector that this platform does not
+        know or a service that the environment does not name; `NotPossibleNow` if it cannot be asked."""
+
+    @abstractmethod
+    async def gone(self, target: Target) -> str:
+        """Empty while this very target is there; otherwise how it went away (`process 4711 exited`)."""
+
+    def ability(self, kind: type[A]) -> A:
+        """This platform's implementation of an ability (`Processes`, `Links`, `Holders`).
+
+        Raises `CannotDoHonestly` where it has none.
+        """
+        from chaosrunner.errors import CannotDoHonestly
+
+        if isinstance(self, kind):
+            return self
+        raise CannotDoHonestly(f"the {self.kind} platform has no {kind.__name__.lower()}")
+
+    @abstractmethod
+    async def open(self, run: str) -> None:
+        """Called once before anything else of a run; starts the heartbeat to what will hold its faults."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End the heartbeat and let go of everything; idempotent."""
+
+    async def observe(self, targets: Sequence[Target]) -> Mapping[str, str]:
+        """The state of everything that is *not* a target, by service, as comparable words; for spill-over."""
+        return {}
+
+    async def doctor(self) -> Sequence[tuple[str, bool, str]]:
+        """(what was looked at, in order, what was found and what to do about it)."""
+        return ()
+
+
+class Processes(ABC):
+    """Processes that can be signalled. Every call checks that it is still the same process (pid and start time)."""
+
+    @abstractmethod
+    async def signal(self, target: Target, signal: int) -> None:
+        """Send a signal. Raises `FaultFailed` if the process is gone or may not be signalled."""
+
+    @abstractmethod
+    async def state(self, target: Target) -> Literal["running", "stopped", "gone"]:
+        """As the kernel says."""
+
+    @abstractmethod
+    async def knock_down(self, target: Target, signal: int, hold: Hold) -> None:
+        """Kill it, and (where chaosrunner keeps the service) start nothing beyond the service's own restart policy
+        while the hold lasts."""
+
+    @abstractmethod
+    async def bring_back(self, target: Target, hold: Hold) -> None:
+        """End the hold: a service that chaosrunner keeps is started if it is down; otherwise nothing is done."""
+
+    @abstractmethod
+    async def keeper(self, target: Target) -> str:
+        """Who starts it again: `chaosrunner` or `` for nobody that chaosrunner knows of."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkEffect:
+    """What the injector does to connections. Everything that is not given is left alone."""
+
+    delay: float = 0.0
+    """Seconds added in each direction that `direction` names."""
+    jitter: float = 0.0
+    """The delay varies evenly by up to so much to either side; order is kept."""
+    bandwidth: float | None = None
+    """Bytes a second, each direction by itself, all connections together."""
+    loss: Literal["refuse", "hang", "reset"] | None = None
+    """New connections are refused / accepted and never answered / accepted and reset. Open ones: refuse and reset
+    reset them, hang stops passing anything on."""
+    share: float = 1.0
+    """Of connections that are hit, chosen by the seed."""
+    seed: int = 0
+    reset_after: float | None = None
+    """Each connection is reset so many seconds after it was opened, or after the fault began for open ones."""
+    direction: Literal["both", "request", "response"] = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSample:
+    """One look through a connection path, as a client of it: what became of a connection of our own."""
+
+    outcome: Literal["answered", "refused", "reset", "silent"]
+    seconds: float
+    """From connecting to the outcome (round trip of an exchange that every TCP server ends), or the time waited."""
+    bytes_per_second: float | None = None
+
+
+class Links(ABC):
+    """Connections between services that an injector can act on."""
+
+    @abstractmethod
+    async def shape(self, target: Target, effect: NetworkEffect, hold: Hold) -> None:
+        """Put an effect in force until `release`, the hold's deadline, or 5 s after the last heartbeat."""
+
+    @abstractmethod
+    async def release(self, target: Target, hold: Hold) -> None:
+        """Take the effect back; nothing happens if it is not in force or its holder is gone."""
+
+    @abstractmethod
+    async def sample(self, target: Target, payload: int = 0) -> LinkSample:
+        """Measure through the link, as a client would; never asks the injector. `payload`: bytes to push through,
+        for bandwidth."""
+
+    @abstractmethod
+    async def met(self, target: Target, hold: Hold) -> int | None:
+        """How many connections met the effect so far, our own samples not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class StressEffect:
+    """A load that a holder puts on what the target shares."""
+
+    what: Literal["cpu", "memory", "disk"]
+    cores: float = 0.0
+    """Processors kept busy."""
+    size: float = 0.0
+    """Bytes of memory held, or of disk filled."""
+    folder: str = ""
+    """For disk: where."""
+
+
+class Holders(ABC):
+    """Processes of our own beside the target that hold a fault, with deadline and heartbeat."""
+
+    @abstractmethod
+    async def stress(self, target: Target, effect: StressEffect, hold: Hold) -> None:
+        """Start the load."""
+
+    @abstractmethod
+    async def pause(self, target: Target, hold: Hold) -> None:
+        """Stop the target's processes; the holder continues them when it ends, however that comes about."""
+
+    @abstractmethod
+    async def let_go(self, target: Target, hold: Hold) -> None:
+        """End the holder and wait until it is gone; nothing happens if there is none."""
+
+    @abstractmethod
+    async def usage(self, target: Target, hold: Hold) -> Mapping[str, float]:
+        """What the operating system says of the holder, never the holder itself: `cores` over the last moment,
+        `memory` in bytes resident, `disk` in bytes taken; empty: there is no holder."""
+
+
+class Files(ABC):
+    """The file system of a target."""
+
+    @abstractmethod
+    async def free(self, target: Target, folder: str) -> tuple[float, float]:
+        """(free, total) bytes of the file system that the folder is on. Raises `CannotDoHonestly`: no such folder."""
+
+
+# ---------------------------------------------------------------------------------------------------------- probes
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficWindow:
+    """What the load generator saw of the requests that were due in a window. Latencies in seconds."""
+
+    seconds: float
+    due: int
+    answered: int
+    errors: int
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class TrafficSource(Protocol):
+    """The run's load generator, for the `traffic` probe."""
+
+    def window(self, seconds: float) -> TrafficWindow:
+        """Of the last so many seconds whose requests have all ended or timed out.
+
+        Raises `NoReading` if the generator is not running or fell behind its own schedule.
+        """
+
+
+@dataclass(frozen=True)
+class ProbeContext:
+    """What a probe may use. One per run, shared by all its measures."""
+
+    clock: Clock
+    http: Http
+    """The HTTP seam: one pooled client, see `chaosrunner.http`."""
+    folder: Path
+    """Where relative paths of files start."""
+    environment: Environment | None = None
+    platform: Platform | None = None
+    traffic: TrafficSource | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+class Probe(Plugin[P], ABC):
+    """Reads one value from the live system. An instance is made for each measure of a run."""
+
+    room: ClassVar[Literal["latency", "ratio", "rate"] | None] = None
+    """What sort of quantity it reads, where a close call can be told; may depend on the parameters, see `kind_of`."""
+
+    def __init__(self, params: P, context: ProbeContext) -> None:
+        self.params = params
+        self.context = context
+
+    @classmethod
+    def unit(cls, params: P) -> str | None:
+        """The readings' unit, where the probe knows it."""
+        return None
+
+    @classmethod
+    def lag(cls, params: P) -> float:
+        """How old (seconds) what a reading tells may be; 0: it tells of the moment that it is taken."""
+        return 0.0
+
+    @classmethod
+    def kind_of(cls, params: P) -> Literal["latency", "ratio", "rate"] | None:
+        """What sort of quantity it reads with these parameters; default: `room`."""
+        return cls.room
+
+    async def open(self) -> None:
+        """Called once before the first reading."""
+
+    @abstractmethod
+    async def read(self) -> Value:
+        """One reading. Raises `NoAnswer` when the system under test does not answer, which is a reading that meets
+        no tolerance, and `NoReading` when the instrument failed. The engine limits its time: a probe of the system
+        under test that is cancelled for taking too long gives *no answer* if `answers` is true, else no reading."""
+
+    async def close(self) -> None:
+        """Called once after the last reading; idempotent."""
+
+    answers: ClassVar[bool] = False
+    """Whether it asks the system under test itself (http, tcp), so that running out of time is *no answer*."""
+
+
+# -------------------------------------------------------------------------------------------------------- trackers
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A remediation item as a tracker is asked to show it."""
+
+    near_miss: str
+    """`NM-2026-0042`."""
+    fingerprint: str
+    """Goes into the item as a marker, so that it is found again and never made twice."""
+    title: str
+    body: str
+    """Markdown: the story, evidence, how to reproduce, what to do."""
+    labels: Sequence[str] = ()
+    assignee: str | None = None
+    due: str | None = None
+    """ISO date."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemSeen:
+    """An item as it is in the tracker now."""
+
+    key: str
+    """The tracker's own name of it: an issue number, a file name."""
+    url: str
+    state: Literal["open", "closed", "gone"]
+    assignee: str | None = None
+
+
+class Tracker(Plugin[P], ABC):
+    """Where remediation items live."""
+
+    def __init__(self, params: P, context: ProbeContext) -> None:
+        self.params = params
+        self.context = context
+
+    @abstractmethod
+    async def find(self, fingerprint: str) -> ItemSeen | None:
+        """The item with this marker, if there is one; closed ones too."""
+
+    @abstractmethod
+    async def create(self, item: Item) -> ItemSeen:
+        """Make the item. Only called when `find` found none and our own ledger knows of none."""
+
+    @abstractmethod
+    async def look(self, key: str) -> ItemSeen:
+        """Its state now; `gone` if it was deleted."""
+
+    @abstractmethod
+    async def update(self, key: str, item: Item, comment: str, *, reopen: bool = False) -> ItemSeen:
+        """Bring the text up to date without losing what people wrote, add the comment, reopen it if asked."""
+
+
+class Notifier(Plugin[P], ABC):
+    """Tells people or machines what happened. Failing changes no verdict and delays no undo."""
+
+    def __init__(self, params: P, context: ProbeContext) -> None:
+        self.params = params
+        self.context = context
+
+    @abstractmethod
+    async def send(self, event: JsonObject) -> None:
+        """Deliver one event; raises `NotPossibleNow` to be tried again later."""
+
+
+class Runbook(Plugin[P], ABC):
+    """An automation that fixes or checks something."""
+
+    def __init__(self, params: P, context: ProbeContext) -> None:
+        self.params = params
+        self.context = context
+
+    @abstractmethod
+    async def check(self) -> str:
+        """What would change, in words; changes nothing."""
+
+    @abstractmethod
+    async def apply(self) -> str:
+        """Make the change; what was changed, in words."""

@@ -1,0 +1,1 @@
+"""One file per probe; the kind is the file name with dashes."""

@@ -1,0 +1,1 @@
+"""The near-miss register: SQLAlchemy Core and Alembic; SQLite by default."""

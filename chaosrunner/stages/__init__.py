@@ -1,0 +1,1 @@
+"""The verbs: each takes nouns and returns the next noun, and changes nothing that it was given."""

@@ -1,0 +1,1 @@
+"""One file per issue tracker; the kind is the file name with dashes."""
