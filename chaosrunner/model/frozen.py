@@ -40,7 +40,7 @@ class Parameters(Frozen):
 
 
 def _one_entry(value: Any) -> Any:
-    if isinstance(value, dict) and not (set(value) == {"kind", "with"}):
+    if isinstance(value, dict) and set(value) != {"kind", "with"}:
         if len(value) != 1:
             found = ", ".join(map(str, value)) or "nothing"
             raise ValueError(f"expected exactly one kind with its parameters, found {found}")

@@ -39,7 +39,7 @@ class Measure(Frozen):
     abort_at: AbortLimit | None = None
     """Worse than this for its `for:`: stop and undo now."""
     blind: Duration | None = None
-    """With `abortAt`: no reading for so long, with a fault in force, aborts too; default 15s, at least twice the lag."""
+    """With `abortAt`: no reading for so long, with a fault in force, aborts too; default 15s or twice the lag."""
     during: During = During.ALWAYS
     """When it is read; default: always."""
     when_missing: Missing = Missing.INCONCLUSIVE
