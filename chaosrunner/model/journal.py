@@ -168,7 +168,7 @@ class FaultTouched(_Event):
 
     type: Literal["fault-touched"] = "fault-touched"
     fault: str
-    count: int | None
+    count: int | None = None
 
 
 class UndoBegan(_Event):

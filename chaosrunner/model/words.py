@@ -103,4 +103,5 @@ class Ending(StrEnum):
     NOT_STEADY = "not-steady"
     NOT_READABLE = "not-readable"
     FAULT_FAILED = "fault-failed"
+    JOURNAL_FAILED = "journal-failed"
     DEFECT = "defect"
