@@ -17,7 +17,7 @@ else is caught by the engine, which also limits their time; a plugin never needs
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args
@@ -225,12 +225,18 @@ class Platform(ABC):
         raise CannotDoHonestly(f"the {self.kind} platform has no {kind.__name__.lower()}")
 
     @abstractmethod
-    async def open(self, run: str) -> None:
-        """Called once before anything else of a run; starts the heartbeat to what will hold its faults."""
+    async def open(self, run: str, alive: Callable[[], bool]) -> None:
+        """Called once before anything else of a run; starts the heartbeat to what will hold its faults. The beat
+        comes from outside the event loop and pauses while `alive()` is false: a runner that hangs must not keep its
+        faults in force."""
 
     @abstractmethod
     async def close(self) -> None:
         """End the heartbeat and let go of everything; idempotent."""
+
+    def lease(self, target: Target) -> str:
+        """The name under which no two runs may hold this target at once, whatever environment they name it from."""
+        return target.id
 
     async def observe(self, targets: Sequence[Target]) -> Mapping[str, str]:
         """The state of everything that is *not* a target, by service, as comparable words; for spill-over."""
