@@ -1,0 +1,287 @@
+"""Just enough HTTP/1.1 for the shop: a server with workers and metrics, and a client with kept connections.
+
+JSON bodies with a Content-Length, keep-alive, no TLS, no chunked bodies: what the shop's services send each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 502: "Bad Gateway", 503: "Service Unavailable"}
+LARGEST_BODY = 1 << 20
+
+
+class Unavailable(Exception):
+    """Another service refused, broke off, did not answer in time, or answered with a 5xx; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What arrived."""
+
+    method: str
+    path: str
+    body: Any
+    """The JSON body, None without one."""
+    keep: bool
+    """Whether the client wants to go on using the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is answered; the body is sent as JSON."""
+
+    status: int
+    body: Any = field(default_factory=dict)
+
+    def as_bytes(self) -> bytes:
+        """The response as it goes over the wire."""
+        body = json.dumps(self.body).encode()
+        reason = REASONS.get(self.status, "Unknown")
+        head = (
+            f"HTTP/1.1 {self.status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+Gauge = Callable[[], float]
+
+
+class Recent:
+    """Counts what happened in the last second."""
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        self.total = 0
+        self._seconds = seconds
+        self._times: deque[float] = deque()
+
+    def count(self) -> None:
+        """One more, now."""
+        self.total += 1
+        self._times.append(time.monotonic())
+        self._forget()
+
+    def rate(self) -> float:
+        """How many a second, of the last second."""
+        self._forget()
+        return len(self._times) / self._seconds
+
+    def _forget(self) -> None:
+        oldest = time.monotonic() - self._seconds
+        while self._times and self._times[0] < oldest:
+            self._times.popleft()
+
+
+class Service:
+    """An HTTP server with so many workers: further requests wait until one is free.
+
+    `/healthz` and `/metrics.json` need no worker. That is how it often is, and why a shop that serves nobody any
+    more can look healthy.
+    """
+
+    def __init__(self, name: str, workers: int) -> None:
+        self.name = name
+        self.workers = workers
+        self.requests = Recent()
+        self.errors = Recent()
+        self.gauges: dict[str, Gauge] = {}
+        self._busy = 0
+        self._waiting = 0
+        self._free = asyncio.Semaphore(workers)
+        self._routes: dict[tuple[str, str], Handler] = {}
+
+    def route(self, method: str, path: str, handler: Handler) -> None:
+        """Answer this method and path with the handler's response."""
+        self._routes[method, path] = handler
+
+    def metrics(self) -> dict[str, Any]:
+        """What `/metrics.json` says; rates are of the last second."""
+        requests, errors = self.requests.rate(), self.errors.rate()
+        return {
+            "service": self.name,
+            "requests_total": self.requests.total,
+            "errors_total": self.errors.total,
+            "requests_per_second": requests,
+            "error_ratio": errors / requests if requests else 0.0,
+            "workers": self.workers,
+            "workers_busy": self._busy,
+            "waiting": self._waiting,
+            **{name: gauge() for name, gauge in self.gauges.items()},
+        }
+
+    async def start(self, port: int) -> asyncio.Server:
+        """Listen on this port of the loopback interface; 0 picks a free one."""
+        return await asyncio.start_server(self._talk, "127.0.0.1", port, backlog=512)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            keep = True
+            while keep and (request := await _read_request(reader)) is not None:
+                keep = request.keep
+                writer.write((await self._answer(request)).as_bytes())
+                await writer.drain()
+        except ValueError as error:
+            writer.write(Response(400, {"error": str(error)}).as_bytes())
+        except OSError:
+            pass  # the client has gone
+        finally:
+            writer.close()
+
+    async def _answer(self, request: Request) -> Response:
+        if request.path == "/healthz":
+            return Response(200, {"service": self.name, "status": "ok"})
+        if request.path == "/metrics.json":
+            return Response(200, self.metrics())
+        handler = self._routes.get((request.method, request.path))
+        if handler is None:
+            known = ", ".join(f"{method} {path}" for method, path in self._routes)
+            return Response(404, {"error": f"{self.name} has no {request.method} {request.path}; it has {known}"})
+        return await self._work(handler, request)
+
+    async def _work(self, handler: Handler, request: Request) -> Response:
+        self.requests.count()
+        self._waiting += 1
+        async with self._free:
+            self._waiting -= 1
+            self._busy += 1
+            try:
+                response = await handler(request)
+            except Unavailable as unavailable:
+                response = Response(502, {"error": str(unavailable)})
+            except (KeyError, TypeError) as error:
+                response = Response(400, {"error": f"the body is not what {request.path} expects: {error!r}"})
+            finally:
+                self._busy -= 1
+        if response.status >= 500:
+            self.errors.count()
+        return response
+
+
+class Upstream:
+    """Another service, by its address: calls it over connections that are kept and used again."""
+
+    def __init__(self, name: str, url: str, keep: int = 32) -> None:
+        place = urlsplit(url)
+        if place.hostname is None or place.port is None:
+            raise ValueError(f"expected a URL with host and port for {name}, found {url!r}")
+        self.name = name
+        self._host, self._port = place.hostname, place.port
+        self._keep = keep
+        self._kept: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def call(self, method: str, path: str, body: Any = None, *, within: float | None = None) -> Any:
+        """The body of the answer.
+
+        Raises `Unavailable` for a 5xx and for no answer; `within` in seconds, None waits for ever.
+        """
+        try:
+            async with asyncio.timeout(within):
+                response = await self._exchange(self._wire(method, path, body))
+        except TimeoutError:
+            raise Unavailable(f"{self.name} did not answer in time") from None
+        except (OSError, EOFError, ValueError) as error:
+            raise Unavailable(f"{self.name} is not there: {error}") from None
+        if response.status >= 500:
+            raise Unavailable(f"{self.name} answered {response.status}")
+        return response.body
+
+    def close(self) -> None:
+        """Let go of the kept connections."""
+        while self._kept:
+            self._kept.pop()[1].close()
+
+    def _wire(self, method: str, path: str, body: Any) -> bytes:
+        sent = b"" if body is None else json.dumps(body).encode()
+        head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\nContent-Length: {len(sent)}\r\n\r\n"
+        return head.encode() + sent
+
+    async def _exchange(self, wire: bytes) -> Response:
+        if (kept := self._alive()) is not None:
+            # A kept connection may have died unseen: then, and only then, a fresh one decides. Saying a request twice
+            # is safe here, because orders carry an id and are reserved and charged once only.
+            with contextlib.suppress(OSError, EOFError):
+                return await self._ask(*kept, wire)
+        return await self._ask(*await asyncio.open_connection(self._host, self._port), wire)
+
+    def _alive(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        while self._kept:
+            reader, writer = self._kept.pop()
+            if not (reader.at_eof() or reader.exception() or writer.is_closing()):
+                return reader, writer
+            writer.close()
+        return None
+
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: bytes) -> Response:
+        whole = False
+        try:
+            writer.write(wire)
+            await writer.drain()
+            response = await _read_response(reader)
+            whole = True
+            return response
+        finally:
+            if whole and len(self._kept) < self._keep:
+                self._kept.append((reader, writer))
+            else:
+                writer.close()  # given up half-way: what still arrives belongs to nobody
+
+
+async def _read_request(reader: asyncio.StreamReader) -> Request | None:
+    try:
+        first, headers, body = await _read_message(reader)
+    except EOFError:
+        return None
+    method, path, version = first.split()
+    keep = headers.get("connection", "keep-alive" if version == "HTTP/1.1" else "close").lower() != "close"
+    return Request(method, path.partition("?")[0], body, keep)
+
+
+async def _read_response(reader: asyncio.StreamReader) -> Response:
+    first, _, body = await _read_message(reader)
+    return Response(int(first.split()[1]), body)
+
+
+async def _read_message(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], Any]:
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    except asyncio.LimitOverrunError:
+        raise ValueError("the headers are too long") from None
+    first, *lines = head.rstrip("\r\n").split("\r\n")
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    length = int(headers.get("content-length", "0"))
+    if not 0 <= length <= LARGEST_BODY:
+        raise ValueError(f"expected a body of at most {LARGEST_BODY} bytes, found {length}")
+    body = await reader.readexactly(length)
+    return first, headers, json.loads(body) if body else None
+
+
+def arguments(service: str, *upstreams: str, repairs: str = "") -> argparse.Namespace:
+    """The command line of a service: its port, where the services that it calls are, and `--fixed`."""
+    parser = argparse.ArgumentParser(prog=f"python -m chaosrunner.demo.shop.{service}")
+    parser.add_argument("--port", type=int, required=True, help="where to listen, on 127.0.0.1")
+    for upstream in upstreams:
+        parser.add_argument(f"--{upstream}", required=True, metavar="URL", help=f"where {upstream} is")
+    if repairs:
+        parser.add_argument("--fixed", action="store_true", help=repairs)
+    return parser.parse_args()
+
+
+def run(service: Service, port: int) -> None:
+    """Serve until a signal ends the process."""
+
+    async def serve() -> None:
+        async with await service.start(port) as server:
+            await server.serve_forever()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve())
