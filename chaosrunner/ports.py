@@ -130,6 +130,9 @@ class Fault(Plugin[P], ABC):
     """Of the undo data; raise it when its shape changes, and go on reading the old ones."""
     needs: ClassVar[Sequence[str]] = ()
     """Permissions: on Kubernetes `verb resource[.group]` (`create pods/eviction`), elsewhere in words."""
+    harder: ClassVar[Mapping[str, Literal["more", "less"]]] = {}
+    """Numeric parameters (by field name) with which the fault grows: more `delay` is harder, less `bandwidth` is. A run
+    that passes a harder fault counts towards verifying a fix; any other difference in parameters does not."""
 
     def __init__(self, params: P, target: Target, platform: Platform, hold: Hold) -> None:
         self.params = params
@@ -405,6 +408,8 @@ class ProbeContext:
     platform: Platform | None = None
     traffic: TrafficSource | None = None
     secrets: Mapping[str, str] = field(default_factory=dict)
+    state: Path | None = None
+    """Where chaosrunner keeps what it knows; None: `.chaosrunner` of the current folder."""
 
 
 class Probe(Plugin[P], ABC):
@@ -466,6 +471,8 @@ class Item:
     assignee: str | None = None
     due: str | None = None
     """ISO date."""
+    priority: str = ""
+    """`P1` to `P4`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -499,8 +506,11 @@ class Tracker(Plugin[P], ABC):
         """Its state now; `gone` if it was deleted."""
 
     @abstractmethod
-    async def update(self, key: str, item: Item, comment: str, *, reopen: bool = False) -> ItemSeen:
-        """Bring the text up to date without losing what people wrote, add the comment, reopen it if asked."""
+    async def update(
+        self, key: str, item: Item, comment: str, *, reopen: bool = False, close: bool = False
+    ) -> ItemSeen:
+        """Bring the text up to date without losing what people wrote, add the comment (empty: none), reopen or close
+        the item if asked; what is asked for and already so is left."""
 
 
 class Notifier(Plugin[P], ABC):
