@@ -104,8 +104,8 @@ class Checkout:
 
 def make(inventory: str, payments: str, *, fixed: bool = False) -> Service:
     """The service, not yet listening; `inventory` and `payments` are URLs."""
-    service = Service("checkout", workers=WORKERS)
     checkout = Checkout(Upstream("inventory", inventory), Upstream("payments", payments), fixed=fixed)
+    service = Service("checkout", workers=WORKERS, calls=(checkout.inventory, checkout.payments))
     service.route("POST", "/orders", checkout.order)
     service.gauges["orders_unpaid"] = lambda: len(checkout.unpaid)
     return service

@@ -64,13 +64,9 @@ def _items(answer: Any) -> list[str]:
 
 def make(recommendations: str, prices: str, checkout: str, *, fixed: bool = False) -> Service:
     """The service, not yet listening; the rest are URLs."""
-    service = Service("storefront", workers=128)
-    storefront = Storefront(
-        Upstream("recommendations", recommendations),
-        Upstream("prices", prices),
-        Upstream("checkout", checkout),
-        fixed=fixed,
-    )
+    upstreams = Upstream("recommendations", recommendations), Upstream("prices", prices), Upstream("checkout", checkout)
+    storefront = Storefront(*upstreams, fixed=fixed)
+    service = Service("storefront", workers=128, calls=upstreams)
     service.route("GET", "/", storefront.page)
     service.route("POST", "/checkout", storefront.buy)
     service.gauges["pages_with_old_prices_per_second"] = storefront.old_prices.rate

@@ -11,7 +11,7 @@ import contextlib
 import json
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -89,15 +89,19 @@ class Service:
     more can look healthy.
     """
 
-    def __init__(self, name: str, workers: int) -> None:
+    def __init__(self, name: str, workers: int, calls: Sequence[Upstream] = ()) -> None:
         self.name = name
         self.workers = workers
+        self._calls = calls
+        """The services that it calls; their connections end with it."""
         self.requests = Recent()
         self.errors = Recent()
         self.gauges: dict[str, Gauge] = {}
         self._busy = 0
         self._waiting = 0
         self._free = asyncio.Semaphore(workers)
+        self._server: asyncio.Server | None = None
+        self._talks: set[asyncio.Task[None]] = set()
         self._routes: dict[tuple[str, str], Handler] = {}
 
     def route(self, method: str, path: str, handler: Handler) -> None:
@@ -119,11 +123,26 @@ class Service:
             **{name: gauge() for name, gauge in self.gauges.items()},
         }
 
-    async def start(self, port: int) -> asyncio.Server:
-        """Listen on this port of the loopback interface; 0 picks a free one."""
-        return await asyncio.start_server(self._talk, "127.0.0.1", port, backlog=512)
+    async def start(self, port: int) -> int:
+        """Listen on this port of the loopback interface; 0 picks a free one. Returns the port."""
+        self._server = await asyncio.start_server(self._talk, "127.0.0.1", port, backlog=512)
+        listening: int = self._server.sockets[0].getsockname()[1]
+        return listening
+
+    async def stop(self) -> None:
+        """Stop listening and drop every connection, whatever is being answered."""
+        if self._server is not None:
+            self._server.close()
+        for talk in self._talks:
+            talk.cancel()
+        await asyncio.gather(*self._talks, return_exceptions=True)
+        for upstream in self._calls:
+            upstream.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talk = asyncio.current_task()
+        assert talk is not None
+        self._talks.add(talk)
         try:
             keep = True
             while keep and (request := await _read_request(reader)) is not None:
@@ -136,6 +155,7 @@ class Service:
             pass  # the client has gone
         finally:
             writer.close()
+            self._talks.discard(talk)
 
     async def _answer(self, request: Request) -> Response:
         if request.path == "/healthz":
@@ -280,8 +300,8 @@ def run(service: Service, port: int) -> None:
     """Serve until a signal ends the process."""
 
     async def serve() -> None:
-        async with await service.start(port) as server:
-            await server.serve_forever()
+        await service.start(port)
+        await asyncio.Event().wait()
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve())
