@@ -206,6 +206,8 @@ class Platform(ABC):
     kind: ClassVar[str] = ""
     Spec: ClassVar[type[Parameters]]
     """Its settings in the environment file."""
+    follows: ClassVar[bool] = False
+    """Whether targets that appear during a fault can be included (`follow: true`)."""
 
     @abstractmethod
     async def find(self, selector: Selector) -> Selection:

@@ -84,7 +84,6 @@ class BaselineTaken(_Event):
     type: Literal["baseline-taken"] = "baseline-taken"
     measure: str
     median: float
-    readings: int
 
 
 class StepBegan(_Event):

@@ -1,0 +1,82 @@
+"""Carries out the method: its items one after the other, the faults of one item together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from chaosrunner.engine.fault_run import FaultRun, Means
+from chaosrunner.model.journal import FaultFailed, StepBegan, StepEnded
+from chaosrunner.model.plan import Plan, PlannedFault, PlannedItem
+from chaosrunner.model.words import Ending
+from chaosrunner.ports import Fault
+
+FindFault = Callable[[str], type[Fault[Any]]]
+
+
+class Method:
+    """All faults of a run. Whatever happens, `carry_out` and `sweep` leave nothing in force that can be undone."""
+
+    def __init__(self, plan: Plan, find: FindFault, means: Means) -> None:
+        self._plan = plan
+        self._find = find
+        self._means = means
+        self._runs: list[FaultRun] = []
+
+    @property
+    def in_force(self) -> bool:
+        """Whether any fault is in force now."""
+        return any(run.in_force for run in self._runs)
+
+    @property
+    def undo_failed(self) -> bool:
+        """Whether a fault that acted could not be taken back."""
+        return any(run.undo_failed for run in self._runs)
+
+    async def carry_out(self) -> None:
+        """All items in order; stops at the first that went wrong, or when the run is stopped."""
+        for item in self._plan.method:
+            if self._means.stop.asked:
+                return
+            if item.faults:
+                await self._together(item)
+            else:
+                await self._wait(item.wait)
+
+    async def _wait(self, seconds: float) -> None:
+        self._means.recorder.record(StepBegan(step="", lasts=seconds))
+        await self._means.stop.wait(seconds)
+        self._means.recorder.record(StepEnded(step=""))
+
+    async def _together(self, item: PlannedItem) -> None:
+        await asyncio.gather(*(self._step(fault) for fault in item.faults))
+        if trouble := next((run for run in self._runs if run.trouble), None):
+            self._means.stop.now(Ending.FAULT_FAILED, trouble.id, trouble.trouble)
+
+    async def _step(self, planned: PlannedFault) -> None:
+        if await self._means.stop.wait(planned.after):
+            return
+        self._means.recorder.record(StepBegan(step=planned.id, lasts=planned.lasts))
+        if planned.targets:
+            plugin = self._find(planned.fault)
+            runs = [
+                FaultRun(plugin, planned, target, number, self._means)
+                for number, target in enumerate(planned.targets, 1)
+            ]
+            self._runs += runs
+            await asyncio.gather(*(run.go() for run in runs))
+        else:
+            self._means.recorder.record(
+                FaultFailed(fault=f"{planned.id}/0", stage="prepare", error="no target matched")
+            )
+            self._means.stop.now(Ending.FAULT_FAILED, planned.id, "no target matched")
+        self._means.recorder.record(StepEnded(step=planned.id))
+
+    async def sweep(self) -> None:
+        """Undo what is not undone, and what an injection did that went on after it was cancelled."""
+        await self._means.leash.end()
+        for run in self._runs:
+            if not run.undo_failed:
+                await run.take_back("failed")
+                await run.sweep()

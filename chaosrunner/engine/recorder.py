@@ -1,0 +1,73 @@
+"""Writes events to the journal and shows each entry to whoever watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from chaosrunner.engine.stop import Stop
+from chaosrunner.errors import JournalFailed
+from chaosrunner.model.journal import Entry, Event, ReadingTaken
+from chaosrunner.model.words import Ending
+from chaosrunner.store.journal import Journal
+
+Observer = Callable[[Entry], None]
+"""Sees every entry; must be quick and must not raise."""
+
+
+class Recorder:
+    """A journal that cannot be written stops the run, and never stops an undo."""
+
+    def __init__(self, journal: Journal, stop: Stop, observers: Sequence[Observer] = ()) -> None:
+        self._journal = journal
+        self._stop = stop
+        self._observers = observers
+        self._n = 0
+        self.trouble = ""
+        """Why the journal could not be written; empty: it could."""
+        self.unsaved: list[Event] = []
+        """What was to be written since (readings left out): the verdict cannot count on it, the user can read it."""
+
+    @property
+    def t(self) -> float:
+        """Monotonic seconds since the run's start."""
+        return self._journal.t
+
+    def record(self, event: Event) -> None:
+        """Append to the journal. A journal that fails stops the run; what follows is kept in `unsaved`."""
+        try:
+            entry = self._journal.append(event)
+        except JournalFailed as failure:
+            entry = self._fall_back(event, failure)
+        self._n = entry.n
+        for observer in self._observers:
+            observer(entry)
+
+    def _fall_back(self, event: Event, failure: JournalFailed) -> Entry:
+        if not self.trouble:
+            self.trouble = str(failure)
+            self._journal.give_up_reserve()
+            self._stop.now(Ending.JOURNAL_FAILED, "journal", self.trouble)
+        if not isinstance(event, ReadingTaken):
+            try:
+                return self._journal.append(event)
+            except JournalFailed:
+                self.unsaved.append(event)
+        return Entry(n=self._n + 1, t=self.t, at=0.0, event=event)
+
+    async def ledger(self, event: Event) -> None:
+        """Append and make durable. Raises `JournalFailed`: then nothing may be injected."""
+        if self.trouble:
+            raise JournalFailed(self.trouble)
+        self.record(event)
+        if self.trouble:
+            raise JournalFailed(self.trouble)
+        await self._journal.durable()
+
+    async def finish(self) -> None:
+        """Make everything durable and close; a journal in trouble is closed as it is."""
+        if not self.trouble:
+            try:
+                await self._journal.durable()
+            except JournalFailed as failure:
+                self.trouble = str(failure)
+        self._journal.close()

@@ -1,0 +1,193 @@
+"""guard: Plan -> go, or refusals. A guard that cannot be answered refuses.
+
+`ask` answers all guards of the plan's environment; `plan` shows the answers, `run` records them and stops at a refusal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from typing import Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from chaosrunner.errors import ChaosrunnerError
+from chaosrunner.model.environment import Guards
+from chaosrunner.model.plan import GuardAnswer, Plan, PlannedFault
+
+
+class Alerts(Protocol):
+    """Where firing alerts can be read."""
+
+    async def firing(self) -> Sequence[Mapping[str, str]]:
+        """Labels of all alerts that fire now. Raises a `ChaosrunnerError` if they cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the guards are asked about, beside the plan."""
+
+    now: float
+    """Wall time, epoch seconds."""
+    who: str
+    second: str = ""
+    """The second person, for production."""
+    production_confirmed: bool = False
+    alerts: Alerts | None = None
+
+
+async def ask(plan: Plan, circumstances: Circumstances) -> tuple[GuardAnswer, ...]:
+    """All answers, in a fixed order; those that the environment does not set are left out."""
+    guards = plan.environment.spec.guards
+    answers = [_production(guards, circumstances)]
+    answers += [_windows(guards.windows, circumstances.now)] if guards.windows else []
+    answers += [_max_affected(guards, fault) for fault in plan.faults if _can_be_counted(fault)]
+    answers += await _firing(guards, circumstances)
+    if guards.error_budget is not None:
+        answers.append(_refuse("errorBudget", "the error budget cannot be read yet; take the guard out to go on"))
+    return tuple(answers)
+
+
+async def ask_again(plan: Plan, circumstances: Circumstances) -> tuple[GuardAnswer, ...]:
+    """The answers of those guards that the environment names under `always`."""
+    always = set(plan.environment.spec.guards.always)
+    return tuple(answer for answer in await ask(plan, circumstances) if answer.guard in always)
+
+
+def _go(guard: str, reason: str) -> GuardAnswer:
+    return GuardAnswer(guard=guard, go=True, reason=reason)
+
+
+def _refuse(guard: str, reason: str) -> GuardAnswer:
+    return GuardAnswer(guard=guard, go=False, reason=reason)
+
+
+def _production(guards: Guards, circumstances: Circumstances) -> GuardAnswer:
+    if not guards.production:
+        return _go("production", "not a production environment")
+    if not circumstances.production_confirmed:
+        return _refuse("production", "this is production: say --i-know-this-is-production and name a second person")
+    if not circumstances.second or circumstances.second == circumstances.who:
+        return _refuse("production", "this is production: --second NAME must name somebody else who agrees")
+    return _go("production", f"{circumstances.who} and {circumstances.second} know that this is production")
+
+
+# -- windows
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_WINDOW = re.compile(r"(?:(\w{3})(?:-(\w{3}))?\s+)?(\d\d:\d\d)-(\d\d:\d\d)(?:\s+(\S+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """`Mon-Fri 09:00-16:00 Europe/Berlin`; without days every day, without a zone UTC. May pass midnight."""
+
+    days: frozenset[int]
+    begins: time
+    ends: time
+    zone: ZoneInfo
+
+    def contains(self, epoch: float) -> bool:
+        """Whether this moment lies inside; a window that passes midnight belongs to the day that it begins on."""
+        moment = datetime.fromtimestamp(epoch, UTC).astimezone(self.zone)
+        clock, day = moment.time(), moment.weekday()
+        if self.begins <= self.ends:
+            return day in self.days and self.begins <= clock < self.ends
+        return (day in self.days and clock >= self.begins) or ((day - 1) % 7 in self.days and clock < self.ends)
+
+
+def parse_window(text: str) -> Window:
+    """Raises ValueError in words for the author of the file."""
+    match = _WINDOW.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"expected a window such as `Mon-Fri 09:00-16:00 Europe/Berlin`, found {text!r}")
+    first, last, begins, ends, zone = match.groups()
+    for day in (first, last):
+        if day is not None and day not in _DAYS:
+            raise ValueError(f"unknown day {day!r}, expected one of {', '.join(_DAYS)}")
+    try:
+        return Window(_days(first, last), time.fromisoformat(begins), time.fromisoformat(ends), ZoneInfo(zone or "UTC"))
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"window {text!r}: {error}") from None
+
+
+def _days(first: str | None, last: str | None) -> frozenset[int]:
+    if first is None:
+        return frozenset(range(7))
+    begin, end = _DAYS.index(first), _DAYS.index(last or first)
+    return frozenset((begin + step) % 7 for step in range((end - begin) % 7 + 1))
+
+
+def _windows(windows: Sequence[str], now: float) -> GuardAnswer:
+    try:
+        parsed = [parse_window(window) for window in windows]
+    except ValueError as error:
+        return _refuse("windows", str(error))
+    for text, window in zip(windows, parsed, strict=True):
+        if window.contains(now):
+            return _go("windows", f"inside {text}")
+    return _refuse("windows", f"outside of {' and '.join(windows)}")
+
+
+# -- how much is affected
+
+
+def _can_be_counted(fault: PlannedFault) -> bool:
+    """Shares mean something for instances (processes, pods, nodes), not for connections."""
+    return any(target.kind not in ("nothing", "link") for target in fault.targets)
+
+
+def _max_affected(guards: Guards, fault: PlannedFault) -> GuardAnswer:
+    limit = guards.max_affected
+    hit, all_of_them = len(fault.targets), max(fault.candidates, 1)
+    words = f"step {fault.id} hits {hit} of {all_of_them}"
+    if hit / all_of_them <= limit.share or (hit == 1 and limit.at_least_one):
+        return _go("maxAffected", words)
+    return _refuse("maxAffected", f"{words}, more than {limit.share:.0%}: take fewer, or raise maxAffected")
+
+
+# -- alerts
+
+
+async def _firing(guards: Guards, circumstances: Circumstances) -> list[GuardAnswer]:
+    wanted = [name for name, words in _alert_guards(guards) if words]
+    if not wanted:
+        return []
+    if circumstances.alerts is None:
+        return [_refuse(name, "the environment names no Prometheus, so alerts cannot be read") for name in wanted]
+    try:
+        firing = await circumstances.alerts.firing()
+    except ChaosrunnerError as error:
+        return [_refuse(name, f"cannot be answered: {error}") for name in wanted]
+    answers = []
+    if guards.refuse_while_firing:
+        hits = [_alert(labels) for labels in firing for rule in guards.refuse_while_firing if _matches(labels, rule)]
+        answers.append(
+            _refuse("refuseWhileFiring", f"firing: {', '.join(sorted(set(hits)))}")
+            if hits
+            else _go("refuseWhileFiring", "none of these alerts fires")
+        )
+    if guards.require_firing:
+        names = {labels.get("alertname", "") for labels in firing}
+        absent = [name for name in guards.require_firing if name not in names]
+        answers.append(
+            _refuse("requireFiring", f"not firing: {', '.join(absent)}; alerting may be broken")
+            if absent
+            else _go("requireFiring", "all fire")
+        )
+    return answers
+
+
+def _alert_guards(guards: Guards) -> Sequence[tuple[str, Sequence[str]]]:
+    return (("refuseWhileFiring", guards.refuse_while_firing), ("requireFiring", guards.require_firing))
+
+
+def _alert(labels: Mapping[str, str]) -> str:
+    return labels.get("alertname", "an alert without a name")
+
+
+def _matches(labels: Mapping[str, str], rule: str) -> bool:
+    """`severity=critical` by label, or an alert's name."""
+    label, equals, value = rule.partition("=")
+    return labels.get(label) == value if equals else labels.get("alertname") == rule

@@ -1,0 +1,263 @@
+"""plan: Experiment + what is there -> Plan. Reads only; a dry run prints the result and stops."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from chaosrunner.engine.leash import Leash, Overdue
+from chaosrunner.errors import CannotDoHonestly, UsageError
+from chaosrunner.model.environment import Environment
+from chaosrunner.model.experiment import Experiment, FaultStep, Selector, Step, TogetherStep, WaitStep
+from chaosrunner.model.hypothesis import Hypothesis, Measure
+from chaosrunner.model.plan import (
+    GuardAnswer,
+    Plan,
+    PlannedFault,
+    PlannedHypothesis,
+    PlannedItem,
+    PlannedMeasure,
+    Source,
+)
+from chaosrunner.model.target import Target
+from chaosrunner.ports import Fault, Hold, Platform, Probe
+
+OBSERVE = 30.0
+"""Seconds that a fault which is over at once is observed for, unless the file says otherwise."""
+CHECKING = 10.0
+"""Seconds that a platform or fault may take to answer while planning."""
+BLIND = 15.0
+"""Seconds without a reading after which a measure with an abort limit is blind."""
+
+NOTHING = Target(kind="nothing", id="nothing", name="nothing")
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What the files say."""
+
+    experiment: Experiment
+    hypotheses: Sequence[Hypothesis]
+    environment: Environment
+    sources: Sequence[Source] = ()
+    warnings: Sequence[str] = ()
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How plugins are found; the catalogue's functions."""
+
+    fault: Callable[[str], type[Fault[Any]]]
+    probe: Callable[[str], type[Probe[Any]]]
+
+
+async def make_plan(intent: Intent, platform: Platform, finding: Finding, seed: int) -> Plan:
+    """Resolve targets, defaults, undo. What cannot be done honestly stands in the plan as a guard's refusal.
+
+    Raises `UsageError` for a selector that the platform does not know, `NotPossibleNow` if it cannot be asked.
+    """
+    spec = intent.experiment.spec
+    resolver = _Resolver(platform, finding, seed)
+    method = [await resolver.item(step) for step in spec.method]
+    return Plan(
+        experiment=intent.experiment.metadata.name,
+        title=spec.title,
+        service=spec.service or intent.experiment.metadata.name,
+        owner=spec.owner,
+        labels=intent.experiment.metadata.labels,
+        environment=intent.environment,
+        seed=seed,
+        hypotheses=tuple(_planned(hypothesis, finding) for hypothesis in intent.hypotheses),
+        traffic=spec.traffic,
+        baseline=spec.baseline,
+        method=tuple(method),
+        recovery=spec.recovery,
+        risk=spec.risk,
+        remediation=spec.remediation,
+        aliases=spec.aliases,
+        guards=tuple(resolver.refusals) or (GuardAnswer(guard="faults", go=True, reason="all can be done here"),),
+        warnings=(*intent.warnings, *resolver.warnings),
+        sources=tuple(intent.sources),
+        command=intent.command,
+    )
+
+
+# -------------------------------------------------------------------------------------------------------- measures
+
+
+def _planned(hypothesis: Hypothesis, finding: Finding) -> PlannedHypothesis:
+    measures = tuple(_planned_measure(hypothesis.name, measure, finding) for measure in hypothesis.measures)
+    return PlannedHypothesis(name=hypothesis.name, title=hypothesis.title, measures=measures)
+
+
+def _planned_measure(hypothesis: str, measure: Measure, finding: Finding) -> PlannedMeasure:
+    probe = finding.probe(measure.probe)
+    params = probe.Params.model_validate(measure.params)
+    lag = probe.lag(params) if measure.lag is None else measure.lag
+    blind = max(measure.blind or BLIND, 2 * lag)
+    return PlannedMeasure(
+        key=f"{hypothesis}/{measure.name}",
+        hypothesis=hypothesis,
+        name=measure.name,
+        probe=measure.probe,
+        params=measure.params,
+        tolerance=measure.tolerance,
+        unit=measure.unit or probe.unit(params),
+        room=probe.kind_of(params),
+        every=measure.every,
+        timeout=_timeout(measure, getattr(params, "timeout", None)),
+        retries=measure.retries,
+        lag=lag,
+        abort_at=measure.abort_at,
+        blind=blind,
+        during=measure.during,
+        when_missing=measure.when_missing,
+    )
+
+
+def _timeout(measure: Measure, own: float | None) -> float:
+    """A probe that has a limit of its own gets half a second more, so that it can say itself what was late."""
+    if measure.timeout is not None:
+        return measure.timeout
+    return own + 0.5 if isinstance(own, float) else min(max(measure.every, 1.0), 10.0)
+
+
+# --------------------------------------------------------------------------------------------------------- targets
+
+
+class _Resolver:
+    """Finds the targets of all steps, in the file's order."""
+
+    def __init__(self, platform: Platform, finding: Finding, seed: int) -> None:
+        self._platform = platform
+        self._finding = finding
+        self._seed = seed
+        self._leash = Leash()
+        self._by_step: dict[str, tuple[Target, ...]] = {}
+        self._kinds: dict[str, int] = {}
+        self.refusals: list[GuardAnswer] = []
+        self.warnings: list[str] = []
+
+    async def item(self, step: Step) -> PlannedItem:
+        if isinstance(step, WaitStep):
+            return PlannedItem(wait=step.wait)
+        steps = step.together if isinstance(step, TogetherStep) else (step,)
+        faults: list[PlannedFault] = []
+        for each in steps:
+            taken = {target.id for fault in faults for target in fault.targets if target is not NOTHING}
+            faults.append(await self._fault(each, taken))
+        return PlannedItem(faults=tuple(faults))
+
+    async def _fault(self, step: FaultStep, taken: set[str]) -> PlannedFault:
+        plugin = self._finding.fault(step.fault)
+        params = plugin.Params.model_validate(step.with_)
+        step_id = self._step_id(step)
+        targets, candidates = await self._targets(step, step_id, plugin, taken)
+        self._by_step[step_id] = targets
+        await self._check(step_id, step, plugin, targets)
+        identity: dict[str, str] = {}
+        for target in targets:
+            identity |= plugin.identity(params, target)
+        lasts = (step.observe or OBSERVE) if plugin.instant else (step.for_ or 0.0)
+        return PlannedFault(
+            id=step_id,
+            fault=step.fault,
+            params=step.with_,
+            selector=step.target,
+            targets=targets,
+            candidates=candidates,
+            instant=plugin.instant,
+            lasts=lasts,
+            settle=step.settle,
+            after=step.after,
+            expect_alert=step.expect_alert,
+            fault_class=plugin.fault_class,
+            identity=identity,
+            does=plugin.does(params),
+            undo=plugin.undoes(params),
+        )
+
+    def _step_id(self, step: FaultStep) -> str:
+        """The file's id, or the kind, numbered from its second use."""
+        if step.id is not None:
+            return step.id
+        count = self._kinds[step.fault] = self._kinds.get(step.fault, 0) + 1
+        return step.fault if count == 1 else f"{step.fault}-{count}"
+
+    async def _targets(
+        self, step: FaultStep, step_id: str, plugin: type[Fault[Any]], taken: set[str]
+    ) -> tuple[tuple[Target, ...], int]:
+        if "nothing" in plugin.acts_on and step.target is None:
+            return (replace_id(NOTHING, step_id),), 1
+        if step.target is None:
+            raise UsageError(f"step {step_id}: the fault {step.fault} needs a target")
+        if step.target.same_as is not None:
+            if step.target.same_as not in self._by_step:
+                known = ", ".join(self._by_step) or "none"
+                raise UsageError(f"step {step_id}: sameAs names no earlier step; known are {known}")
+            targets = self._by_step[step.target.same_as]
+            return targets, len(targets)
+        selection = await self._leash.call(self._platform.find(step.target), CHECKING)
+        free = [target for target in selection.candidates if target.id not in taken]
+        chosen = choose(free, step.target.take, seed=self._seed, step=step_id)
+        if not chosen:
+            why = selection.why_none or "all that match are targets of a fault beside it"
+            self.warnings.append(f"step {step_id}: no target matches ({why}); a run would be inconclusive")
+        return chosen, len(selection.candidates)
+
+    async def _check(self, step_id: str, step: FaultStep, plugin: type[Fault[Any]], targets: Sequence[Target]) -> None:
+        """Note as refusals what this platform, or a target, cannot do honestly."""
+        reasons = list(self._misfits(step.target, plugin, targets))
+        params = plugin.Params.model_validate(step.with_)
+        hold = Hold(id=f"plan.{step_id}", run="plan", deadline=0.0, seconds=step.for_ or step.observe or OBSERVE)
+        for target in () if reasons else targets:
+            try:
+                await self._leash.call(plugin(params, target, self._platform, hold).check(), CHECKING)
+            except CannotDoHonestly as refusal:
+                reasons.append(str(refusal))
+            except Overdue:
+                reasons.append(f"{target.name}: could not be checked within {CHECKING:g} s")
+        if step.expect_alert is not None:
+            reasons.append("expectAlert: alerts cannot be watched yet, so the expectation could not be judged")
+        unique = dict.fromkeys(reasons)
+        self.refusals += [
+            GuardAnswer(guard="faults", go=False, reason=f"step {step_id}: {reason}") for reason in unique
+        ]
+
+    def _misfits(self, selector: Selector | None, plugin: type[Fault[Any]], targets: Sequence[Target]) -> Sequence[str]:
+        kind = self._platform.kind
+        if kind not in plugin.platforms:
+            works = ", ".join(sorted(plugin.platforms))
+            return [f"the fault {plugin.kind} does not work on the {kind} platform (it does on {works})"]
+        if selector is not None and selector.follow and not self._platform.follows:
+            return [f"the {kind} platform cannot follow targets that appear later: leave out `follow`"]
+        wrong = [target for target in targets if target.kind not in plugin.acts_on and target.kind != "nothing"]
+        if wrong:
+            acts_on = " or a ".join(sorted(plugin.acts_on))
+            return [f"the fault {plugin.kind} acts on a {acts_on}, and {wrong[0].name} is a {wrong[0].kind}"]
+        return []
+
+
+def replace_id(target: Target, step: str) -> Target:
+    """The target that is nothing, by the step that acts on it."""
+    return target.model_copy(update={"id": f"nothing:{step}"})
+
+
+def choose(candidates: Sequence[Target], take: int | str, *, seed: int, step: str) -> tuple[Target, ...]:
+    """`take` of the candidates, by the seed: the same seed on the same system picks the same ones, in the same order.
+
+    A share is rounded down, to at least one; `all` and too high a count take what is there.
+    """
+    ordered = sorted(candidates, key=lambda target: (target.service or "", target.name, target.id))
+    if take == "all" or not ordered:
+        return tuple(ordered)
+    if isinstance(take, int):
+        count = take
+    else:
+        count = max(1, math.floor(len(ordered) * float(take.rstrip("%")) / 100 + 1e-9))
+    picked = Random(f"{seed}:{step}").sample(range(len(ordered)), min(count, len(ordered)))
+    return tuple(ordered[index] for index in sorted(picked))

@@ -1,0 +1,348 @@
+"""run: Plan -> Journal. Baseline, fault, recovery; always undoes.
+
+Nothing here is ever cancelled from outside: signals, halts and abort limits set off one `Stop`, and every wait listens
+to it. So whatever ends the run, it goes through the undo.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from chaosrunner.clock import Clock
+from chaosrunner.engine.fault_run import Limits, Means
+from chaosrunner.engine.leash import Leash
+from chaosrunner.engine.method import FindFault, Method
+from chaosrunner.engine.recorder import Observer, Recorder
+from chaosrunner.engine.sampler import Sampler
+from chaosrunner.engine.stop import Stop
+from chaosrunner.engine.watching import Watching
+from chaosrunner.errors import JournalFailed, NotPossibleNow
+from chaosrunner.model.experiment import TrafficSpec
+from chaosrunner.model.journal import (
+    BaselineTaken,
+    GuardAnswered,
+    HaltRequested,
+    Noted,
+    PhaseBegan,
+    PhaseEnded,
+    RunEnded,
+    RunStarted,
+    Spilled,
+    TrafficSample,
+)
+from chaosrunner.model.plan import GuardAnswer, Plan, PlannedMeasure
+from chaosrunner.model.target import Target
+from chaosrunner.model.words import Ending, Phase
+from chaosrunner.ports import Platform, Probe, TrafficSource
+from chaosrunner.store.journal import Journal
+from chaosrunner.store.machine import ActiveRun, Lock, Machine
+
+HALT_LOOK = 0.2
+"""Seconds between two looks for a halt."""
+BLIND_LOOK = 0.25
+"""Seconds between two looks for a measure that has gone blind."""
+
+
+class Load(TrafficSource, Protocol):
+    """The load generator, as the engine drives it."""
+
+    async def start(self) -> None:
+        """Begin; raises `NotPossibleNow` if it cannot."""
+
+    async def stop(self) -> None:
+        """End; idempotent."""
+
+
+Probes = Sequence[tuple[PlannedMeasure, Probe[Any]]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Everything beside the plan that a run takes; made by `app`."""
+
+    folder: Path
+    """Where the journal goes."""
+    platform: Platform
+    machine: Machine
+    clock: Clock
+    stop: Stop
+    find_fault: FindFault
+    make_probes: Callable[[TrafficSource | None], Probes]
+    make_load: Callable[[TrafficSpec, Callable[[TrafficSample], None]], Load]
+    observers: Sequence[Observer] = ()
+    halt_file: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+    make_journal: Callable[[Path, Clock], Journal] = Journal
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """Where the journal is and how the run ended; the verdict is made of the journal."""
+
+    run: str
+    journal: Path
+    ending: Ending
+    reason: str
+    trouble: str
+    """Why the journal is not complete; empty: it is."""
+    undo_failed: bool
+
+
+async def run(plan: Plan, identity: RunStarted, setting: Setting) -> RunOutcome:
+    """Carry out the plan. Returns when everything is undone, or could not be; the journal says what happened.
+
+    Raises `JournalFailed` if no journal can be started: then nothing was touched.
+    """
+    path = setting.folder / "journal.jsonl"
+    lock = setting.machine.enter(ActiveRun(identity.run, plan.environment.name, str(path.resolve())))
+    try:
+        journal = setting.make_journal(path, setting.clock)
+    except JournalFailed:
+        lock.drop()
+        setting.machine.leave(identity.run)
+        raise
+    execution = _Execution(plan, identity, setting, journal)
+    try:
+        return await execution.carry_out()
+    finally:
+        lock.drop()
+        if not execution.may_be_in_force:
+            setting.machine.leave(identity.run)
+
+
+class _Execution:
+    """One run under way."""
+
+    def __init__(self, plan: Plan, identity: RunStarted, setting: Setting, journal: Journal) -> None:
+        self._plan = plan
+        self._identity = identity
+        self._setting = setting
+        self._journal = journal
+        self._stop = setting.stop
+        self._recorder = Recorder(journal, setting.stop, setting.observers)
+        self._watching = Watching(plan, self._recorder, setting.stop)
+        self._leash = Leash()
+        self._method = Method(
+            plan,
+            setting.find_fault,
+            Means(
+                run=identity.run,
+                platform=setting.platform,
+                recorder=self._recorder,
+                stop=setting.stop,
+                leash=self._leash,
+                clock=setting.clock,
+                limits=setting.limits,
+            ),
+        )
+        self._sampler: Sampler | None = None
+        self._leases: list[Lock] = []
+        self._heard = setting.clock.monotonic()
+        self._halts = setting.machine.halts(plan.environment.name, identity.run)
+        self._halt_noted = False
+        self._spills: set[tuple[str, str]] = set()
+        self.may_be_in_force = True
+
+    async def carry_out(self) -> RunOutcome:
+        """Everything, from the first line of the journal to the last."""
+        helpers: list[asyncio.Task[None]] = []
+        try:
+            self._recorder.record(self._identity)
+            if self._may_go():
+                helpers += [asyncio.ensure_future(self._listen()), asyncio.ensure_future(self._tick())]
+                await self._setting.platform.open(self._identity.run, self._alive)
+                await self._under_load()
+        except NotPossibleNow as error:
+            self._stop.now(Ending.NOT_READABLE, "chaosrunner", str(error))
+        except Exception as error:
+            self._stop.now(Ending.DEFECT, "chaosrunner", f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            await self._method.sweep()
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            await self._setting.platform.close()
+            for lease in self._leases:
+                lease.drop()
+            outcome = await self._end()
+        return outcome
+
+    # -- before
+
+    def _may_go(self) -> bool:
+        """Record the guards' answers, take the targets; whether nobody refuses."""
+        answers = [*self._plan.guards, self._take_targets()]
+        for answer in answers:
+            self._recorder.record(GuardAnswered(answer=answer))
+        refusals = [answer for answer in answers if not answer.go]
+        if refusals:
+            self._stop.now(Ending.REFUSED, refusals[0].guard, refusals[0].reason)
+            return False
+        for fault in self._plan.faults:
+            if not fault.targets:
+                self._stop.now(Ending.FAULT_FAILED, fault.id, "no target matched")
+                return False
+        return not self._stop.asked
+
+    def _take_targets(self) -> GuardAnswer:
+        targets = [target for fault in self._plan.faults for target in fault.targets if target.kind != "nothing"]
+        keys = [self._setting.platform.lease(target) for target in targets]
+        self._leases, taken = self._setting.machine.lease_all(keys, self._identity.run)
+        if taken:
+            return GuardAnswer(guard="leases", go=False, reason=f"{taken}; wait for it, or `chaosrunner halt` it")
+        return GuardAnswer(guard="leases", go=True, reason="no other run acts on these targets")
+
+    # -- the three phases
+
+    async def _under_load(self) -> None:
+        load: Load | None = None
+        if self._plan.traffic is not None:
+            load = self._setting.make_load(self._plan.traffic, self._recorder.record)
+        sampling: asyncio.Task[None] | None = None
+        try:
+            if load is not None:
+                await load.start()
+            probes = self._setting.make_probes(load)
+            self._sampler = Sampler(probes, self._recorder, self._setting.clock, self._watching.on_reading)
+            sampling = asyncio.ensure_future(self._sampler.run())
+            await self._phases(self._sampler)
+        finally:
+            await self._method.sweep()
+            if sampling is not None:
+                sampling.cancel()
+                await asyncio.gather(sampling, return_exceptions=True)
+            if load is not None:
+                await load.stop()
+
+    async def _phases(self, sampler: Sampler) -> None:
+        if not await self._baseline():
+            return
+        before = await self._others()
+        sampler.phase = Phase.FAULT
+        self._recorder.record(PhaseBegan(phase=Phase.FAULT))
+        self._watching.arm()
+        try:
+            await self._method.carry_out()
+        finally:
+            await self._method.sweep()
+            self._watching.disarm()
+        undone_at = self._recorder.t
+        because = self._stop.cause.ending.value if self._stop.cause else "done"
+        self._recorder.record(PhaseEnded(phase=Phase.FAULT, because=because))
+        await self._spilled(before)
+        if self._stop.cause is None or self._stop.cause.ending in (Ending.ABORTED, Ending.FAULT_FAILED):
+            sampler.phase = Phase.RECOVERY
+            await self._recovery(undone_at)
+            await self._spilled(before)
+
+    async def _baseline(self) -> bool:
+        self._recorder.record(PhaseBegan(phase=Phase.BASELINE))
+        state = await self._watching.until_steady()
+        for key, median in self._watching.medians.items():
+            self._recorder.record(BaselineTaken(measure=key, median=median))
+        because = state.kind.replace("-", " ") if state.kind != "waiting" else "stopped"
+        self._recorder.record(PhaseEnded(phase=Phase.BASELINE, because=because))
+        if state.kind == "not-steady":
+            self._stop.now(Ending.NOT_STEADY, "baseline", state.reason)
+        elif state.kind == "not-readable":
+            self._stop.now(Ending.NOT_READABLE, "baseline", state.reason)
+        return state.kind == "steady" and not self._stop.asked
+
+    async def _recovery(self, undone_at: float) -> None:
+        """Watch the system come back; the stop that led here does not cut this short, a halt does."""
+        self._recorder.record(PhaseBegan(phase=Phase.RECOVERY))
+        state = await self._watching.until_recovered(undone_at)
+        because = state.kind.replace("-", " ") if state.kind != "waiting" else "stopped"
+        self._recorder.record(PhaseEnded(phase=Phase.RECOVERY, because=because))
+
+    # -- beside the phases
+
+    async def _listen(self) -> None:
+        """Look for halts: of the machine, and the halt file."""
+        while True:
+            self._look_for_halt()
+            await self._setting.clock.sleep(HALT_LOOK)
+
+    def _look_for_halt(self) -> None:
+        now = self._setting.machine.halts(self._plan.environment.name, self._identity.run)
+        for name, content in now.items():
+            if self._halts.get(name) != content:
+                words = _halt_words(content)
+                self._stop.now(Ending.HALTED, words.get("by", "somebody"), words.get("reason", ""))
+        self._halts = now
+        if self._setting.halt_file is not None and self._setting.halt_file.exists():
+            self._stop.now(Ending.HALTED, "halt file", str(self._setting.halt_file))
+        self._note_halt()
+
+    def _note_halt(self) -> None:
+        if self._stop.halt is not None and not self._halt_noted:
+            self._halt_noted = True
+            self._recorder.record(HaltRequested(by=self._stop.halt.by, reason=self._stop.halt.reason))
+
+    async def _tick(self) -> None:
+        """Show that the event loop lives, and look for measures gone blind."""
+        since: float | None = None
+        while True:
+            self._heard = self._setting.clock.monotonic()
+            if self._method.in_force:
+                since = self._recorder.t if since is None else since
+                self._watching.look_for_blindness(since)
+            else:
+                since = None
+            await self._setting.clock.sleep(BLIND_LOOK)
+
+    def _alive(self) -> bool:
+        """Asked from the heartbeat's thread: a hung event loop must not keep its faults in force."""
+        return self._setting.clock.monotonic() - self._heard < 3.0
+
+    async def _others(self) -> Mapping[str, str]:
+        try:
+            return await self._leash.call(self._setting.platform.observe(self._targets()), 5.0)
+        except Exception as error:  # noqa: BLE001  not seeing the neighbours must not end a run with a fault in force
+            self._recorder.record(Noted(who="chaosrunner", text=f"could not look at what is not a target: {error}"))
+            return {}
+
+    def _targets(self) -> Sequence[Target]:
+        return [target for fault in self._plan.faults for target in fault.targets]
+
+    async def _spilled(self, before: Mapping[str, str]) -> None:
+        """Record what changed about everything that is not a target."""
+        after = await self._others()
+        for service, was in before.items():
+            now = after.get(service, was)
+            if now != was and (service, now) not in self._spills:
+                self._spills.add((service, now))
+                self._recorder.record(Spilled(what="changed", service=service, detail=f"was {was}, is {now}"))
+
+    # -- after
+
+    async def _end(self) -> RunOutcome:
+        cause = self._stop.cause
+        ending = cause.ending if cause is not None else Ending.FINISHED
+        reason = f"{cause.by}: {cause.reason}" if cause is not None and cause.reason else (cause.by if cause else "")
+        self._note_halt()
+        self._recorder.record(RunEnded(ending=ending, reason=reason))
+        await self._recorder.finish()
+        self.may_be_in_force = self._method.undo_failed
+        return RunOutcome(
+            run=self._identity.run,
+            journal=self._journal.path,
+            ending=ending,
+            reason=reason,
+            trouble=self._recorder.trouble,
+            undo_failed=self._method.undo_failed,
+        )
+
+
+def _halt_words(content: str) -> dict[str, str]:
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return {}
+    return {key: str(value) for key, value in found.items()} if isinstance(found, dict) else {}
