@@ -1,0 +1,203 @@
+"""Recovery: from the first reading wholly after the undo from which every judged measure stays inside for `holds`.
+
+A reading stands for the moment `ended - lag` (its end, for a measure without lag): a measure with a lag L cannot show
+anything sooner than L after the undo, and that is not the system's slowness. The stay of all begins when the last
+measure came in; it must begin within `within`. It holds when each measure has an inside reading at least `holds` after
+that beginning; without `holds`: three inside readings since then, at least 5 s apart from first to last. The stay
+counts only with enough readings in it (coverage). So a run may wait for `within`, plus `holds`, plus the slowest lag
+and schedule, and no longer.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from chaosrunner.judging.coverage import Coverage
+from chaosrunner.judging.during import rule_in
+from chaosrunner.judging.hold import ResolvedRule, resolve, say
+from chaosrunner.judging.reading import Reading
+from chaosrunner.judging.streaks import Staying
+from chaosrunner.model.plan import PlannedMeasure
+from chaosrunner.model.quantities import show
+from chaosrunner.model.tolerance import Value
+from chaosrunner.model.words import Phase
+
+DEFAULT_READINGS = 3
+DEFAULT_HOLDS = 5.0
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryState:
+    """Where the recovery stands."""
+
+    kind: Literal["waiting", "recovered", "not-recovered", "unreadable"]
+    reason: str
+    """Why, in words with numbers."""
+    seconds: float | None = None
+    """Recovered: from the undo to the beginning of the stay that held; None: no measure is judged."""
+    measures: tuple[str, ...] = ()
+    """Keys of the measures that it hangs on."""
+
+
+class _Track:
+    """One measure after the undo."""
+
+    def __init__(self, measure: PlannedMeasure, rule: ResolvedRule | None, holds: float | None) -> None:
+        self.measure = measure
+        self.rule = rule
+        """None: relative, and there is no baseline."""
+        self.stay = Staying(rule.for_ if rule is not None else 0.0)
+        self.holds = holds
+        self.readings = 0
+        self.outside: Value | None = None
+        self.why = ""
+        self.began = array("d")
+        self.ended = array("d")
+        self.lost = array("b")
+
+    def add(self, reading: Reading) -> None:
+        assert self.rule is not None
+        reading = self.rule.fits(reading)
+        self.began.append(reading.began)
+        self.ended.append(reading.ended)
+        self.lost.append(not reading.is_reading)
+        if not reading.is_reading:
+            self.why = reading.missing or ""
+            return
+        self.readings += 1
+        inside = self.rule.inside(reading)
+        if not inside:
+            self.outside = reading.value
+        self.stay.add(inside, reading.ended - self.measure.lag, reading.ended)
+
+    def held_since(self, start: float) -> bool:
+        """Whether it has stayed inside for long enough, from `start` on, with enough readings."""
+        stay = self.stay
+        if stay.since is None or stay.latest is None or stay.outside:
+            return False
+        needed = DEFAULT_HOLDS if self.holds is None else self.holds
+        if stay.latest - start + _ROUNDING < needed:
+            return False
+        if self.holds is None and not stay.three_since(start - _ROUNDING):
+            return False
+        return not self.complaint(start, self.ended[-1])
+
+    def complaint(self, start: float, end: float) -> str:
+        """Why there are not enough readings that stand for moments from `start` on, and ended by `end`; or empty."""
+        coverage = Coverage(self.measure, max(end - start, 0.0))
+        coverage.piece(start, end)
+        for index in range(len(self.began)):
+            if self.ended[index] - self.measure.lag + _ROUNDING >= start and self.ended[index] <= end + _ROUNDING:
+                coverage.add(self.began[index], self.ended[index], self.why if self.lost[index] else None)
+        return coverage.complaint()
+
+
+class RecoveryWatch:
+    """Follows all measures after the last undo. Times are the journal's `t`."""
+
+    def __init__(
+        self,
+        measures: Sequence[PlannedMeasure],
+        baselines: Mapping[str, float],
+        within: float,
+        holds: float | None,
+        undone_at: float,
+    ) -> None:
+        self._undone_at = undone_at
+        self._deadline = undone_at + within
+        self._within = within
+        self._tracks: dict[str, _Track] = {}
+        for measure in measures:
+            rule = rule_in(measure, Phase.RECOVERY)
+            if rule is not None:
+                known = not rule.relative or measure.key in baselines
+                resolved = resolve(rule, measure.unit, baselines.get(measure.key)) if known else None
+                self._tracks[measure.key] = _Track(measure, resolved, holds)
+        self._order = list(self._tracks.values())
+        self._blocker = 0
+        self._recovered: RecoveryState | None = None
+        hold = DEFAULT_HOLDS if holds is None else holds
+        patience = [
+            track.measure.lag + max(hold, DEFAULT_READINGS * track.measure.every if holds is None else 0.0)
+            + 2 * (track.measure.every + track.measure.timeout)
+            for track in self._order
+        ]  # fmt: skip
+        self.latest_end = self._deadline + max(patience, default=0.0)
+        """When waiting ends, whatever comes."""
+
+    def add(self, key: str, reading: Reading) -> None:
+        """A reading as it comes, of any measure; what tells of a time before the undo is left out."""
+        track = self._tracks.get(key)
+        if track is None or track.rule is None or self._recovered is not None:
+            return
+        if reading.tells_from(track.measure.lag) + _ROUNDING < self._undone_at:
+            return
+        track.add(reading)
+        # Only readings of the measure that it hangs on can complete the recovery: no other can move its stay.
+        if track is self._order[self._blocker]:
+            self._look()
+
+    def _look(self) -> None:
+        starts = [track.stay.since for track in self._order]
+        for index, since in enumerate(starts):
+            if since is None:
+                self._blocker = index
+                return
+        start = max(since for since in starts if since is not None)
+        for index, track in enumerate(self._order):
+            if not track.held_since(start):
+                self._blocker = index
+                return
+        if start > self._deadline + _ROUNDING:
+            return
+        seconds = max(0.0, start - self._undone_at)
+        self._recovered = RecoveryState("recovered", f"recovered in {show(seconds, 's')}", seconds)
+
+    def state(self, now: float) -> RecoveryState:
+        """Where the recovery stands."""
+        if not self._order:
+            return RecoveryState("recovered", "no measure is judged after the fault")
+        if self._recovered is not None:
+            return self._recovered
+        without = [track for track in self._order if track.rule is None]
+        if without:
+            keys = tuple(track.measure.key for track in without)
+            return RecoveryState("unreadable", f"{', '.join(keys)}: there is no baseline to compare with", None, keys)
+        late = [track for track in self._order if self._too_late(track, now)]
+        if seen := [track for track in late if not self._complaint(track)]:
+            return self._not_recovered(seen)
+        if late:
+            return self._unreadable(late)
+        if now <= self.latest_end:
+            track = self._order[self._blocker]
+            return RecoveryState("waiting", f"for {track.measure.key}", None, (track.measure.key,))
+        blocking = [track for track in self._order if not track.readings] or [self._order[self._blocker]]
+        return self._unreadable(blocking)
+
+    def _too_late(self, track: _Track, now: float) -> bool:
+        """Whether no stay of this measure can begin in time any more, and it had readings that say so."""
+        if track.stay.since is not None:
+            return track.stay.since > self._deadline + _ROUNDING
+        grace = track.measure.lag + track.measure.every + track.measure.timeout
+        return track.readings > 0 and now > self._deadline + grace
+
+    def _not_recovered(self, late: list[_Track]) -> RecoveryState:
+        reasons = []
+        for track in late:
+            assert track.rule is not None
+            found = say(track.outside, track.measure.unit)
+            reasons.append(f"{track.measure.key} was still {found}, should be {track.rule.text}")
+        reason = f"not within {show(self._within, 's')}: " + "; ".join(reasons)
+        return RecoveryState("not-recovered", reason, None, tuple(track.measure.key for track in late))
+
+    def _complaint(self, track: _Track) -> str:
+        return track.complaint(self._undone_at, self._deadline + track.measure.lag)
+
+    def _unreadable(self, blocking: list[_Track]) -> RecoveryState:
+        keys = tuple(track.measure.key for track in blocking)
+        why = next((f" ({track.why})" for track in blocking if track.why), "")
+        return RecoveryState("unreadable", f"{', '.join(keys)}: too few readings after the undo{why}", None, keys)
