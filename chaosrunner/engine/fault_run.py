@@ -106,6 +106,15 @@ class FaultRun:
         self.undo_failed = False
         """Whether it may still be in force although everything was tried."""
 
+    @classmethod
+    def from_ledger(
+        cls, plugin: type[Fault[Any]], planned: PlannedFault, entry: FaultPrepared, means: Means
+    ) -> FaultRun:
+        """A fault of a run that died, ready to be taken back."""
+        run = cls(plugin, planned, entry.target, int(entry.fault.rpartition("/")[2]), means)
+        run._prepared = entry.undo
+        return run
+
     # -- going
 
     async def go(self) -> None:

@@ -5,6 +5,7 @@ The decisions are those of `judging`, the same code that judges the journal afte
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from chaosrunner.engine.recorder import Recorder
@@ -34,11 +35,14 @@ class Watching:
         self._aborts: Mapping[str, AbortWatch] = {}
         self.medians: Mapping[str, float] = {}
         """Of the baseline, by measure, once it is steady."""
+        self.readings: Counter[str] = Counter()
+        """How many the baseline had, by measure."""
 
     def on_reading(self, measure: PlannedMeasure, reading: Reading) -> None:
         """Take in one reading; a reached abort limit stops the run here and now."""
         if self._steady is not None:
             self._steady.add(measure.key, reading)
+            self.readings[measure.key] += reading.value is not None
         if self._recovery is not None:
             self._recovery.add(measure.key, reading)
         watch = self._aborts.get(measure.key)

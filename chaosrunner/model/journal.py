@@ -84,6 +84,8 @@ class BaselineTaken(_Event):
     type: Literal["baseline-taken"] = "baseline-taken"
     measure: str
     median: float
+    readings: int
+    """How many readings the baseline had."""
 
 
 class StepBegan(_Event):

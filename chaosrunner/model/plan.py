@@ -115,6 +115,8 @@ class Plan(Frozen):
     owner: str | None = None
     labels: dict[str, str] = {}
     environment: Environment
+    folder: str = "."
+    """Where relative paths of the environment's file start."""
     seed: int
     hypotheses: tuple[PlannedHypothesis, ...]
     traffic: TrafficSpec | None = None

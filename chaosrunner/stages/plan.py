@@ -45,6 +45,8 @@ class Intent:
     sources: Sequence[Source] = ()
     warnings: Sequence[str] = ()
     command: str = ""
+    folder: str = "."
+    """Where relative paths of the environment's file start."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ async def make_plan(intent: Intent, platform: Platform, finding: Finding, seed: 
         owner=spec.owner,
         labels=intent.experiment.metadata.labels,
         environment=intent.environment,
+        folder=intent.folder,
         seed=seed,
         hypotheses=tuple(_planned(hypothesis, finding) for hypothesis in intent.hypotheses),
         traffic=spec.traffic,

@@ -245,7 +245,7 @@ class _Execution:
         self._recorder.record(PhaseBegan(phase=Phase.BASELINE))
         state = await self._watching.until_steady()
         for key, median in self._watching.medians.items():
-            self._recorder.record(BaselineTaken(measure=key, median=median))
+            self._recorder.record(BaselineTaken(measure=key, median=median, readings=self._watching.readings[key]))
         because = state.kind.replace("-", " ") if state.kind != "waiting" else "stopped"
         self._recorder.record(PhaseEnded(phase=Phase.BASELINE, because=because))
         if state.kind == "not-steady":

@@ -63,8 +63,8 @@ class Journal:
 
     def _take_up(self) -> float:
         last: Entry | None = None
-        for entry, end in _lines(self.path):
-            last, self._size = entry, end
+        for entry, end in _lines(self.path, skip_damaged=True):
+            last, self._size = entry or last, end
         if last is None:
             return 0.0
         self._n = last.n
@@ -121,17 +121,19 @@ def write_line(entry: Entry) -> bytes:
     return json.dumps(head | entry.event.as_json(), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def read_journal(path: Path) -> Iterator[Entry]:
+def read_journal(path: Path, *, skip_damaged: bool = False) -> Iterator[Entry]:
     """The entries of a journal, in order; may still be growing. A torn last line is left out.
 
-    Raises `JournalFailed` where the file is missing, unreadable, or damaged before its end.
+    Raises `JournalFailed` where the file is missing, unreadable, or damaged before its end; `skip_damaged` reads what
+    can be read, for taking faults back.
     """
-    for entry, _ in _lines(path):
-        yield entry
+    for entry, _ in _lines(path, skip_damaged=skip_damaged):
+        if entry is not None:
+            yield entry
 
 
-def _lines(path: Path) -> Iterator[tuple[Entry, int]]:
-    """Each whole line's entry, and the offset of the line's end."""
+def _lines(path: Path, *, skip_damaged: bool) -> Iterator[tuple[Entry | None, int]]:
+    """Each whole line's entry (None: damaged), and the offset of the line's end."""
     try:
         with path.open("rb") as file:
             end = 0
@@ -139,16 +141,18 @@ def _lines(path: Path) -> Iterator[tuple[Entry, int]]:
                 if not line.endswith(b"\n"):
                     return
                 end += len(line)
-                yield _read_line(path, number, line), end
+                yield _read_line(path, number, line, skip_damaged), end
     except OSError as error:
         raise JournalFailed(f"cannot read the journal {path}: {error.strerror}") from error
 
 
-def _read_line(path: Path, number: int, line: bytes) -> Entry:
+def _read_line(path: Path, number: int, line: bytes, skip_damaged: bool) -> Entry | None:
     try:
         found = json.loads(line)
         return Entry(n=found["n"], t=found["t"], at=found["at"], event=_event(found))
     except (ValueError, KeyError, TypeError, ValidationError) as error:
+        if skip_damaged:
+            return None
         reason = str(error).partition("\n")[0]
         raise JournalFailed(f"{path}:{number}: this line is damaged: {reason}") from error
 

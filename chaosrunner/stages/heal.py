@@ -1,0 +1,105 @@
+"""heal: takes back what a dead run left in force, from its journal alone. Doing it twice is harmless."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaosrunner.clock import Clock
+from chaosrunner.engine.fault_run import FaultRun, Limits, Means
+from chaosrunner.engine.leash import Leash
+from chaosrunner.engine.method import FindFault
+from chaosrunner.engine.recorder import Recorder
+from chaosrunner.engine.stop import Stop
+from chaosrunner.errors import JournalFailed
+from chaosrunner.model.journal import FaultPrepared, FaultUndone, Noted, RunStarted, UndoFailed
+from chaosrunner.model.plan import Plan
+from chaosrunner.ports import Platform
+from chaosrunner.store.journal import Journal, read_journal
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What a journal says of faults: who ran it, and which of its faults have no undo on record."""
+
+    started: RunStarted
+    open: Mapping[str, FaultPrepared]
+    """By fault id, in the order of their injection."""
+
+    @property
+    def plan(self) -> Plan:
+        """The run's plan."""
+        return self.started.plan
+
+
+def read_ledger(journal: Path) -> Ledger:
+    """The ledger of a journal; damaged lines are passed over, as every fault that can be read must be taken back.
+
+    Raises `JournalFailed` if the file cannot be read, or its first line does not say what was run.
+    """
+    started: RunStarted | None = None
+    unfinished: dict[str, FaultPrepared] = {}
+    for entry in read_journal(journal, skip_damaged=True):
+        event = entry.event
+        if isinstance(event, RunStarted):
+            started = event
+        elif isinstance(event, FaultPrepared):
+            unfinished[event.fault] = event
+        elif isinstance(event, FaultUndone):
+            unfinished.pop(event.fault, None)
+    if started is None:
+        raise JournalFailed(f"{journal}: the first line does not say what was run")
+    return Ledger(started, unfinished)
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """What was done about one dead run."""
+
+    run: str
+    undone: tuple[str, ...]
+    failed: tuple[UndoFailed, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of the run is in force any more."""
+        return not self.failed
+
+
+async def heal(
+    ledger: Ledger, journal: Path, platform: Platform, find_fault: FindFault, clock: Clock, who: str
+) -> Healed:
+    """Undo every open entry of the ledger, newest first, and write it down. The run must be dead (its lock taken)."""
+    stop, leash = Stop(), Leash()
+    failed: list[UndoFailed] = []
+    recorder = Recorder(
+        Journal(journal, clock),
+        stop,
+        [lambda entry: failed.append(entry.event) if isinstance(entry.event, UndoFailed) else None],
+    )
+    means = Means(
+        run=ledger.started.run,
+        platform=platform,
+        recorder=recorder,
+        stop=stop,
+        leash=leash,
+        clock=clock,
+        limits=Limits(),
+    )
+    planned = {fault.id: fault for fault in ledger.plan.faults}
+    if ledger.open:
+        recorder.record(Noted(who=who, text=f"healing {len(ledger.open)} faults that a dead run left"))
+    undone = []
+    for entry in reversed(list(ledger.open.values())):
+        plugin = find_fault(entry.kind)
+        if entry.undo_version > plugin.undo_version:
+            words = "a newer chaosrunner injected this: heal with that one, or run the commands by hand"
+            recorder.record(UndoFailed(fault=entry.fault, error=words, attempts=0, commands=entry.by_hand))
+            continue
+        fault = FaultRun.from_ledger(plugin, planned[entry.step], entry, means)
+        await fault.take_back("heal")
+        if fault.over:
+            undone.append(entry.fault)
+    await recorder.finish()
+    return Healed(ledger.started.run, tuple(undone), tuple(failed))
