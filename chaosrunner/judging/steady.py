@@ -147,6 +147,7 @@ class SteadyWatch:
         """When waiting ends: `within:`, plus what the slowest schedule needs to have its last reading."""
         self._for = for_
         self._latest = began
+        self._blocker: _Track | None = None
 
     def add(self, key: str, reading: Reading) -> None:
         """A reading as it comes, of any measure."""
@@ -165,11 +166,17 @@ class SteadyWatch:
         if self._latest + _ROUNDING < self._first_end and not late:
             left = self._first_end - self._latest
             return SteadyState("waiting", f"{show(left, 's')} to go until there can be enough readings")
+        if self._blocker is not None and not late:
+            # Most often it still hangs on the same measure; then the others need not be looked at.
+            state = self._blocker.state(self._latest)
+            if not state.ok:
+                return SteadyState("waiting", state.reason, (self._blocker.measure.key,))
         states = []
         for track in self._watched:
             state = track.state(self._latest)
             states.append((track.measure.key, state))
             if not late and not state.ok:
+                self._blocker = track
                 return SteadyState("waiting", state.reason, (track.measure.key,))
         bad = [(key, state) for key, state in states if not state.ok]
         if not bad and self._latest + _ROUNDING >= self._first_end:
