@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from chaosrunner.clock import Clock
 from chaosrunner.engine.leash import Leash, Overdue
 from chaosrunner.engine.recorder import Recorder
 from chaosrunner.errors import NoAnswer, NoReading
+from chaosrunner.judging.during import phases_read
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model.journal import PluginMisbehaved, ReadingTaken
 from chaosrunner.model.plan import PlannedMeasure
 from chaosrunner.model.tolerance import Value
-from chaosrunner.model.words import During, Phase
+from chaosrunner.model.words import Phase
 from chaosrunner.ports import Probe
 
 SPREAD = 0.005
@@ -26,15 +27,6 @@ OPENING = 10.0
 """Seconds that a probe may take to open."""
 
 OnReading = Callable[[PlannedMeasure, Reading], None]
-
-_read_in: Mapping[During, frozenset[Phase]] = {
-    During.ALWAYS: frozenset(Phase),
-    During.CONTINUOUS: frozenset(Phase),
-    During.START: frozenset({Phase.BASELINE}),
-    During.END: frozenset({Phase.RECOVERY}),
-    During.EDGE: frozenset({Phase.BASELINE, Phase.RECOVERY}),
-    During.FAULT: frozenset({Phase.FAULT}),
-}
 
 
 class Sampler:
@@ -74,7 +66,7 @@ class Sampler:
         due = self._clock.monotonic() + offset % measure.every
         while True:
             await self._clock.sleep(due - self._clock.monotonic())
-            if self.phase in _read_in[measure.during]:
+            if self.phase in phases_read(measure.during):
                 self._keep(measure, await self.take(measure, probe))
             # A reading that took longer than `every` skips the slots that it missed: they are holes, not a backlog.
             late = self._clock.monotonic() - due

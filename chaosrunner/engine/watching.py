@@ -5,7 +5,6 @@ The decisions are those of `judging`, the same code that judges the journal afte
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 from chaosrunner.engine.recorder import Recorder
@@ -35,14 +34,13 @@ class Watching:
         self._aborts: Mapping[str, AbortWatch] = {}
         self.medians: Mapping[str, float] = {}
         """Of the baseline, by measure, once it is steady."""
-        self.readings: Counter[str] = Counter()
-        """How many the baseline had, by measure."""
+        self.readings: Mapping[str, int] = {}
+        """How many readings each median is made of."""
 
     def on_reading(self, measure: PlannedMeasure, reading: Reading) -> None:
         """Take in one reading; a reached abort limit stops the run here and now."""
         if self._steady is not None:
             self._steady.add(measure.key, reading)
-            self.readings[measure.key] += reading.value is not None
         if self._recovery is not None:
             self._recovery.add(measure.key, reading)
         watch = self._aborts.get(measure.key)
@@ -65,15 +63,12 @@ class Watching:
     async def until_steady(self) -> SteadyState:
         """Wait until the baseline is steady, or is known not to be; the state may be `waiting` if the run stops."""
         plan = self._plan
-        within = plan.baseline.within
-        if within is None:
-            within = 2 * plan.baseline.for_ + plan.slowest_lag
-        watch = SteadyWatch(plan.measures, for_=plan.baseline.for_, within=within, began=self._recorder.t)
+        watch = SteadyWatch(plan.measures, plan.baseline.for_, plan.baseline.within, began=self._recorder.t)
         self._steady = watch
         while (state := watch.state(self._recorder.t)).kind == "waiting" and not await self._stop.wait(TICK):
             continue
         self._steady = None
-        self.medians = watch.medians()
+        self.medians, self.readings = watch.medians(), watch.counts()
         return state
 
     # -- fault

@@ -258,9 +258,10 @@ def choose(candidates: Sequence[Target], take: int | str, *, seed: int, step: st
     ordered = sorted(candidates, key=lambda target: (target.service or "", target.name, target.id))
     if take == "all" or not ordered:
         return tuple(ordered)
-    if isinstance(take, int):
-        count = take
-    else:
-        count = max(1, math.floor(len(ordered) * float(take.rstrip("%")) / 100 + 1e-9))
+    count = take if isinstance(take, int) else _share(take, len(ordered))
     picked = Random(f"{seed}:{step}").sample(range(len(ordered)), min(count, len(ordered)))
     return tuple(ordered[index] for index in sorted(picked))
+
+
+def _share(take: str, of: int) -> int:
+    return max(1, math.floor(of * float(take.rstrip("%")) / 100 + 1e-9))
