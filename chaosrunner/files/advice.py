@@ -1,0 +1,55 @@
+"""What is not wrong, and yet will hardly give the answer that is hoped for: warnings, never errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from chaosrunner.errors import Problem
+from chaosrunner.files.measures import CheckedMeasure
+from chaosrunner.files.node import Spot
+from chaosrunner.files.steps import CheckedStep
+from chaosrunner.model.quantities import write_duration
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedHypothesis:
+    """A hypothesis of an experiment, with the place where the experiment names it."""
+
+    name: str
+    spot: Spot
+    measures: tuple[CheckedMeasure, ...]
+
+
+def advice(hypotheses: Sequence[CheckedHypothesis], steps: Sequence[CheckedStep]) -> Iterator[Problem]:
+    """Warnings about an experiment whose files are right."""
+    for step in steps:
+        yield from _settling(step)
+        for hypothesis in hypotheses:
+            for measure in hypothesis.measures:
+                yield from _too_short(step, f"{hypothesis.name}/{measure.measure.name}", measure)
+    for hypothesis in hypotheses:
+        if not any(one.measure.tolerance and one.measure.tolerance.fault for one in hypothesis.measures):
+            yield hypothesis.spot.problem(f"nothing of {hypothesis.name} is judged while a fault is in force")
+    if hypotheses and not any(one.measure.abort_at for hypothesis in hypotheses for one in hypothesis.measures):
+        yield hypotheses[0].spot.problem("no measure has `abortAt`: nothing would stop this run early")
+
+
+def _settling(step: CheckedStep) -> Iterator[Problem]:
+    if step.step.settle and step.step.settle >= step.lasts:
+        place = step.spot.nearest("settle")
+        yield place.problem(f"`settle` lasts as long as the fault ({write_duration(step.lasts)}): nothing is judged")
+
+
+def _too_short(step: CheckedStep, name: str, measure: CheckedMeasure) -> Iterator[Problem]:
+    place = step.spot.get("for") or step.spot.get("observe") or step.spot
+    lasts = write_duration(step.lasts)
+    tolerance = measure.measure.tolerance
+    if tolerance is None or tolerance.fault is None:
+        return
+    if step.lasts < 2 * measure.lag:
+        lag = write_duration(measure.lag)
+        yield place.problem(f"{lasts} is less than twice the lag of {name} ({lag}): it will be inconclusive")
+    elif measure.measure.every > step.lasts:
+        every = write_duration(measure.measure.every)
+        yield place.problem(f"{name} is read every {every}, and the fault lasts only {lasts}")

@@ -1,0 +1,104 @@
+"""What was read from a file, with the place of everything: `Node` is a value and where it stands, `Spot` is a node
+on its way through a document, which is what problems are reported at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pydantic import JsonValue
+
+from chaosrunner.errors import Problem
+
+Path = tuple[str | int, ...]
+"""Keys and indices from a document's root."""
+
+
+class Place(NamedTuple):
+    """Where something starts; both count from 1, columns in characters."""
+
+    line: int
+    column: int
+
+
+@dataclass(slots=True)
+class Node:
+    """One value of a file. A node that has an anchor is shared by all that refer to it."""
+
+    value: JsonValue
+    """As JSON has it."""
+    place: Place
+    children: dict[str | int, Node] = field(default_factory=dict)
+    """Of a mapping by key, of a list by index."""
+    keys: dict[str, Place] = field(default_factory=dict)
+    """Where a mapping's keys stand."""
+    size: int = 1
+    """Values in it, itself included, those behind references counted each time."""
+    height: int = 1
+    """Levels, itself included."""
+    written: str = ""
+    """A scalar's text as it stands in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A node in its document."""
+
+    file: str
+    node: Node
+    path: Path = ()
+    key: Place | None = None
+    """Where its key stands, if it has one."""
+
+    @property
+    def value(self) -> JsonValue:
+        """What stands there, as JSON has it."""
+        return self.node.value
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message: its key, or `document` for the root."""
+        words = [part for part in self.path if isinstance(part, str)]
+        return words[-1] if words else "document"
+
+    def child(self, part: str | int) -> Spot | None:
+        """The value under a key or index, if there is one."""
+        if part not in self.node.children:
+            return None
+        key = self.node.keys.get(part) if isinstance(part, str) else None
+        return Spot(self.file, self.node.children[part], (*self.path, part), key)
+
+    def get(self, *path: str | int) -> Spot | None:
+        """The value at a path below this one, if there is one."""
+        here: Spot | None = self
+        for part in path:
+            here = here.child(part) if here else None
+        return here
+
+    def nearest(self, *path: str | int) -> Spot:
+        """The value at a path below this one, or as far as it goes."""
+        here = self
+        for part in path:
+            here = here.child(part) or here
+        return here
+
+    def items(self) -> Iterator[Spot]:
+        """Of a list or mapping, in order."""
+        for part in self.node.children:
+            child = self.child(part)
+            assert child is not None
+            yield child
+
+    def problem(self, message: str, expected: str = "", nearest: str = "", *, at_key: bool = False) -> Problem:
+        """A mistake here: at the value, or at its key."""
+        place = self.key if at_key and self.key else self.node.place
+        return Problem(self.file, place.line, place.column, message, expected, nearest, dotted(self.path))
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """A path for people and machines: `spec.method[0].for`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text

@@ -1,0 +1,347 @@
+"""Reads YAML (and JSON, which is YAML) into nodes with places.
+
+The scanner is PyYAML's, in C where it was built; everything that gives meaning is ours: the core schema of YAML 1.2
+(`true`, `false`, `null`, integers and floats; `on`, `yes`, `1:30` and dates stay text), no tags of any program, no
+merge keys, every key once. References (`&a`, `*a`) work, within bounds, so that no file can eat the memory. Every
+mistake is a `Problem`; nothing a file holds raises anything else.
+
+What YAML is: https://yaml.org/spec/1.2.2/#103-core-schema.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from chaosrunner.errors import Problem
+from chaosrunner.files.node import Node, Place, Spot
+
+if TYPE_CHECKING:
+    import yaml
+
+MOST_BYTES = 2 * 2**20
+MOST_VALUES = 100_000
+"""Of one file, those behind references counted each time."""
+MOST_LEVELS = 50
+
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NULL = frozenset(("", "~", "null", "Null", "NULL"))
+_BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INTEGER = re.compile(r"[-+]?[0-9]{1,300}|0o[0-7]{1,300}|0x[0-9a-fA-F]{1,300}")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_TAG = "tag:yaml.org,2002:"
+_TAGS = {f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")}
+
+_WORDS = (
+    ("cannot start any token", "this character cannot start a value: a tab as indentation, or text that needs quotes"),
+    (
+        "mapping values are not allowed",
+        "a `key: value` cannot stand here: wrong indentation, or text that needs quotes",
+    ),
+    ("expected key", "the indentation does not fit the lines before, or a bracket or quote is not closed"),
+    ("expected '-' indicator", "the indentation does not fit the list that this stands in"),
+    ("expected <block end>", "the indentation does not fit the lines before"),
+    ("could not find expected ':'", "this line is no `key: value`"),
+    ("unexpected end of stream", "the file ends inside quotes"),
+    ("expected ',' or ']'", "a list in brackets is not closed, or a comma is missing"),
+    ("expected ',' or '}'", "a mapping in braces is not closed, or a comma is missing"),
+    ("expected the node content", "a value is missing here"),
+    ("did not find expected node content", "a value is missing here"),
+    ("alphabetic or numeric", "after `&` or `*` comes the name of a reference; text that starts so needs quotes"),
+    ("escape", "unknown escape in double quotes; in single quotes a backslash is just a backslash"),
+    ("<document start>", "one document ended here; a further one starts with a line `---`"),
+    ("tag handle", "tags of programs are not supported; text that starts with ! needs quotes"),
+)
+"""Part of what the scanner says -> what it means for the author of a file."""
+
+
+@dataclass(slots=True)
+class Parsed:
+    """The documents of a file, as far as they can be read, and what is wrong with it as YAML."""
+
+    documents: list[Spot] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read(data: bytes, file: str) -> Parsed:
+    """All documents of a file; `file` is its name in problems. Never raises for anything that is in the data."""
+    parsed = Parsed()
+    text = _text(data, file, parsed.problems)
+    if text is None:
+        return parsed
+    builder = _Builder(file, parsed)
+    try:
+        for event in _events(text, file, parsed.problems):
+            builder.take(event)
+    except _GiveUp:
+        return parsed
+    if not parsed.documents and not parsed.problems:
+        parsed.problems.append(
+            Problem(file, 1, 1, "the file is empty", "a document with apiVersion, kind, metadata, spec")
+        )
+    return parsed
+
+
+class _GiveUp(Exception):
+    """The problem is reported, and reading on makes no sense."""
+
+
+def _text(data: bytes, file: str, problems: list[Problem]) -> str | None:
+    if len(data) > MOST_BYTES:
+        found = f"the file is too big ({len(data)} bytes)"
+        problems.append(Problem(file, 1, 1, found, f"at most {MOST_BYTES // 2**20} MiB"))
+        return None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", "replace")
+        place = _place_of(before, len(before))
+        problems.append(Problem(file, *place, f"byte 0x{data[error.start]:02x} is not UTF-8 text", "a file in UTF-8"))
+        return None
+    if match := _UNPRINTABLE.search(text):
+        place = _place_of(text, match.start())
+        name = f"U+{ord(match[0]):04X}"
+        problems.append(Problem(file, *place, f"the character {name} is not allowed in a file", "text"))
+        return None
+    return text
+
+
+def _place_of(text: str, index: int) -> Place:
+    before = text[:index]
+    return Place(before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1)
+
+
+def _events(text: str, file: str, problems: list[Problem]) -> Iterator[yaml.Event]:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        yield from yaml.parse(text, Loader=loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+        problems.append(Problem(file, *place, _explain(error)))
+    except (yaml.YAMLError, ValueError) as error:
+        problems.append(Problem(file, 1, 1, f"this is not YAML: {' '.join(str(error).split())}"))
+
+
+def _explain(error: yaml.MarkedYAMLError) -> str:
+    said = " ".join(f"{error.problem or ''} {error.context or ''}".split())
+    for part, words in _WORDS:
+        if part in said:
+            return words
+    return f"this is not YAML: {said}"
+
+
+@dataclass(slots=True)
+class _Open:
+    """A list or mapping whose end has not come yet."""
+
+    node: Node
+    anchor: str | None
+    key: tuple[str, Place] | None = None
+    """Of a mapping: the key whose value comes next."""
+    drop: bool = False
+    """Of a mapping: the value that comes next has no usable key."""
+
+
+class _Builder:
+    """Builds nodes of events. Its own stack, so that depth costs no recursion."""
+
+    def __init__(self, file: str, parsed: Parsed) -> None:
+        self.file = file
+        self.parsed = parsed
+        self.stack: list[_Open] = []
+        self.anchors: dict[str, Node | None] = {}
+        self.values = 0
+
+    def take(self, event: yaml.Event) -> None:
+        import yaml
+
+        if isinstance(event, yaml.DocumentStartEvent):
+            self.anchors = {}
+        elif isinstance(event, yaml.ScalarEvent):
+            self._scalar(event)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._start(event, isinstance(event, yaml.MappingStartEvent))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._end()
+        elif isinstance(event, yaml.AliasEvent):
+            self._alias(event)
+
+    def _report(self, place: Place, message: str, expected: str = "", nearest: str = "") -> None:
+        self.parsed.problems.append(Problem(self.file, *place, message, expected, nearest))
+
+    def _count(self, node: Node) -> None:
+        self.values += node.size
+        if self.values > MOST_VALUES:
+            self._report(node.place, f"the file holds too many values, references included; {MOST_VALUES} is the most")
+            raise _GiveUp
+        if len(self.stack) + node.height > MOST_LEVELS:
+            self._report(node.place, f"too deep: {MOST_LEVELS} levels is the most")
+            raise _GiveUp
+
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
+        place = _place(event)
+        plain = bool(event.implicit[0]) and event.tag is None
+        expects_key = self._expects_key()
+        value = event.value if expects_key else self._value(event, place, plain)
+        node = Node(value, place, written=event.value)
+        self._remember(event.anchor, node)
+        if expects_key and plain and event.value == "<<":
+            self._report(place, "merge keys (`<<`) are not supported", "the fields written out")
+            self.stack[-1].drop = True
+            return
+        self._put(node)
+
+    def _value(self, event: yaml.ScalarEvent, place: Place, plain: bool) -> JsonValue:
+        text: str = event.value
+        if event.tag is not None and not self._known_tag(event.tag, place):
+            return text
+        if not plain and (event.tag is None or event.tag in ("!", f"{_TAG}str")):
+            return text
+        value = _core(text)
+        if value is _NO_NUMBER:
+            self._report(place, f"{text[:40]} is no number that can be used", "a finite number, or text in quotes")
+            return None
+        if event.tag is not None and not _fits(value, event.tag):
+            self._report(place, f"{text[:40]!r} is no {event.tag.removeprefix(_TAG)}")
+        return value  # type: ignore[return-value]  # the marker was dealt with above
+
+    def _known_tag(self, tag: str, place: Place) -> bool:
+        if tag in _TAGS or tag == "!":
+            return True
+        shown = f"!!{tag.removeprefix(_TAG)}" if tag.startswith(_TAG) else tag
+        self._report(place, f"the tag {shown[:60]} is not supported", "plain values; text that starts with ! in quotes")
+        return False
+
+    def _start(self, event: yaml.CollectionStartEvent, mapping: bool) -> None:
+        place = _place(event)
+        if event.tag is not None and self._known_tag(event.tag, place):
+            wanted = f"{_TAG}{'map' if mapping else 'seq'}"
+            if event.tag not in (wanted, "!"):
+                self._report(place, f"a {'mapping' if mapping else 'list'} is no {event.tag.removeprefix(_TAG)}")
+        node = Node({} if mapping else [], place)
+        self._count(node)
+        if event.anchor:
+            self.anchors[event.anchor] = None
+        self.stack.append(_Open(node, event.anchor))
+
+    def _end(self) -> None:
+        done = self.stack.pop()
+        self.values -= done.node.size  # its parts were counted as they came; it is counted as a whole when put
+        if done.anchor:
+            self.anchors[done.anchor] = done.node
+        if self._expects_key():
+            self._report(done.node.place, f"a {_what(done.node)} cannot be a key", "text; `{{…}}` needs quotes")
+            self.stack[-1].drop = True
+            return
+        self._put(done.node)
+
+    def _alias(self, event: yaml.AliasEvent) -> None:
+        place = _place(event)
+        name = str(event.anchor)
+        node = self.anchors.get(name)
+        if node is None:
+            trouble = "refers to what it stands in" if name in self.anchors else "refers to nothing before it"
+            self._report(place, f"*{name} {trouble}", f"&{name} at a value further up")
+            node = Node(None, place)
+        if self._expects_key() and node.children:
+            self._report(place, f"a {_what(node)} cannot be a key", "text")
+            self.stack[-1].drop = True
+            return
+        self._put(node)
+
+    def _remember(self, anchor: str | None, node: Node) -> None:
+        if anchor:
+            self.anchors[anchor] = node
+
+    def _expects_key(self) -> bool:
+        top = self.stack[-1] if self.stack else None
+        return top is not None and isinstance(top.node.value, dict) and top.key is None and not top.drop
+
+    def _put(self, node: Node) -> None:
+        """A finished node goes where it belongs: a key, a value, an item, or the document."""
+        if not self.stack:
+            self._count(node)
+            if node.value is not None:
+                self.parsed.documents.append(Spot(self.file, node))
+            return
+        top = self.stack[-1]
+        if self._expects_key():
+            self._key(top, node)
+            return
+        self._count(node)
+        if top.drop:
+            top.drop = False
+        elif isinstance(top.node.value, list):
+            _attach(top.node, len(top.node.value), node)
+            top.node.value.append(node.value)
+        elif isinstance(top.node.value, dict) and top.key is not None:
+            name, place = top.key
+            top.key = None
+            top.node.keys[name] = place
+            top.node.value[name] = node.value
+            _attach(top.node, name, node)
+
+    def _key(self, top: _Open, node: Node) -> None:
+        name = node.written
+        if not name:
+            self._report(node.place, "a key is empty", "a name before the colon")
+            top.drop = True
+        elif name in top.node.keys:
+            self._report(node.place, f"`{name}` is given twice, first in line {top.node.keys[name].line}")
+            top.drop = True
+        else:
+            top.key = (name, node.place)
+
+
+_NO_NUMBER = object()
+
+
+def _core(text: str) -> object:
+    """A plain scalar by the core schema; `_NO_NUMBER` where it is a number that JSON cannot hold."""
+    if text in _NULL:
+        return None
+    if text in _BOOLEAN:
+        return _BOOLEAN[text]
+    if _INTEGER.fullmatch(text):
+        return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
+    if _NOT_FINITE.fullmatch(text):
+        return _NO_NUMBER
+    if _FLOAT.fullmatch(text):
+        number = float(text)
+        return number if math.isfinite(number) else _NO_NUMBER
+    return text
+
+
+def _fits(value: object, tag: str) -> bool:
+    kinds: dict[str, tuple[type, ...]] = {
+        "null": (type(None),),
+        "bool": (bool,),
+        "int": (int,),
+        "float": (int, float),
+    }
+    wanted = kinds.get(tag.removeprefix(_TAG), ())
+    return isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool))
+
+
+def _attach(parent: Node, part: str | int, node: Node) -> None:
+    parent.children[part] = node
+    parent.size += node.size
+    parent.height = max(parent.height, node.height + 1)
+
+
+def _place(event: yaml.Event) -> Place:
+    mark = event.start_mark
+    return Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+
+
+def _what(node: Node) -> str:
+    return "mapping" if isinstance(node.value, dict) else "list"

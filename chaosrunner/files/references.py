@@ -1,0 +1,160 @@
+"""Finds what a reference names. A reference is a path, or a name looked for in the same file, in its folder, and in
+the `environments/`, `hypotheses/` and `experiments/` folders beside or above it; two that match are a mistake."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaosrunner.errors import Problem, UsageError
+from chaosrunner.files import documents
+from chaosrunner.files.node import Spot
+from chaosrunner.files.reader import MOST_BYTES, read
+from chaosrunner.files.validation import nearest
+from chaosrunner.model.plan import Source
+
+FOLDERS = ("environments", "hypotheses", "experiments")
+ENDINGS = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it was read, once."""
+
+    path: Path
+    source: Source
+    spots: tuple[Spot, ...]
+    """Its documents."""
+    problems: tuple[Problem, ...]
+    """What is wrong with it as YAML."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """Why a reference leads nowhere, or to more than one place."""
+
+    message: str
+    expected: str = ""
+    nearest: str = ""
+
+    def __str__(self) -> str:
+        hint = (
+            f", did you mean {self.nearest!r}?"
+            if self.nearest
+            else f", expected {self.expected}"
+            if self.expected
+            else ""
+        )
+        return f"{self.message}{hint}"
+
+
+class Library:
+    """The files of one command, each read once. `folder` is where relative paths start and shown paths end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self._files: dict[Path, File] = {}
+
+    def shown(self, path: Path) -> str:
+        """A path as messages name it."""
+        full = path.absolute()
+        return str(full.relative_to(self.folder)) if full.is_relative_to(self.folder) else str(path)
+
+    def file(self, path: Path) -> File:
+        """Read a file. Raises `UsageError` if it cannot be read at all."""
+        real = path.resolve()
+        if real not in self._files:
+            try:
+                with path.open("rb") as opened:
+                    data = opened.read(MOST_BYTES + 1)
+            except OSError as error:
+                raise UsageError(f"{self.shown(path)} cannot be read: {error.strerror}") from None
+            parsed = read(data, self.shown(path))
+            source = Source(path=self.shown(path), sha256=hashlib.sha256(data).hexdigest())
+            self._files[real] = File(path.absolute(), source, tuple(parsed.documents), tuple(parsed.problems))
+        return self._files[real]
+
+    def refer(
+        self, kind: str, reference: str, starts: Sequence[Path], same: File | None = None
+    ) -> tuple[File, Spot] | NotFound:
+        """The document of a kind that a reference names, looked for from each of the folders `starts`."""
+        if is_path(reference):
+            return self._at_path(kind, reference, starts)
+        if same is not None and len(found := _named(same, kind, reference)) == 1:
+            return same, found[0]
+        matches = [] if same is None else [(same, spot) for spot in _named(same, kind, reference)]
+        others: list[str] = []
+        for file in self._around(starts):
+            if same is None or file.path.resolve() != same.path.resolve():
+                matches += [(file, spot) for spot in _named(file, kind, reference)]
+            others += [documents.name_of(spot) for spot in file.spots if documents.kind_of(spot) == kind]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            places = " and ".join(f"{file.source.path}:{spot.node.place.line}" for file, spot in matches)
+            return NotFound(f"two or more are the {kind} {reference!r}: {places}", "a path, to say which one is meant")
+        near = nearest(reference, others)
+        known = f"one of {', '.join(sorted(set(others)))}" if others else f"a file with one in {', '.join(FOLDERS)}"
+        return NotFound(f"there is no {kind} {reference!r}", "" if near else known, near)
+
+    def _at_path(self, kind: str, reference: str, starts: Sequence[Path]) -> tuple[File, Spot] | NotFound:
+        tried = [start / reference for start in starts]
+        path = next((path for path in tried if path.is_file()), None)
+        if path is None:
+            return NotFound(f"there is no file {self.shown(tried[0])}")
+        try:
+            file = self.file(path)
+        except UsageError as error:
+            return NotFound(str(error))
+        found = [spot for spot in file.spots if documents.kind_of(spot) == kind]
+        if len(found) == 1:
+            return file, found[0]
+        if found:
+            names = ", ".join(documents.name_of(spot) or "(no name)" for spot in found)
+            return NotFound(f"{file.source.path} holds more than one {kind}: {names}", "the name of one of them")
+        if file.problems:
+            return NotFound(f"{file.problems[0]}")
+        held = ", ".join(documents.kind_of(spot) or "a document of another kind" for spot in file.spots)
+        return NotFound(f"{file.source.path} holds no {kind}, only {held or 'nothing'}")
+
+    def _around(self, starts: Sequence[Path]) -> Iterator[File]:
+        seen: set[Path] = set()
+        for path in (path for start in starts for path in _candidates(start)):
+            real = path.resolve()
+            if real in seen or not real.is_file():
+                continue
+            seen.add(real)
+            try:
+                yield self.file(path)
+            except UsageError:
+                continue
+
+
+def is_path(reference: str) -> bool:
+    """Whether a reference is meant as a path; otherwise it is a name."""
+    return "/" in reference or "\\" in reference or reference.endswith(ENDINGS)
+
+
+def _named(file: File, kind: str, name: str) -> list[Spot]:
+    return [spot for spot in file.spots if documents.kind_of(spot) == kind and documents.name_of(spot) == name]
+
+
+def _candidates(start: Path) -> Iterator[Path]:
+    """Files of a folder, and of the three folders beside or above it, up to the top of the repository or the home."""
+    yield from files_in(start)
+    here = start.resolve()
+    for above in (here, *here.parents):
+        for name in FOLDERS:
+            yield from files_in(above / name)
+        if (above / ".git").exists() or above == Path.home():
+            return
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder that may hold documents, sorted; none if it is no folder or closed to us."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix in ENDINGS and not path.name.startswith("."))
+    except OSError:
+        return []

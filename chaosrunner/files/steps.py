@@ -1,0 +1,209 @@
+"""The method of an experiment: each step is a fault, a wait, or faults together, and must fit the fault it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from chaosrunner.errors import Problem
+from chaosrunner.files import plugins
+from chaosrunner.files.node import Spot
+from chaosrunner.files.validation import called, nearest, validated
+from chaosrunner.model.experiment import FaultStep
+from chaosrunner.model.frozen import JsonObject
+
+DEFAULT_OBSERVE = 30.0
+"""Seconds that a fault which is over at once is observed for."""
+_WAYS = ("fault", "wait", "together")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedStep:
+    """A fault step that is right by itself."""
+
+    spot: Spot
+    step: FaultStep
+    lasts: float
+    """Seconds in force, or observed."""
+
+
+def method_value(spot: Spot, problems: list[Problem]) -> JsonValue:
+    """The method in the form that the model takes; what is wrong with its faults is added to `problems`."""
+    if not isinstance(spot.value, list):
+        return spot.value
+    for step in spot.items():
+        ways = [name for name in _WAYS if step.child(name)]
+        if len(ways) > 1:
+            place = step.nearest(ways[1])
+            problems.append(
+                place.problem(f"{called(step)} has `{ways[0]}` and `{ways[1]}`", "one of them", at_key=True)
+            )
+        elif not ways and isinstance(step.value, dict):
+            problems.append(_no_step(step))
+    for step in fault_steps(spot):
+        _fault(step, problems)
+    _ids(spot, problems)
+    return [_kept(step, problems) for step in spot.items()]
+
+
+def _no_step(step: Spot) -> Problem:
+    for child in step.items():
+        if near := nearest(child.name, _WAYS):
+            return child.problem(f"unknown field `{child.name}`", "", near, at_key=True)
+    return step.problem(f"{called(step)} is no step", "`fault`, `wait` or `together`")
+
+
+def _kept(step: Spot, problems: list[Problem]) -> JsonValue:
+    """Without what has been reported: a step that is none is left out as a wait, so that the rest is still read."""
+    value = step.value
+    if not isinstance(value, dict):
+        return value
+    ways = [name for name in _WAYS if name in value]
+    if not ways:
+        return {"wait": "0s"}
+    return {name: item for name, item in value.items() if name == ways[0] or name not in _WAYS}
+
+
+def fault_steps(method: Spot) -> Iterator[Spot]:
+    """Every step with a fault, those of `together` too, in order."""
+    for step in method.items():
+        if step.child("fault"):
+            yield step
+        together = step.child("together")
+        if together is not None and isinstance(together.value, list):
+            yield from (inner for inner in together.items() if inner.child("fault"))
+
+
+def _fault(step: Spot, problems: list[Problem]) -> None:
+    fault = step.nearest("fault")
+    kind = fault.value
+    if not isinstance(kind, str) or not plugins.known_kind("faults", kind, fault, problems, at_key=False):
+        return
+    plugins.parameters("faults", kind, step.child("with") or plugins.absent(step, "with"), problems)
+    if facts := plugins.facts(kind):
+        problems += _time(step, kind, facts.instant)
+        problems += _target(step, kind, facts.acts_on)
+    if step.child("after") and "together" not in step.path:
+        place = step.nearest("after")
+        problems.append(place.problem("`after` goes inside `together`", "a step `wait` before this one", at_key=True))
+
+
+def _time(step: Spot, kind: str, instant: bool) -> Iterator[Problem]:
+    if instant and (given := step.child("for")):
+        yield given.problem(f"`{kind}` is over at once and has no `for`", "`observe`", at_key=True)
+    if not instant and (given := step.child("observe")):
+        yield given.problem(f"`{kind}` lasts, so it has no `observe`", "`for`", at_key=True)
+    elif not instant and step.child("for") is None:
+        yield step.problem(f"{called(step)} has no `for`", f"how long `{kind}` stays in force, such as `for: 30s`")
+
+
+def _target(step: Spot, kind: str, acts_on: frozenset[str]) -> Iterator[Problem]:
+    target = step.child("target")
+    if acts_on == {"nothing"}:
+        if target is not None:
+            yield target.problem(f"`{kind}` acts on nothing and has no `target`", at_key=True)
+    elif target is None:
+        yield step.problem(f"{called(step)} has no `target`", f"what `{kind}` acts on ({', '.join(sorted(acts_on))})")
+    elif isinstance(target.value, dict) and not target.child("sameAs"):
+        yield from _connections(target, kind, acts_on)
+
+
+def _connections(target: Spot, kind: str, acts_on: frozenset[str]) -> Iterator[Problem]:
+    link = target.child("link")
+    if acts_on == {"link"} and target.child("service") and not target.child("to"):
+        expected = "`{service: S, to: T}` or `{link: L}`"
+        yield target.problem(f"`{kind}` acts on connections, and this names a whole service", expected)
+    if link is not None and "link" not in acts_on:
+        yield link.problem(f"`{kind}` does not act on links", f"{' or '.join(sorted(acts_on))}", at_key=True)
+
+
+def _ids(method: Spot, problems: list[Problem]) -> None:
+    """Ids occur once, and `sameAs` names a step that is earlier, or in force together with this one."""
+    names = default_ids(method)
+    first: dict[str, Spot] = {}
+    for step in fault_steps(method):
+        given = step.child("id")
+        if given is None or not isinstance(given.value, str):
+            continue
+        if given.value in first:
+            line = first[given.value].node.place.line
+            problems.append(given.problem(f"the id {given.value!r} is taken by the step in line {line}", "another id"))
+        first.setdefault(given.value, step)
+    for step in fault_steps(method):
+        same = step.get("target", "sameAs")
+        if same is not None and isinstance(same.value, str):
+            problems += _same_as(step, same, names)
+
+
+def _same_as(step: Spot, same: Spot, names: Mapping[str, Spot]) -> Iterator[Problem]:
+    wanted = str(same.value)
+    found = names.get(wanted)
+    others = [name for name, other in names.items() if other.path != step.path and other.child("target")]
+    if found is None or found.path == step.path:
+        what = "this very step" if found else "no step"
+        near = nearest(wanted, others)
+        expected = "" if near else f"the id of another step ({', '.join(others) or 'there is none with targets'})"
+        yield same.problem(f"`sameAs` names {what}: {wanted!r}", expected, near)
+    elif found.child("target") is None:
+        yield same.problem(f"the step {wanted!r} has no targets")
+    elif found.get("target", "sameAs"):
+        yield same.problem(f"the step {wanted!r} has its targets by `sameAs` itself", "the step that chose them")
+    elif _index(found) > _index(step):
+        yield same.problem(f"the step {wanted!r} comes later", "an earlier step")
+
+
+def _index(step: Spot) -> int:
+    """The item of the method that a step stands in."""
+    return next(part for part in reversed(step.path[: step.path.index("method") + 2]) if isinstance(part, int))
+
+
+def default_ids(method: Spot) -> dict[str, Spot]:
+    """Every fault step by its id; one that gives none goes by its fault's kind, where that occurs once."""
+    steps = list(fault_steps(method))
+    kinds = [str(step.nearest("fault").value) for step in steps]
+    found: dict[str, Spot] = {}
+    for step, kind in zip(steps, kinds, strict=True):
+        given = step.child("id")
+        name = given.value if given is not None else kind if kinds.count(kind) == 1 else None
+        if isinstance(name, str):
+            found.setdefault(name, step)
+    return found
+
+
+def checked_steps(method: Spot) -> list[CheckedStep]:
+    """Those fault steps that are right by themselves."""
+    found = []
+    for spot in fault_steps(method):
+        step = validated(FaultStep, spot, spot.value, [])
+        if step is not None:
+            found.append(CheckedStep(spot, step, step.for_ or step.observe or DEFAULT_OBSERVE))
+    return found
+
+
+def known_places(steps: Sequence[Spot], services: JsonObject | None, links: JsonObject | None) -> Iterator[Problem]:
+    """Services and links that targets name and the environment does not have."""
+    for step in steps:
+        target = step.child("target")
+        if target is None or not isinstance(target.value, dict):
+            continue
+        for field, known in (("service", services), ("to", services), ("link", links)):
+            place = target.child(field)
+            if place is None or known is None or not isinstance(place.value, str) or place.value in known:
+                continue
+            what = "link" if field == "link" else "service"
+            near = nearest(place.value, list(known))
+            expected = "" if near else f"one of {', '.join(known)}" if known else f"none: it names no {what}s"
+            yield place.problem(f"the environment has no {what} {place.value!r}", expected, near)
+        yield from _path(target, links)
+
+
+def _path(target: Spot, links: JsonObject | None) -> Iterator[Problem]:
+    start, end = target.child("service"), target.child("to")
+    if start is None or end is None or links is None:
+        return
+    ends = [(link.get("from"), link.get("to")) for link in links.values() if isinstance(link, dict)]
+    if (start.value, end.value) not in ends:
+        between = ", ".join(f"{one} to {other}" for one, other in ends) or "none"
+        yield end.problem(f"the environment has no link from {start.value} to {end.value}", f"one of: {between}")

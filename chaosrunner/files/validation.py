@@ -1,0 +1,261 @@
+"""Holds what was read against a model, and says what is wrong in our own words at the place where it stands.
+
+pydantic finds the mistakes; its sentences never reach a user. Its locations are brought back to places of the file:
+tags of unions and levels that a file need not write (a tolerance without phases) are passed over, what follows from
+another mistake is dropped, and what several alternatives say of one place is put together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic_core import ErrorDetails
+
+from chaosrunner.errors import Problem
+from chaosrunner.files import fields
+from chaosrunner.files.node import Path, Spot, dotted
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validated(model: type[M], spot: Spot, value: JsonValue, problems: list[Problem]) -> M | None:
+    """`value` (what stands at `spot`, perhaps put straight) as a model; None with problems added if it is none."""
+    found = list(_wrongly_read(model, spot, value))
+    result = None
+    try:
+        result = model.model_validate(value, by_alias=True, by_name=False)
+    except ValidationError as error:
+        found += _explained(model, spot, error.errors(include_url=False), [*problems, *found])
+    problems += dict.fromkeys(found)
+    return None if found else result
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """The known word that was probably meant, or nothing."""
+    lowered = {name.lower(): name for name in known}
+    exact = lowered.get(word.replace("_", "").replace("-", "").lower())
+    close = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    return exact or (lowered[close[0]] if close else "")
+
+
+def show(value: Any) -> str:
+    """A value as a message names it."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    short = text if len(text) <= 60 else f"{text[:57]}..."
+    return repr(short) if isinstance(value, str) else short
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One of pydantic's errors, brought back to the file."""
+
+    spot: Spot
+    rest: Path
+    """What its location says beyond the file: tags, levels that are not written, the name of a missing field."""
+    message: str
+    expected: str
+    nearest: str
+    at_key: bool
+    kind: str
+
+    def problem(self) -> Problem:
+        return self.spot.problem(self.message, self.expected, self.nearest, at_key=self.at_key)
+
+
+def _explained(
+    model: type[BaseModel], root: Spot, errors: Sequence[ErrorDetails], known: Sequence[Problem]
+) -> list[Problem]:
+    found = [_found(model, root, error) for error in errors]
+    found = [one for one in found if not _follows(one, found) and not _follows_known(one, known)]
+    merged: dict[tuple[Path, str], _Found] = {}
+    for one in found:
+        key = (one.spot.path, one.message)
+        before = merged.get(key)
+        merged[key] = _together(before, one) if before else one
+    return [one.problem() for one in merged.values()]
+
+
+def _found(model: type[BaseModel], root: Spot, error: ErrorDetails) -> _Found:
+    spot, rest = _resolve(root, error["loc"])
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        above = error["loc"][:-1]
+        known = fields.known_at(model, above)
+        near = nearest(spot.name, known)
+        expected = "" if near else f"one of {', '.join(known)}"
+        return _Found(spot, (), f"unknown field `{spot.name}`", expected, near, True, kind)
+    if kind == "missing":
+        missing = str(error["loc"][-1])
+        return _Found(spot, (), f"{called(spot)} has no `{missing}`", "", "", False, f"missing {missing}")
+    message, expected, near = _words(spot, error)
+    return _Found(spot, rest, message, expected, near, False, kind)
+
+
+def _resolve(root: Spot, location: Sequence[str | int]) -> tuple[Spot, Path]:
+    here, rest = root, []
+    for part in location:
+        below = here.child(part)
+        if below is None:
+            rest.append(part)
+        else:
+            here, rest = below, []
+    return here, tuple(rest)
+
+
+def _follows(one: _Found, found: Sequence[_Found]) -> bool:
+    """Whether another mistake, further in, is the reason for this one."""
+    deeper = [other for other in found if other is not one and _inside(other.spot.path, one.spot.path)]
+    if not deeper:
+        return False
+    return one.kind in ("value_error", "too_short") or bool(one.rest and not one.kind.startswith("missing"))
+
+
+def _follows_known(one: _Found, known: Sequence[Problem]) -> bool:
+    """The same for mistakes that were found before pydantic looked."""
+    here = dotted(one.spot.path)
+    return one.kind == "value_error" and any(
+        problem.file == one.spot.file and problem.path.startswith((f"{here}.", f"{here}[")) for problem in known
+    )
+
+
+def _inside(path: Path, outer: Path) -> bool:
+    return len(path) > len(outer) and path[: len(outer)] == outer
+
+
+def _together(one: _Found, other: _Found) -> _Found:
+    if other.expected == one.expected or not other.expected:
+        return one
+    expected = f"{one.expected} or {other.expected}" if one.expected else other.expected
+    return _Found(one.spot, one.rest, one.message, expected, one.nearest, one.at_key, one.kind)
+
+
+def called(spot: Spot) -> str:
+    """A mapping in a message: `spec`, `item 2 of measures`, `the document`."""
+    if not spot.path:
+        return "the document"
+    last = spot.path[-1]
+    return f"item {last + 1} of `{spot.name}`" if isinstance(last, int) else f"`{last}`"
+
+
+_EXPECTED: dict[str, str] = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+}
+_LIMITS: dict[str, tuple[str, str]] = {
+    "greater_than": ("gt", "more than {}"),
+    "greater_than_equal": ("ge", "at least {}"),
+    "less_than": ("lt", "less than {}"),
+    "less_than_equal": ("le", "at most {}"),
+    "multiple_of": ("multiple_of", "a multiple of {}"),
+    "string_too_short": ("min_length", "at least {} characters"),
+    "string_too_long": ("max_length", "at most {} characters"),
+    "too_short": ("min_length", "at least {} of them"),
+    "too_long": ("max_length", "at most {} of them"),
+    "string_pattern_mismatch": ("pattern", "text that matches {}"),
+}
+_SLUG = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
+_EXPECTED_FOUND = re.compile(r"expected (?P<expected>.*?)(?:, found .*)?", re.DOTALL)
+
+
+def _words(spot: Spot, error: ErrorDetails) -> tuple[str, str, str]:
+    """(what is wrong, what was expected, nearest known word)"""
+    kind, context = error["type"], error.get("ctx", {})
+    name = called(spot)
+    stands = f"{name} is {show(error['input'])}"
+    if kind in _EXPECTED:
+        return stands, _EXPECTED[kind], ""
+    if kind in _LIMITS:
+        bound, text = _LIMITS[kind]
+        if context.get("pattern") == _SLUG:
+            return stands, "lower case letters, digits, dots and dashes, such as checkout-slo", ""
+        if kind in ("too_short", "too_long"):
+            stands = f"{name} has {context.get('actual_length', len(error['input']))}"
+        return stands, text.format(context[bound]), ""
+    if kind in ("enum", "literal_error"):
+        known = re.findall(r"'([^']*)'", str(context["expected"]))
+        near = nearest(str(error["input"]), known)
+        return stands, "" if near and len(known) > 1 else _one_of(known), near
+    if kind == "value_error":
+        return _own_words(name, stands, str(context["error"]), error["input"])
+    if kind == "step":
+        return f"{name} is no step", "`fault`, `wait` or `together`", ""
+    return stands, _lowered(error["msg"]), ""
+
+
+def _one_of(known: Sequence[str]) -> str:
+    return f"one of {', '.join(known)}" if len(known) > 1 else f"{known[0]!r}" if known else "another value"
+
+
+def _own_words(name: str, stands: str, said: str, value: Any) -> tuple[str, str, str]:
+    """What one of our own validators says: `expected X, found Y`, or a sentence that stands for itself."""
+    match = _EXPECTED_FOUND.fullmatch(said)
+    if match is None:
+        return f"{name}: {said}", "", ""
+    if isinstance(value, dict | list) and value:
+        return f"{name} is not right", match["expected"], ""
+    return stands, match["expected"], ""
+
+
+def _lowered(message: str) -> str:
+    """What is left of a sentence of pydantic's for which there are no words of our own."""
+    return re.sub(r"^(Input|Value|[A-Z]\w+) should (be|have|match) ", "", message)
+
+
+# ------------------------------------------------------------------------------ what pydantic would read too kindly
+
+
+def _wrongly_read(model: type[BaseModel], root: Spot, value: JsonValue) -> Iterator[Problem]:
+    """Text where a number or true/false belongs: `production: "yes"` is a mistake, not true."""
+    for spot in _scalars(root, value):
+        kinds = fields.at(model, spot.path[len(root.path) :])
+        told = ["" if arm.converted else _misread(arm.kind, spot.value) for arm in kinds]
+        if told and all(told):
+            yield spot.problem(f"{called(spot)} is {show(spot.value)}", " or ".join(dict.fromkeys(told)))
+
+
+def _scalars(spot: Spot, value: JsonValue) -> Iterator[Spot]:
+    if isinstance(value, dict | list):
+        parts: Sequence[str | int] = list(value) if isinstance(value, dict) else range(len(value))
+        for part in parts:
+            below = spot.child(part)
+            if below is not None:
+                yield from _scalars(below, value[part])  # type: ignore[index]
+    elif value is not None:
+        yield spot
+
+
+def _misread(annotation: Any, value: JsonValue) -> str:
+    """What belongs there instead, if pydantic would take the value for something that it is not."""
+    if annotation is bool:
+        return "" if isinstance(value, bool) else "true or false"
+    if annotation is int:
+        return "" if isinstance(value, int) and not isinstance(value, bool) else "a whole number"
+    if annotation is float:
+        return "" if isinstance(value, int | float) and not isinstance(value, bool) else "a number"
+    return ""

@@ -1,0 +1,275 @@
+"""load: from files to an experiment with its hypotheses and its environment, or every mistake in all of them.
+
+Reads files and nothing else: no network, no cluster, no installed plugin is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaosrunner.errors import FileProblems, Problem, UsageError
+from chaosrunner.files import plugins
+from chaosrunner.files.advice import CheckedHypothesis, advice
+from chaosrunner.files.documents import Document, document, is_ours, kind_of
+from chaosrunner.files.measures import checked_measures
+from chaosrunner.files.node import Spot
+from chaosrunner.files.references import ENDINGS, FOLDERS, File, Library, NotFound
+from chaosrunner.files.steps import checked_steps, fault_steps, known_places
+from chaosrunner.files.validation import show
+from chaosrunner.model.environment import Environment
+from chaosrunner.model.experiment import Experiment, HypothesisDocument
+from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.hypothesis import Hypothesis
+from chaosrunner.model.plan import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An experiment with everything that its files say, checked."""
+
+    experiment: Experiment
+    hypotheses: tuple[Hypothesis, ...]
+    """In the experiment's order."""
+    environment: Environment
+    sources: tuple[Source, ...]
+    """Every file that was used, with its checksum: the experiment's own first."""
+    warnings: tuple[str, ...]
+    """With file, line and column."""
+    path: Path
+    """The experiment's file."""
+    environment_path: Path
+    """The environment's file; its relative paths start in its folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` found."""
+
+    files: tuple[str, ...]
+    """Those that were looked at."""
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    passed_over: tuple[str, ...] = ()
+    """Files of a folder that hold nothing of chaosrunner's."""
+
+
+def load_experiment(reference: str, environment: str | None, folder: Path) -> Loaded:
+    """The experiment that a command names by path or name, with its hypotheses and environment.
+
+    `environment` overrides the experiment's own; `folder` is where relative paths and the search for names start.
+    Raises `UsageError` if a name or path leads nowhere, `FileProblems` with all mistakes of all files involved.
+    """
+    library = Library(folder)
+    file, spot = _required(library, "Experiment", reference)
+    look = _Look(library)
+    experiment = look.experiment(file, spot, environment, required=True)
+    look.raise_problems()
+    assert experiment is not None and look.environment is not None and look.environment_file is not None
+    return Loaded(
+        experiment=experiment,
+        hypotheses=tuple(look.hypotheses),
+        environment=look.environment,
+        sources=tuple(dict.fromkeys(used.source for used in look.used)),
+        warnings=tuple(map(str, dict.fromkeys(look.warnings))),
+        path=file.path,
+        environment_path=look.environment_file.path,
+    )
+
+
+def load_environment(reference: str, folder: Path) -> tuple[Environment, Path, Source]:
+    """The environment that a command names, the folder that its relative paths start in, and its file's checksum.
+
+    Raises `UsageError` if the reference leads nowhere, `FileProblems` with all mistakes of its file.
+    """
+    library = Library(folder)
+    file, spot = _required(library, "Environment", reference)
+    look = _Look(library)
+    environment = look.document(file, spot)
+    look.raise_problems()
+    assert isinstance(environment, Environment)
+    return environment, file.path.parent, file.source
+
+
+def check(paths: Sequence[str], folder: Path) -> Checked:
+    """Every mistake of the files named, of those in the folders named, and of the files that they refer to.
+
+    No paths: the folders `experiments/`, `hypotheses/` and `environments/`. Raises `UsageError` for a path that is
+    not there.
+    """
+    library = Library(folder)
+    look = _Look(library)
+    files, passed_over = [], []
+    for path, named in _files(paths, folder):
+        file = library.file(path)
+        if not named and not file.problems and not any(is_ours(spot) or kind_of(spot) for spot in file.spots):
+            passed_over.append(file.source.path)
+            continue
+        files.append(file.source.path)
+        look.problems += file.problems
+        for spot in file.spots:
+            if kind_of(spot) == "Experiment":
+                look.experiment(file, spot, None, required=False)
+            else:
+                look.document(file, spot)
+    problems = tuple(sorted(dict.fromkeys(look.problems)))
+    return Checked(tuple(files), problems, tuple(sorted(dict.fromkeys(look.warnings))), tuple(passed_over))
+
+
+def _required(library: Library, kind: str, reference: str) -> tuple[File, Spot]:
+    found = library.refer(kind, reference, [library.folder])
+    if isinstance(found, NotFound):
+        raise UsageError(str(found))
+    return found
+
+
+def _files(paths: Sequence[str], folder: Path) -> Iterator[tuple[Path, bool]]:
+    """(file, whether it was named itself)"""
+    if not paths:
+        there = [folder / name for name in sorted(FOLDERS) if (folder / name).is_dir()]
+        if not there:
+            raise UsageError(f"there is none of the folders {', '.join(sorted(FOLDERS))} here: name files or folders")
+    else:
+        there = [folder / path for path in paths]
+    for path in there:
+        if path.is_dir():
+            yield from ((file, False) for file in sorted(path.rglob("*")) if _may_hold(file.relative_to(path), file))
+        elif path.exists():
+            yield path, True
+        else:
+            raise UsageError(f"there is no file or folder {show(str(path))}")
+
+
+def _may_hold(inside: Path, file: Path) -> bool:
+    hidden = any(part.startswith(".") for part in inside.parts)
+    return file.suffix in ENDINGS and not hidden and file.is_file()
+
+
+class _Look:
+    """One look at files: what was found, and everything that is wrong."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.used: list[File] = []
+        self.hypotheses: list[Hypothesis] = []
+        self.environment: Environment | None = None
+        self.environment_file: File | None = None
+
+    def raise_problems(self) -> None:
+        if self.problems:
+            raise FileProblems(list(dict.fromkeys(self.problems)))
+
+    def document(self, file: File, spot: Spot) -> Document | None:
+        """A document by itself."""
+        self.used.append(file)
+        self.problems += file.problems
+        result = document(spot, self.problems)
+        spec = spot.child("spec")
+        if spec is not None and kind_of(spot) == "Hypothesis":
+            checked_measures(spec, self.problems)
+        return result
+
+    def experiment(self, file: File, spot: Spot, environment: str | None, *, required: bool) -> Experiment | None:
+        """An experiment with all that it refers to. `required`: it must name an environment."""
+        found = self.document(file, spot)
+        spec = spot.child("spec")
+        if spec is None:
+            return None
+        hypotheses = self._hypotheses(file, spec)
+        self._find_environment(file, spec, environment, required)
+        self._places(spec)
+        if isinstance(found, Experiment):
+            steps = checked_steps(spec.nearest("method"))
+            self.warnings += advice(hypotheses, steps)
+            return found
+        return None
+
+    def _hypotheses(self, file: File, spec: Spot) -> list[CheckedHypothesis]:
+        self.hypotheses = []
+        listed = spec.child("hypotheses")
+        checked: list[CheckedHypothesis] = []
+        for place in listed.items() if listed is not None and isinstance(listed.value, list) else ():
+            if isinstance(place.value, str):
+                one = self._named_hypothesis(file, place)
+            else:
+                one = self._hypothesis_in_place(place)
+            if one is None:
+                continue
+            if any(other.name == one.name for other in checked):
+                self.problems.append(place.problem(f"the hypothesis {one.name!r} is named twice"))
+            checked.append(one)
+        return checked
+
+    def _named_hypothesis(self, file: File, place: Spot) -> CheckedHypothesis | None:
+        found = self._refer("Hypothesis", file, place)
+        if found is None:
+            return None
+        its_file, spot = found
+        result = self.document(its_file, spot)
+        spec = spot.child("spec")
+        if not isinstance(result, HypothesisDocument) or spec is None:
+            return None
+        self.hypotheses.append(result.hypothesis)
+        return CheckedHypothesis(result.metadata.name, place, tuple(checked_measures(spec, [])))
+
+    def _hypothesis_in_place(self, place: Spot) -> CheckedHypothesis | None:
+        measures = checked_measures(place, self.problems)
+        name = place.child("name")
+        if name is None or not isinstance(name.value, str):
+            return None
+        return CheckedHypothesis(name.value, place, tuple(measures))
+
+    def _refer(self, kind: str, file: File, place: Spot) -> tuple[File, Spot] | None:
+        assert isinstance(place.value, str)
+        found = self.library.refer(kind, place.value, [file.path.parent], file)
+        if isinstance(found, NotFound):
+            self.problems.append(place.problem(found.message, found.expected, found.nearest))
+            return None
+        return found
+
+    def _find_environment(self, file: File, spec: Spot, override: str | None, required: bool) -> None:
+        self.environment, self.environment_file = None, None
+        place = spec.child("environment")
+        if override is not None:
+            found = self.library.refer("Environment", override, [self.library.folder, file.path.parent], file)
+            if isinstance(found, NotFound):
+                raise UsageError(str(found))
+        elif place is not None and isinstance(place.value, str):
+            looked = self._refer("Environment", file, place)
+            if looked is None:
+                return
+            found = looked
+        else:
+            if required and (place is None or place.value is None):
+                self.problems.append(
+                    spec.problem("the experiment names no environment", "`environment: NAME`, or -e NAME")
+                )
+            return
+        self.environment_file, spot = found
+        result = self.document(self.environment_file, spot)
+        self.environment = result if isinstance(result, Environment) else None
+
+    def _places(self, spec: Spot) -> None:
+        """Targets and faults must fit the environment's platform."""
+        method = spec.child("method")
+        if self.environment is None or method is None or not isinstance(method.value, list):
+            return
+        platform = self.environment.spec.platform
+        steps = list(fault_steps(method))
+        self.problems += known_places(steps, _mapping(platform.with_, "services"), _mapping(platform.with_, "links"))
+        for step in steps:
+            fault = step.nearest("fault")
+            facts = plugins.facts(fault.value) if isinstance(fault.value, str) else None
+            if facts is not None and platform.kind not in facts.platforms:
+                where = f"the platform {platform.kind} of the environment {self.environment.name}"
+                works = f"a fault for {platform.kind}; this one is for {', '.join(sorted(facts.platforms))}"
+                self.problems.append(fault.problem(f"`{fault.value}` does not work on {where}", works))
+
+
+def _mapping(settings: JsonObject, name: str) -> JsonObject | None:
+    """A mapping of the platform's settings by name; None where this platform has no such thing."""
+    found = settings.get(name)
+    return found if isinstance(found, dict) else None
