@@ -1,0 +1,185 @@
+"""Tells a run's events in plain sentences: for the live view, plain lines and the report's timeline.
+
+Readings are not told, and of the many looks at a fault only those that change something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from chaosrunner.model import journal as j
+from chaosrunner.model.plan import PlannedMeasure
+from chaosrunner.model.quantities import number
+from chaosrunner.reports.words import Tone, count, lasting, value_text
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event in words. `important` is worth a line of its own while the run goes on."""
+
+    tone: Tone
+    topic: str
+    text: str
+    important: bool = True
+
+
+@dataclass(slots=True)
+class Narrator:
+    """Turns entries into sentences, in order. It remembers what later events only name: targets, and what was seen."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    """`STEP/N` to `network-latency on checkout → payments`."""
+    measures: dict[str, PlannedMeasure] = field(default_factory=dict)
+    _how: dict[str, str] = field(default_factory=dict)
+    _seen: dict[str, bool] = field(default_factory=dict)
+
+    def tell(self, entry: j.Entry) -> Told | None:
+        """The event in words, or None for what is not worth telling."""
+        teller = _TELLERS.get(type(entry.event))
+        return teller(self, entry.event) if teller else None
+
+    def name(self, fault: str) -> str:
+        """A fault and its target, for people."""
+        return self.names.get(fault, fault)
+
+    def run_started(self, event: j.RunStarted) -> Told:
+        self.measures = {measure.key: measure for measure in event.plan.measures}
+        told = f"{event.plan.experiment} on {event.plan.environment.name}: {event.plan.title}"
+        return Told(Tone.INFO, "run", told)
+
+    def guard_answered(self, event: j.GuardAnswered) -> Told:
+        tone = Tone.GOOD if event.answer.go else Tone.BAD
+        word = "lets it go" if event.answer.go else "refuses"
+        return Told(tone, "guard", f"{event.answer.guard} {word}: {event.answer.reason}", not event.answer.go)
+
+    def phase_began(self, event: j.PhaseBegan) -> Told:
+        return Told(Tone.INFO, "phase", f"{event.phase.value} begins")
+
+    def phase_ended(self, event: j.PhaseEnded) -> Told:
+        return Told(Tone.INFO, "phase", f"{event.phase.value} ends: {event.because}")
+
+    def baseline_taken(self, event: j.BaselineTaken) -> Told:
+        measure = self.measures.get(event.measure)
+        shown = value_text(event.median, measure.unit if measure else None)
+        return Told(Tone.INFO, "baseline", f"{event.measure}: median {shown}", False)
+
+    def step_began(self, event: j.StepBegan) -> Told:
+        what = f"step {event.step} begins" if event.step else "waiting"
+        return Told(Tone.INFO, "step", f"{what}, for {lasting(event.lasts)}", not event.step)
+
+    def step_ended(self, event: j.StepEnded) -> Told:
+        return Told(Tone.INFO, "step", f"step {event.step} ends" if event.step else "the wait ends", False)
+
+    def prepared(self, event: j.FaultPrepared) -> Told:
+        self.names[event.fault] = f"{event.kind} on {event.target.name}" if event.target.name else event.kind
+        with_ = ", ".join(f"{key} {_plain(value)}" for key, value in event.params.items())
+        return Told(
+            Tone.INFO, "fault", f"{self.name(event.fault)}: undo is on disk{f'; {with_}' if with_ else ''}", False
+        )
+
+    def injected(self, event: j.FaultInjected) -> Told:
+        return Told(Tone.WARN, "fault", f"{self.name(event.fault)}: injected", False)
+
+    def failed(self, event: j.FaultFailed) -> Told:
+        return Told(Tone.BAD, "fault", f"{self.name(event.fault)}: {event.stage} failed: {event.error}")
+
+    def seen(self, event: j.FaultSeen) -> Told | None:
+        before, self._seen[event.fault] = self._seen.get(event.fault), event.seen
+        self._how[event.fault] = event.how
+        if before is event.seen or event.seen:
+            return None
+        return Told(Tone.WARN, "fault", f"{self.name(event.fault)}: not seen in force: {event.how}", False)
+
+    def in_force(self, event: j.FaultInForce) -> Told:
+        how = self._how.get(event.fault, "")
+        return Told(Tone.WARN, "fault", f"{self.name(event.fault)}: IN FORCE{f', seen: {how}' if how else ''}")
+
+    def lost(self, event: j.FaultLost) -> Told:
+        return Told(Tone.BAD, "fault", f"{self.name(event.fault)}: gone before its time: {event.how}")
+
+    def touched(self, event: j.FaultTouched) -> Told:
+        met = "cannot say how often it was met" if event.count is None else f"met {count(event.count, 'time')}"
+        return Told(
+            Tone.BAD if event.count == 0 else Tone.INFO, "fault", f"{self.name(event.fault)}: {met}", event.count == 0
+        )
+
+    def undo_began(self, event: j.UndoBegan) -> Told:
+        return Told(Tone.INFO, "undo", f"{self.name(event.fault)}: undoing ({event.because})", False)
+
+    def undone(self, event: j.FaultUndone) -> Told:
+        seen = {True: "undone and seen gone", False: "undone, but still seen", None: "undone"}[event.seen_gone]
+        tone = Tone.BAD if event.seen_gone is False else Tone.GOOD
+        how = f": {event.how}" if event.how else ""
+        return Told(tone, "undo", f"{self.name(event.fault)}: {seen} ({event.because}){how}")
+
+    def undo_failed(self, event: j.UndoFailed) -> Told:
+        by_hand = f"; by hand: {' ; '.join(event.commands)}" if event.commands else ""
+        tried = count(event.attempts, "attempt")
+        return Told(Tone.BAD, "undo", f"{self.name(event.fault)}: UNDO FAILED after {tried}: {event.error}{by_hand}")
+
+    def limit(self, event: j.LimitReached) -> Told:
+        if event.blind:
+            return Told(
+                Tone.BAD,
+                "abort",
+                f"{event.measure} has had no reading for too long ({event.limit}): undoing everything",
+            )
+        measure = self.measures.get(event.measure)
+        shown = value_text(event.value, measure.unit if measure else None)
+        return Told(
+            Tone.BAD, "abort", f"{event.measure} is {shown}, the abort limit is {event.limit}: undoing everything"
+        )
+
+    def halt(self, event: j.HaltRequested) -> Told:
+        return Told(Tone.BAD, "halt", f"halted by {event.by}{f': {event.reason}' if event.reason else ''}")
+
+    def spilled(self, event: j.Spilled) -> Told:
+        return Told(Tone.BAD, "spill-over", f"{event.service}: {event.what}: {event.detail}")
+
+    def misbehaved(self, event: j.PluginMisbehaved) -> Told:
+        return Told(Tone.BAD, "plugin", f"{event.plugin}: {event.error}")
+
+    def noted(self, event: j.Noted) -> Told:
+        return Told(Tone.INFO, "note", f"{event.who}: {event.text}")
+
+    def ended(self, event: j.RunEnded) -> Told:
+        tone = Tone.GOOD if event.ending == "finished" else Tone.WARN
+        return Told(tone, "run", f"ended: {event.ending.value}{f', {event.reason}' if event.reason else ''}")
+
+    def unknown(self, event: j.Unknown) -> Told:
+        return Told(Tone.INFO, "unknown", f"{event.type} (written by a newer chaosrunner)", False)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return number(value)
+    return str(value)
+
+
+_TELLERS: dict[type, Callable[..., Told | None]] = {
+    j.RunStarted: Narrator.run_started,
+    j.GuardAnswered: Narrator.guard_answered,
+    j.PhaseBegan: Narrator.phase_began,
+    j.PhaseEnded: Narrator.phase_ended,
+    j.BaselineTaken: Narrator.baseline_taken,
+    j.StepBegan: Narrator.step_began,
+    j.StepEnded: Narrator.step_ended,
+    j.FaultPrepared: Narrator.prepared,
+    j.FaultInjected: Narrator.injected,
+    j.FaultFailed: Narrator.failed,
+    j.FaultSeen: Narrator.seen,
+    j.FaultInForce: Narrator.in_force,
+    j.FaultLost: Narrator.lost,
+    j.FaultTouched: Narrator.touched,
+    j.UndoBegan: Narrator.undo_began,
+    j.FaultUndone: Narrator.undone,
+    j.UndoFailed: Narrator.undo_failed,
+    j.LimitReached: Narrator.limit,
+    j.HaltRequested: Narrator.halt,
+    j.Spilled: Narrator.spilled,
+    j.PluginMisbehaved: Narrator.misbehaved,
+    j.Noted: Narrator.noted,
+    j.RunEnded: Narrator.ended,
+    j.Unknown: Narrator.unknown,
+}
