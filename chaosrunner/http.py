@@ -1,0 +1,355 @@
+"""HTTP for everything that speaks it: probes, trackers, notifiers. The only importer of httpx and tenacity.
+
+Both are imported when the first request is made ready, so a run without HTTP does not pay for them. A request is made
+ready once (`Http.prepare`) and sent as often as wanted; connections are kept open and reused. Whose failure it is
+depends on who was asked (`Asked`); redirects are not followed, cookies are not kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from chaosrunner import __version__
+from chaosrunner.clock import Clock
+from chaosrunner.errors import UsageError
+from chaosrunner.http_errors import THEIRS, Asked, failure, is_own, why
+from chaosrunner.http_messages import REPEATABLE, Reply, Request
+from chaosrunner.model.secret import Secret, SecretRef
+from chaosrunner.secrets import resolve
+from chaosrunner.urls import Url, check_url, proxy_for, redact
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
+    import tenacity
+
+__all__ = ["Asked", "Exchange", "Http", "Reply", "Request", "Url", "check_url", "is_own", "redact", "why"]
+
+_AGAIN = frozenset({429, 502, 503, 504})
+_LONGEST_WAIT = 30.0
+_IDLE = 75.0
+"""Seconds that an unused connection is kept: longer than measures usually pause."""
+_STALE = 3
+"""How many kept connections may turn out to be closed in one reading."""
+
+
+class Http:
+    """All HTTP of one run: pooled connections, TLS, proxies of the environment, secrets.
+
+    Use it as `async with Http(clock) as http`, or call `aclose`. `environ` stands in for the process's environment.
+    """
+
+    def __init__(self, clock: Clock, *, folder: Path | None = None, environ: Mapping[str, str] | None = None) -> None:
+        self.clock = clock
+        self.folder = folder or Path()
+        self._environ = os.environ if environ is None else environ
+        self._transports: dict[tuple[bool, str | None, str | None, bool], httpx.AsyncHTTPTransport] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections; idempotent, and it can be used again afterwards."""
+        transports, self._transports = list(self._transports.values()), {}
+        for transport in transports:
+            await transport.aclose()
+
+    def secret(self, ref: SecretRef) -> Secret:
+        """The value of a reference. Raises `UsageError` naming the reference, never the value."""
+        return resolve(ref, self.folder, self._environ)
+
+    def prepare(self, request: Request) -> Exchange:
+        """Make a request ready to be sent again and again.
+
+        Raises `UsageError` for a URL, header, secret, CA file or proxy that cannot be used.
+        """
+        _load_httpx()
+        import httpx
+
+        try:
+            content = request.body if request.json is None else json.dumps(request.json).encode()
+            message = httpx.Request(
+                request.method.upper(), request.url, headers=self._headers(request), content=content
+            )
+        except (httpx.InvalidURL, UnicodeError, TypeError) as error:
+            raise UsageError(f"{request}: cannot be sent: {error}") from None
+        message.extensions = {}
+        return Exchange(self, request, message)
+
+    async def send(self, request: Request) -> Reply:
+        """Prepare and send once; see `Exchange.send`."""
+        return await self.prepare(request).send()
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        headers = {
+            "User-Agent": f"chaosrunner/{__version__}",
+            "Accept": "*/*",
+            "Accept-Encoding": "gzip, deflate",
+            "Connection": "close" if request.fresh else "keep-alive",
+        }
+        if request.json is not None:
+            headers["Content-Type"] = "application/json"
+        if request.bearer is not None:
+            headers["Authorization"] = f"Bearer {self._header_secret(request.bearer)}"
+        if request.basic is not None:
+            pair = f"{request.basic[0]}:{self.secret(request.basic[1]).reveal()}"
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        given = {name.lower() for name in request.headers}
+        headers = {name: value for name, value in headers.items() if name.lower() not in given}
+        for name, value in request.headers.items():
+            if isinstance(value, SecretRef):
+                headers[name] = self._header_secret(value)
+            elif any(ord(letter) < 32 for letter in value) or not value.isascii():
+                raise UsageError(f"{request}: header {name} holds a letter that headers cannot carry")
+            else:
+                headers[name] = value
+        return headers
+
+    def _header_secret(self, ref: SecretRef) -> str:
+        value = self.secret(ref).reveal()
+        if not (value.isascii() and value.isprintable()):  # said here: later messages would quote the value
+            raise UsageError(f"the {ref} holds a letter that an HTTP header cannot carry (a line end, perhaps)")
+        return value
+
+    def transport(self, request: Request) -> httpx.AsyncHTTPTransport:
+        """The connection pool for a request: one for each trust, way and freshness."""
+        tls = request.url.lower().startswith("https:")
+        proxy = proxy_for(request.url, self._environ)
+        key = (tls, request.ca_file if tls else None, proxy, request.fresh)
+        if key not in self._transports:
+            self._transports[key] = self._new_transport(request, tls, proxy)
+        return self._transports[key]
+
+    def _new_transport(self, request: Request, tls: bool, proxy: str | None) -> httpx.AsyncHTTPTransport:
+        import httpx
+
+        # No upper limit of connections: a system that hangs would make other measures wait for a free one, and that
+        # would look like its silence.
+        limits = httpx.Limits(
+            max_connections=None, max_keepalive_connections=0 if request.fresh else 512, keepalive_expiry=_IDLE
+        )
+        trust = self._trust(request.ca_file) if tls or (proxy or "").startswith("https:") else _no_trust()
+        try:
+            return httpx.AsyncHTTPTransport(
+                verify=trust, limits=limits, trust_env=False, proxy=httpx.Proxy(proxy) if proxy else None
+            )
+        except (ImportError, ValueError, httpx.InvalidURL):
+            assert proxy is not None
+            raise UsageError(
+                f"{request}: the environment's proxy {redact(proxy)} cannot be used: expected http://HOST:PORT "
+                "(HTTP_PROXY, HTTPS_PROXY, ALL_PROXY; NO_PROXY excludes hosts)"
+            ) from None
+
+    def _trust(self, ca_file: str | None) -> ssl.SSLContext:
+        import ssl
+
+        if ca_file is None:
+            context = ssl.create_default_context()  # honours SSL_CERT_FILE and SSL_CERT_DIR
+            if not (self._environ.get("SSL_CERT_FILE") or self._environ.get("SSL_CERT_DIR")):
+                import certifi
+
+                context.load_verify_locations(certifi.where())  # for machines without authorities of their own
+            return context
+        path = self.folder / Path(ca_file).expanduser()
+        try:
+            return ssl.create_default_context(cafile=str(path))
+        except OSError as error:  # an SSLError is one: the file is there and no PEM
+            why = "it holds no certificate (PEM)" if isinstance(error, ssl.SSLError) else error.strerror
+            raise UsageError(f"the CA file {path} cannot be used: {why}") from None
+
+
+def _load_httpx() -> None:
+    """Import httpx without its command line (and the terminal libraries that this would import: half of 150 ms), and
+    without its log lines, which hold whole URLs."""
+    if "httpx" in sys.modules:
+        return
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpcore").setLevel(logging.WARNING)
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]  # "not installed", which httpx is prepared for
+    import anyio
+    import httpcore
+    import httpx
+
+    assert httpx is not None
+    del sys.modules["httpx._main"]
+    # What they import on first use would otherwise count as latency of the first answer (some 30 ms).
+    httpcore.AnyIOBackend()
+    with suppress(RuntimeError):  # outside of an event loop
+        anyio.get_current_task()
+
+
+def _no_trust() -> ssl.SSLContext:
+    """For plain HTTP, which needs no authorities: loading them would cost 20 ms. Trusts nobody."""
+    import ssl
+
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class _Stage:
+    """How far a request has come, as httpcore tells: for messages, and to tell a reused connection."""
+
+    __slots__ = ("answering", "connecting", "sent")
+
+    def __init__(self) -> None:
+        self.connecting = False
+        self.sent = False
+        self.answering = False
+
+    async def __call__(self, name: str, info: object) -> None:
+        if name == "connection.connect_tcp.started":
+            self.connecting = True
+        elif name == "http11.send_request_headers.started":
+            self.sent = True
+        elif name == "http11.receive_response_headers.complete":
+            self.answering = True
+
+    @property
+    def stale(self) -> bool:
+        """It failed on a connection that was kept open, before a byte of an answer."""
+        return self.sent and not self.connecting and not self.answering
+
+    def late(self, seconds: float) -> str:
+        if self.answering:
+            return f"the answer did not end within {seconds:g} s"
+        if self.sent:
+            return f"no answer within {seconds:g} s"
+        return f"no connection within {seconds:g} s"
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    import httpx
+
+    return (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError, OSError)
+
+
+class Exchange:
+    """A request made ready."""
+
+    def __init__(self, http: Http, request: Request, message: httpx.Request) -> None:
+        self.request = request
+        self._http = http
+        self._clock = http.clock
+        self._message = message
+        self._transport = http.transport(request)
+        self._expected = _failures()
+        self._repeatable = request.keyed or request.method.upper() in REPEATABLE
+
+    async def send(self) -> Reply:
+        """Send it and read the answer to its end. Any status is an answer.
+
+        Raises, by who was asked, `NoAnswer`, `NoReading` or `NotPossibleNow` with the reason; `NoReading` also where
+        the failure is this machine's own (no file descriptors, an authority that is not trusted here).
+        """
+        if not self.request.retries:
+            return await self._attempt()
+        import tenacity
+
+        retrying = tenacity.AsyncRetrying(
+            sleep=self._clock.sleep,
+            stop=tenacity.stop_after_attempt(self.request.retries + 1),
+            retry=tenacity.retry_if_exception(_of_the_network) | tenacity.retry_if_result(_asks_for_patience),
+            wait=self._pause,
+            retry_error_callback=_last_outcome,
+        )
+        reply: Reply = await retrying(self._attempt)
+        return reply
+
+    def _pause(self, state: tenacity.RetryCallState) -> float:
+        import tenacity
+
+        outcome = state.outcome
+        if outcome is not None and not outcome.failed:
+            named = _retry_after(outcome.result().headers.get("retry-after", ""), self._clock.now())
+            if named is not None:
+                return min(named, _LONGEST_WAIT)
+        return tenacity.wait_random_exponential(multiplier=0.5, max=8)(state)
+
+    async def _attempt(self) -> Reply:
+        began = self._clock.monotonic()
+        stage = _Stage()
+        try:
+            async with asyncio.timeout(self.request.timeout):
+                for _ in range(_STALE):
+                    try:
+                        return await self._exchange(stage, began)
+                    except self._expected:
+                        if not (stage.stale and self._repeatable):
+                            raise
+                    # The server closed a kept connection just as it was used again: as every HTTP client, try another.
+                    stage = _Stage()
+                return await self._exchange(stage, began)
+        except TimeoutError as error:
+            reason = stage.late(self.request.timeout)
+            raise failure(error, self.request.asked, str(self.request), reason=reason) from error
+        except self._expected as error:
+            raise failure(error, self.request.asked, str(self.request), cut=stage.answering) from error
+
+    async def _exchange(self, stage: _Stage, began: float) -> Reply:
+        message = self._message
+        message.extensions["trace"] = stage  # read before the first await, so exchanges may overlap
+        response = await self._transport.handle_async_request(message)
+        response.request = message
+        try:
+            body, cut = await self._read(response)
+        finally:
+            await response.aclose()
+        return Reply(
+            status=response.status_code,
+            reason=response.reason_phrase,
+            headers=response.headers,
+            body=body,
+            cut=cut,
+            seconds=self._clock.monotonic() - began,
+            charset=response.charset_encoding or "utf-8",
+        )
+
+    async def _read(self, response: httpx.Response) -> tuple[bytes, bool]:
+        keep = self.request.keep
+        if not keep:
+            async for _ in response.aiter_raw():
+                pass
+            return b"", False
+        kept = bytearray()
+        async for chunk in response.aiter_bytes():
+            kept += chunk
+            if len(kept) > keep:
+                return bytes(kept[:keep]), True
+        return bytes(kept), False
+
+
+def _of_the_network(error: BaseException) -> bool:
+    return type(error.__cause__).__name__ in THEIRS and not is_own(error)
+
+
+def _asks_for_patience(reply: Reply) -> bool:
+    return reply.status in _AGAIN
+
+
+def _last_outcome(state: tenacity.RetryCallState) -> Reply:
+    assert state.outcome is not None
+    reply: Reply = state.outcome.result()
+    return reply
+
+
+def _retry_after(text: str, now: float) -> float | None:
+    """Seconds of a Retry-After header: a number, or a date."""
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,45 @@
+"""Where a secret's value comes from. Files hold references; the value is read when it is needed and never shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from chaosrunner.errors import UsageError
+from chaosrunner.model.secret import Secret, SecretRef
+
+_LONGEST = 64 * 1024
+
+
+def resolve(ref: SecretRef, folder: Path, environ: Mapping[str, str] | None = None) -> Secret:
+    """The value that a reference names; relative files start at `folder`, one line end at a file's end is dropped.
+
+    Raises `UsageError` that names the reference and what is wrong with it, never the value.
+    """
+    if ref.env is not None:
+        value = (os.environ if environ is None else environ).get(ref.env)
+        if value is None:
+            raise UsageError(f"a secret is missing: the {ref} is not set")
+    elif ref.file is not None:
+        value = _read(folder / Path(ref.file).expanduser(), ref)
+    else:
+        raise UsageError(f"the {ref} can only be read by a run inside its cluster: expected env or file here")
+    if not value:
+        raise UsageError(f"a secret is empty: the {ref} holds nothing")
+    return Secret(value)
+
+
+def _read(path: Path, ref: SecretRef) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LONGEST + 1)
+    except OSError as error:
+        raise UsageError(f"a secret cannot be read: the {ref}: {error.strerror}") from None
+    if len(content) > _LONGEST:
+        raise UsageError(f"the {ref} is no secret: it is longer than {_LONGEST} bytes")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"the {ref} is no secret: it is not text") from None
+    return text.removesuffix("\n").removesuffix("\r")
