@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, Tag
 from pydantic.fields import FieldInfo
 
 from chaosrunner.model import frozen, quantities, tolerance
-from chaosrunner.model.hypothesis import Measure
+from chaosrunner.model.secret import SecretRef
 
 _WORDS: tuple[tuple[object, str], ...] = (
     (quantities.Duration, "duration"),
@@ -58,6 +58,8 @@ def arms(annotation: Any) -> Iterator[Arm]:
 
 def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """The fields that files may have, by the name they have there."""
+    if not model.__pydantic_complete__:
+        model.model_rebuild()
     return {
         info.alias or name: info
         for name, info in model.model_fields.items()
@@ -102,33 +104,48 @@ def known_at(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
     return sorted({name for kind in models for name in fields_of(kind)})
 
 
-def words(annotation: Any) -> str:
-    """A type as people call it: `duration`, `list of name`, `text or whole number`."""
+def models_below(annotation: Any) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The models that a field holds, with the way to them: ``, `[]` for any item, `.NAME` for any key."""
+    for arm in arms(annotation):
+        arguments = get_args(arm.kind)
+        if arm.converted and not arguments:
+            continue  # what files write there is something else
+        if isinstance(arm.kind, type) and issubclass(arm.kind, BaseModel) and arm.kind is not SecretRef:
+            yield "", arm.kind
+        elif get_origin(arm.kind) in (tuple, list):
+            yield from ((f"[]{step}", model) for step, model in models_below(arguments[0]))
+        elif get_origin(arm.kind) is dict:
+            yield from ((f".NAME{step}", model) for step, model in models_below(arguments[1]))
+
+
+def words(annotation: Any, *, short: bool = False) -> str:
+    """A type as people call it: `duration`, `list of name`, `text or whole number`. `short`: a mapping without the
+    names of its fields."""
     for kind, name in _WORDS:
         if annotation == kind:
             return name
     if get_origin(annotation) is Annotated:
         notes = set(map(id, annotation.__metadata__))
         known = (name for kind, name in _WORDS if id(get_args(kind)[1]) in notes)
-        return next(known, None) or words(get_args(annotation)[0])
+        return next(known, None) or words(get_args(annotation)[0], short=short)
     if get_origin(annotation) in (Union, UnionType):
-        told = dict.fromkeys(words(arm) for arm in get_args(annotation) if arm is not type(None))
+        told = dict.fromkeys(words(arm, short=short) for arm in get_args(annotation) if arm is not type(None))
         return " or ".join(told)
-    return _plain_words(annotation)
+    return _plain_words(annotation, short)
 
 
-def _plain_words(annotation: Any) -> str:
+def _plain_words(annotation: Any, short: bool) -> str:
     if annotation in _PLAIN:
         return _PLAIN[annotation]
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " | ".join(str(value) for value in arguments)
     if origin in (tuple, list):
-        return f"list of {words(arguments[0])}"
+        return f"list of {words(arguments[0], short=short)}"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return " | ".join(str(member.value) for member in annotation)
-    if annotation is Measure:
-        return "measure"
+    if annotation is SecretRef:
+        return "reference to a secret"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"mapping ({', '.join(fields_of(annotation))})"
+        return "mapping" if short else f"mapping ({', '.join(fields_of(annotation))})"
     return "mapping" if origin is dict else "any value"

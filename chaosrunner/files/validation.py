@@ -100,6 +100,8 @@ def _found(model: type[BaseModel], root: Spot, error: ErrorDetails) -> _Found:
     if kind == "missing":
         missing = str(error["loc"][-1])
         return _Found(spot, (), f"{called(spot)} has no `{missing}`", "", "", False, f"missing {missing}")
+    if kind == "value_error":
+        spot = _named_in(spot, str(error.get("ctx", {}).get("error", "")))
     message, expected, near = _words(spot, error)
     return _Found(spot, rest, message, expected, near, False, kind)
 
@@ -113,6 +115,18 @@ def _resolve(root: Spot, location: Sequence[str | int]) -> tuple[Spot, Path]:
         else:
             here, rest = below, []
     return here, tuple(rest)
+
+
+def _named_in(spot: Spot, said: str) -> Spot:
+    """Where a validator's sentence begins with the path of a field below, that field is the place."""
+    here, rest = spot, said.split(" ", 1)[0].strip("`")
+    while rest:
+        names = [name for name in here.node.keys if rest == name or rest.startswith(f"{name}.")]
+        below = here.child(max(names, key=len)) if names else None
+        if below is None:
+            return spot
+        here, rest = below, rest[len(below.name) :].removeprefix(".")
+    return here
 
 
 def _follows(one: _Found, found: Sequence[_Found]) -> bool:

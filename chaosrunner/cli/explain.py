@@ -1,0 +1,83 @@
+"""`chaosrunner explain`: what a word, an exit code, a plugin's kind or a field of a file means."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+import click
+
+from chaosrunner.cli import terms
+
+
+@click.command("explain")
+@click.argument("word", nargs=-1, required=True)
+@terms.json_option
+def command(word: tuple[str, ...], as_json: bool) -> None:
+    """Say what WORD means: a word of chaosrunner, an exit code, a plugin's kind, or a field such as spec.method.for."""
+    from chaosrunner.errors import UsageError
+
+    wanted = " ".join(word).strip()
+    found = [*_glossary(wanted), *_plugins(wanted), *_fields(wanted)]
+    if not found:
+        near = _nearest(wanted)
+        hint = f"did you mean {near!r}?" if near else "try `chaosrunner catalog`, or a field's name"
+        raise UsageError(f"nothing is known of {wanted!r}, {hint}")
+    if as_json:
+        terms.say_json([{"what": what, "name": name, "meaning": meaning} for what, name, meaning in found])
+        return
+    for what, name, meaning in found:
+        terms.say(f"{name}  ({what})")
+        terms.say(textwrap.fill(meaning, 108, initial_indent="  ", subsequent_indent="  "))
+
+
+def _glossary(wanted: str) -> Iterator[tuple[str, str, str]]:
+    from chaosrunner.glossary import EXIT_CODES, WORDS
+
+    for form in (wanted.lower(), wanted.lower().replace("-", " "), wanted.lower().removesuffix("s")):
+        if form in WORDS:
+            yield "word", form, WORDS[form]
+            break
+    if wanted.isdecimal() and int(wanted) in EXIT_CODES:
+        yield "exit code", wanted, EXIT_CODES[int(wanted)]
+
+
+def _plugins(wanted: str) -> Iterator[tuple[str, str, str]]:
+    from chaosrunner import catalog
+    from chaosrunner.pages import page
+
+    for role in catalog.ROLES:
+        if wanted in catalog.kinds(role):
+            shown = page(role, wanted)
+            summary = shown.defect or f"{shown.summary} More: chaosrunner catalog {role}/{wanted}"
+            yield role[:-1], wanted, summary
+
+
+def _fields(wanted: str) -> Iterator[tuple[str, str, str]]:
+    """Every field of a file with this name, or at the end of this path."""
+    from chaosrunner.files.documents import KINDS
+    from chaosrunner.pages import parameters
+
+    wanted = wanted.replace("[]", "")
+    told = set()  # a measure's fields are met in hypotheses, and in experiments that write one in place
+    for kind, model in sorted(KINDS.items(), reverse=True):
+        for row in parameters(model):
+            path = row.name.replace("[]", "").replace(".NAME", "")
+            if path == wanted or path.endswith(f".{wanted}"):
+                if (path.rpartition(".")[2], row.meaning) in told:
+                    continue
+                told.add((path.rpartition(".")[2], row.meaning))
+                needed = "required" if row.required else f"default {row.default}" if row.default else "may be left out"
+                yield f"field of {kind}", row.name, f"{row.type}, {needed}. {row.meaning}"
+
+
+def _nearest(wanted: str) -> str:
+    from chaosrunner import catalog
+    from chaosrunner.files.documents import KINDS
+    from chaosrunner.files.validation import nearest
+    from chaosrunner.glossary import WORDS
+    from chaosrunner.pages import parameters
+
+    plugins = [kind for role in catalog.ROLES for kind in catalog.kinds(role)]
+    fields = {row.name.rpartition(".")[2] for model in KINDS.values() for row in parameters(model)}
+    return nearest(wanted, [*WORDS, *plugins, *sorted(fields)])

@@ -1,0 +1,46 @@
+"""`chaosrunner schema`: what editors need to help with files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from chaosrunner.cli import terms
+
+
+@click.command("schema")
+@click.argument("kind", required=False)
+@click.option(
+    "--write", "folder", metavar="DIR", help="Write one file for each kind, and one for all, into this folder."
+)
+def command(kind: str | None, folder: str | None) -> None:
+    """Print the JSON Schema of the files, with all plugins that are installed.
+
+    KIND is Experiment, Hypothesis or Environment; without it the schema fits all of them. In an editor with a YAML
+    language server, the first line of a file names it: `# yaml-language-server: $schema=chaosrunner.json`
+    """
+    from chaosrunner.errors import UsageError
+    from chaosrunner.files.documents import KINDS
+    from chaosrunner.files.schema import schema
+    from chaosrunner.files.validation import nearest
+
+    if kind is not None:
+        known = {name.lower(): name for name in KINDS}
+        if kind.lower() not in known:
+            near = nearest(kind, list(KINDS))
+            hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(KINDS)}"
+            raise UsageError(f"unknown kind {kind!r}, {hint}")
+        kind = known[kind.lower()]
+    if folder is None:
+        terms.say_json(schema(kind))
+        return
+    for name in [kind] if kind else [None, *KINDS]:
+        path = Path(folder) / f"{(name or 'chaosrunner').lower()}.json"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(schema(name), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+        terms.say(f"wrote {path}")

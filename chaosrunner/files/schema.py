@@ -1,0 +1,232 @@
+"""JSON Schema (2020-12) of the files, for editors and other tools: the models' own schemas with every plugin of the
+catalogue composed in.
+
+What a schema cannot say (references, units that fit, ids that exist) only `chaosrunner check` finds; what it refuses,
+`check` refuses too, and what `check` lets pass is valid under it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pydantic import JsonValue
+from pydantic.json_schema import models_json_schema
+
+from chaosrunner import catalog
+from chaosrunner.files.documents import KINDS
+from chaosrunner.files.plugins import facts
+from chaosrunner.model.frozen import JsonObject
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+Shape = dict[str, Any]
+"""A JSON Schema while it is put together."""
+
+
+def schema(kind: str | None = None) -> JsonObject:
+    """Of one kind of document, or of all: then the document's own `kind` decides."""
+    shapes = _composed()
+    if kind is not None:
+        return _document(shapes, kind)
+    every: Shape = {
+        "$schema": DIALECT,
+        "title": "chaosrunner files",
+        "type": "object",
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "properties": {"kind": {"enum": list(KINDS)}},
+        "allOf": [
+            {
+                "if": {"properties": {"kind": {"const": name}}, "required": ["kind"]},
+                "then": {"$ref": f"#/$defs/{model.__name__}"},
+            }
+            for name, model in KINDS.items()
+        ],
+    }
+    return {**every, "$defs": _reached(every, shapes)}
+
+
+def _document(shapes: Mapping[str, Shape], kind: str) -> JsonObject:
+    top: Shape = {"$schema": DIALECT, **shapes[KINDS[kind].__name__]}
+    return {**top, "title": kind, "$defs": _reached(top, shapes)}
+
+
+def _composed() -> dict[str, Shape]:
+    """Every model's shape by name, plugins composed in."""
+    _, found = models_json_schema([(model, "validation") for model in KINDS.values()], by_alias=True)
+    shapes: dict[str, Shape] = found["$defs"]
+    for name, change in _CHANGES.items():
+        for model in [model for model in shapes if model == name]:
+            change(shapes[model], shapes)
+    return {name: _tidy(shape) for name, shape in shapes.items()}
+
+
+def _tidy(shape: Any) -> Any:
+    """Without the titles that pydantic makes of names, and without defaults that no file could hold."""
+    if isinstance(shape, list):
+        return [_tidy(item) for item in shape]
+    if not isinstance(shape, dict):
+        return shape
+    kept = {name: _tidy(value) for name, value in shape.items() if name != "title" or not isinstance(value, str)}
+    written_as_text = kept.get("type") == "string" and not isinstance(kept.get("default"), str)
+    if kept.get("default", ...) is None or (written_as_text and "default" in kept):
+        del kept["default"]
+    return kept
+
+
+# --------------------------------------------------------------------------------------- what models alone do not say
+
+
+def _measure(shape: Shape, shapes: dict[str, Shape]) -> None:
+    """The fields, and exactly one probe under its own name."""
+    for internal in ("probe", "params"):
+        shape["properties"].pop(internal)
+    shape["required"] = [name for name in shape["required"] if name != "probe"]
+    for kind in catalog.kinds("probes"):
+        shape["properties"][kind] = _parameters("probes", kind, shapes)
+    shape["oneOf"] = [{"required": [kind]} for kind in catalog.kinds("probes")]
+
+
+def _fault_step(shape: Shape, shapes: dict[str, Shape]) -> None:
+    """`with`, `for`, `observe` and `target` follow from the fault."""
+    kinds = catalog.kinds("faults")
+    shape["properties"]["fault"]["enum"] = kinds
+    shape["allOf"] = [
+        {
+            "if": {"properties": {"fault": {"const": kind}}, "required": ["fault"]},
+            "then": _step_of(kind, shapes),
+        }
+        for kind in kinds
+    ]
+
+
+def _step_of(kind: str, shapes: dict[str, Shape]) -> Shape:
+    parameters = _parameters("faults", kind, shapes)
+    then: Shape = {"properties": {"with": parameters}}
+    required = ["with"] if "$ref" in parameters else []
+    if told := facts(kind):
+        then["properties"]["observe" if not told.instant else "for"] = False
+        required += [] if told.instant else ["for"]
+        if told.acts_on == {"nothing"}:
+            then["properties"]["target"] = False
+        else:
+            required.append("target")
+    return {**then, "required": required} if required else then
+
+
+def _parameters(role: str, kind: str, shapes: dict[str, Shape]) -> Shape:
+    """A plugin's parameters, their own definitions moved beside the models'. They may be left empty only where none
+    is needed."""
+    name = f"{role}.{kind}"
+    shape: Shape = dict(catalog.schema(role, kind))
+    inner: Mapping[str, Any] = shape.pop("$defs", {})
+    shape.pop("$schema", None)
+    shapes[name] = _renamed(shape, name)
+    for part, value in inner.items():
+        shapes[f"{name}.{part}"] = _renamed(value, name)
+    whole: Shape = {"$ref": f"#/$defs/{name}"}
+    return whole if shape.get("required") else {"anyOf": [whole, {"type": "null"}]}
+
+
+def _renamed(value: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _reference(item, name) if key == "$ref" else _renamed(item, name) for key, item in value.items()}
+    return [_renamed(item, name) for item in value] if isinstance(value, list) else value
+
+
+def _reference(target: Any, name: str) -> str:
+    return re.sub(r"^#/\$defs/", f"#/$defs/{name}.", str(target))
+
+
+def _one_of(role: str, shapes: dict[str, Shape]) -> Shape:
+    """`{kind: {…}}`"""
+    return {
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+        "properties": {kind: _parameters(role, kind, shapes) for kind in catalog.kinds(role)},
+    }
+
+
+def _environment(shape: Shape, shapes: dict[str, Shape]) -> None:
+    fields = shape["properties"]
+    fields["platform"] = _described(fields["platform"], _one_of("platforms", shapes))
+    fields["tracker"] = _described(fields["tracker"], {"anyOf": [_one_of("trackers", shapes), {"type": "null"}]})
+    fields["notify"]["items"] = _one_of("notifiers", shapes)
+
+
+def _remediation(shape: Shape, shapes: dict[str, Shape]) -> None:
+    fields = shape["properties"]
+    fields["runbook"] = _described(fields["runbook"], {"anyOf": [_one_of("runbooks", shapes), {"type": "null"}]})
+
+
+def _described(before: Shape, after: Shape) -> Shape:
+    return {"description": before["description"], **after} if "description" in before else after
+
+
+def _experiment(shape: Shape, _: dict[str, Shape]) -> None:
+    shape["properties"]["hypotheses"]["items"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Hypothesis"}]}
+    steps = ("FaultStep", "WaitStep", "TogetherStep")
+    shape["properties"]["method"]["items"] = {"anyOf": [{"$ref": f"#/$defs/{step}"} for step in steps]}
+
+
+def _tolerance(shape: Shape, _: dict[str, Shape]) -> None:
+    """One rule for all phases, or one for each."""
+    phases = {**shape, "minProperties": 1}
+    words = {"description": shape.pop("description")} if "description" in shape else {}
+    shape.clear()
+    shape.update({**words, "anyOf": [{"$ref": "#/$defs/Rule"}, phases]})
+
+
+def _baseline(shape: Shape, _: dict[str, Shape]) -> None:
+    whole = dict(shape)
+    shape.clear()
+    shape.update({"anyOf": [{**whole["properties"]["for"]}, whole]})
+
+
+def _exactly_one(*names: str) -> Callable[[Shape, dict[str, Shape]], None]:
+    def change(shape: Shape, _: dict[str, Shape]) -> None:
+        shape["oneOf"] = [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]
+
+    return change
+
+
+_RULE = _exactly_one("atMost", "atLeast", "between", "equals", "matches")
+_CHANGES: Mapping[str, Callable[[Shape, dict[str, Shape]], None]] = {
+    "Measure": _measure,
+    "FaultStep": _fault_step,
+    "EnvironmentSpec": _environment,
+    "Remediation": _remediation,
+    "ExperimentSpec": _experiment,
+    "Tolerance": _tolerance,
+    "BaselineSpec": _baseline,
+    "Rule": _RULE,
+    "AbortLimit": _RULE,
+    "SecretRef": _exactly_one("env", "file", "secretKeyRef"),
+    "Selector": _exactly_one("service", "workload", "selector", "node", "nodeOf", "zone", "link", "sameAs"),
+}
+"""By the model's name."""
+
+
+def _reached(top: Shape, shapes: Mapping[str, Shape]) -> dict[str, JsonValue]:
+    """Only the definitions that are referred to, sorted."""
+    found: set[str] = set()
+    waiting = list(_references(top))
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _references(shapes[name])
+    return {name: shapes[name] for name in sorted(found)}
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(target := value.get("$ref"), str):
+            yield target.removeprefix("#/$defs/")
+        for item in value.values():
+            yield from _references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references(item)

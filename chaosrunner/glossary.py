@@ -1,0 +1,83 @@
+"""The words of chaosrunner, each with one meaning, and its exit codes: what `chaosrunner explain` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+WORDS: Mapping[str, str] = {
+    "experiment": "What to break, where, for how long, and which hypotheses must hold. One file each.",
+    "hypothesis": "A named set of measures with tolerances: what must hold while something is broken. Reusable.",
+    "measure": "One thing read from the live system by a probe, every so often, with a tolerance.",
+    "reading": "A number (or text, or true/false) at a time, or the reason why there is none.",
+    "no answer": "The system under test refused, reset or did not answer in time. That is a reading, and it meets no "
+    "tolerance.",
+    "no reading": "The instrument failed (a metrics server that is down, NaN, an empty result). Not a reading; too "
+    "many of these make a measure inconclusive.",
+    "tolerance": "The rule that a reading is held against: atMost, atLeast, between, equals or matches; one for all "
+    "phases, or one for each.",
+    "margin": "How much room a reading left to its limit.",
+    "phase": "Baseline, fault or recovery: the three parts of a run.",
+    "baseline": "The time before anything is broken. Every judged measure must be inside its tolerance here, or "
+    "nothing is broken at all (exit code 5). Limits such as `4x baseline` are relative to its median.",
+    "recovery": "The time after the last undo, until every judged measure stays inside its tolerance again.",
+    "answer": "Held, inconclusive or broken: of a measure, a hypothesis or a run. The worst wins: broken, then "
+    "inconclusive, then held.",
+    "held": "Everything that was judged stayed inside its tolerance, and there were readings enough to say so.",
+    "inconclusive": "It cannot be said: readings are missing, or the fault was not seen in force, or met nothing.",
+    "broken": "A reading was outside its tolerance while a fault was in force.",
+    "fault": "One way of breaking something; a plugin. `chaosrunner catalog faults` lists them.",
+    "probe": "Reads one value from the live system; a plugin. `chaosrunner catalog probes` lists them.",
+    "target": "One concrete thing that a fault acts on, found by a selector.",
+    "selector": "`target:` of a step: how targets are found, by service, connection, link, workload or node.",
+    "platform": "Where targets live: processes and TCP connections of this machine, or a Kubernetes cluster.",
+    "environment": "A named system under test: its platform, metrics, guards, trackers and notifiers. One file each.",
+    "link": "A TCP connection path between two services of a local environment, carried by chaosrunner's proxy so that "
+    "faults can act on it.",
+    "plan": "The experiment with everything resolved: targets, samples, guards' answers, undo. `chaosrunner plan` "
+    "prints it and touches nothing.",
+    "run": "One execution of a plan. Its id sorts by time.",
+    "journal": "A run's append-only record, the truth: everything shown anywhere can be rebuilt from it.",
+    "ledger": "The part of the journal that says which faults are in force and how to undo each.",
+    "undo": "Takes a fault back. It is on disk before the fault acts, and doing it twice is harmless.",
+    "heal": "Undo what a dead run left in force: `chaosrunner heal`.",
+    "guard": "A rule that can refuse or stop a run. One that cannot be answered refuses.",
+    "guardian": "The thing next to the target that takes a fault back when the runner is gone.",
+    "lease": "Keeps two runs from acting on the same target at once.",
+    "lag": "How old what a reading tells may be. A reading is judged in a phase only when it lies wholly inside.",
+    "settle": "The first part of a fault, whose readings are recorded and not judged.",
+    "gap": "Something that a run showed and that should not be so; one run finds none, one or many.",
+    "impact": "A gap: a hypothesis broke while a fault was in force.",
+    "close call": "A gap: it held, with less than 10 % room.",
+    "spill-over": "A gap: something that was not a target broke.",
+    "near miss": "The lasting record of a gap. The same gap found again is the same near miss.",
+    "occurrence": "One time that a near miss was found.",
+    "fingerprint": "What makes two gaps the same near miss: never values, thresholds, pod names, versions or dates.",
+    "remediation": "The linked work that fixes a near miss, in a tracker.",
+    "tracker": "Where remediation items live; a plugin. `chaosrunner catalog trackers` lists them.",
+    "notifier": "Tells people or machines what happened; a plugin.",
+    "runbook": "An automation that fixes or checks something; a plugin.",
+    "waiver": "A named person's acceptance of a near miss until a date.",
+    "verified": "A near miss whose fix was proved by passing runs. Only chaosrunner sets it.",
+    "suite": "Experiments that are run together by a gate or a game day.",
+    "duration": "A number with its unit: 500ms, 30s, 5m, 1h30m, 2d.",
+    "ratio": "A share: 50% or 0.5.",
+    "rate": "Events a second, a minute or an hour: 50/s, 300/m.",
+    "size": "Bytes: 512B, 10kB (1000), 64MiB (1024 times 1024).",
+    "bandwidth": "Bytes or bits a second: 100kB/s, 1MiB/s, 8Mbit/s.",
+    "limit": "Of a tolerance: a number with an optional unit (200ms, 1%, 3), or relative to the baseline's median: "
+    "4x baseline, baseline + 20ms.",
+    "reference": "How one file names another: a path, or a name that is looked for in the same file, its folder, and "
+    "the environments/, hypotheses/ and experiments/ folders beside or above it.",
+}
+
+EXIT_CODES: Mapping[int, str] = {
+    0: "Every hypothesis held (a close call too, unless --strict).",
+    1: "A gap was found, an abort limit included; for `gate`: the policy says no.",
+    2: "The command or a file is wrong; nothing was started.",
+    3: "Inconclusive; for `gate` also: refused, not steady, stopped, out of time, register out of reach.",
+    4: "Refused by a guard; nothing was injected.",
+    5: "The baseline was not steady; nothing was injected.",
+    6: "Halted (by a person, a signal, a halt file) before its end, and no gap found; everything undone.",
+    7: "An undo failed: a fault may still be in force.",
+    70: "A defect of chaosrunner itself, or of a plugin.",
+}

@@ -1,0 +1,200 @@
+"""What the catalogue says of each plugin, for people: gathered once, shown by `chaosrunner catalog`, written to
+`docs/catalogue.md`, printed as JSON. Everything comes from the plugin's own file; an installed plugin is imported to
+be shown, and one that breaks its contract is shown with its defect."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
+
+from chaosrunner import catalog
+from chaosrunner.errors import PluginDefect
+from chaosrunner.files import fields
+from chaosrunner.files.node import Spot
+from chaosrunner.files.reader import read
+from chaosrunner.model.frozen import JsonObject
+from chaosrunner.ports import Fault, Plugin, Probe
+
+DEEPEST = 4
+"""Levels of nested fields that a table shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One row of a table of fields."""
+
+    name: str
+    """Dotted where it is nested; `NAME` and `[]` stand for a key of the author's own and for any item."""
+    type: str
+    default: str
+    """As it would be written; empty: none."""
+    required: bool
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One plugin."""
+
+    role: str
+    kind: str
+    summary: str = ""
+    text: str = ""
+    """The rest of its docstring."""
+    parameters: tuple[Parameter, ...] = ()
+    example: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    """Further words about it: (what, value)."""
+    defect: str = ""
+    """Why it cannot be used; everything else is then empty."""
+
+
+def page(role: str, kind: str) -> Page:
+    """Of one plugin; a defect is a page too."""
+    try:
+        plugin = catalog.find(role, kind)
+    except PluginDefect as defect:
+        return Page(role, kind, defect=str(defect))
+    summary, text = _said(plugin)
+    model = plugin.Params if issubclass(plugin, Plugin) else plugin.Spec
+    return Page(
+        role=role,
+        kind=kind,
+        summary=summary,
+        text=text,
+        parameters=tuple(parameters(model)),
+        example=inspect.cleandoc(plugin.example) if issubclass(plugin, Plugin) else "",
+        facts=tuple(_facts(plugin)),
+    )
+
+
+def pages(*, only_own: bool = False) -> list[Page]:
+    """Of all plugins, by role and kind."""
+    return [
+        page(role, kind)
+        for role in catalog.ROLES
+        for kind in catalog.kinds(role)
+        if catalog.is_own(role, kind) or not only_own
+    ]
+
+
+def _said(plugin: type[Any]) -> tuple[str, str]:
+    """A docstring's first sentence, and the rest of it."""
+    first, _, rest = inspect.cleandoc(plugin.__doc__ or "").partition("\n\n")
+    first = " ".join(first.split())
+    sentence, stop, more = first.partition(". ")
+    text = "\n\n".join(part for part in (more, rest) if part)
+    return sentence + ("." if stop else ""), text
+
+
+def _facts(plugin: type[Any]) -> Iterator[tuple[str, str]]:
+    if issubclass(plugin, Fault):
+        yield "platforms", ", ".join(sorted(plugin.platforms))
+        yield "acts on", ", ".join(sorted(plugin.acts_on))
+        yield "lasts", "over at once; the step has `observe`" if plugin.instant else "as long as the step's `for`"
+        yield "class", plugin.fault_class
+        if plugin.needs:
+            yield "needs", ", ".join(plugin.needs)
+        if (params := _example_params(plugin, "with")) is not None:
+            yield "in the example it", _phrase(plugin.does(params))
+            yield "and undoes it", _phrase(plugin.undoes(params))
+    elif issubclass(plugin, Probe) and (params := _example_params(plugin, plugin.kind)) is not None:
+        if unit := plugin.unit(params):
+            yield "reads in", unit
+        if lag := plugin.lag(params):
+            yield "lag", f"{lag:g} s"
+        yield "when it gets no answer", "the system did not answer" if plugin.answers else "there is no reading"
+
+
+def _phrase(said: str) -> str:
+    return " ".join(said.split())
+
+
+def _example_params(plugin: type[Any], key: str) -> Any:
+    """The parameters of a plugin's example as the plugin reads them; None if the example shows none that are right."""
+    spot = example_spot(plugin.example)
+    if spot is None:
+        return None
+    below = spot.child(key)
+    try:
+        return plugin.Params.model_validate((below.value if below else None) or {}, by_alias=True, by_name=False)
+    except ValueError:
+        return None
+
+
+def example_spot(example: str) -> Spot | None:
+    """A plugin's example as it was read: the step, the measure, or the mapping that it stands in."""
+    documents = read(inspect.cleandoc(example).encode(), "example").documents
+    if not documents:
+        return None
+    first = documents[0]
+    if isinstance(first.value, list):
+        return first.child(0)
+    return first
+
+
+# ---------------------------------------------------------------------------------------------------- tables of fields
+
+
+def parameters(model: type[BaseModel]) -> Iterator[Parameter]:
+    """The fields of a model as rows, nested ones below their own."""
+    yield from _rows(model, "", ())
+
+
+def _rows(model: type[BaseModel], prefix: str, above: tuple[type[BaseModel], ...]) -> Iterator[Parameter]:
+    for name, info in fields.fields_of(model).items():
+        annotation = fields.annotation_of(info)
+        yield Parameter(
+            name=prefix + name,
+            type=fields.words(annotation, short=True),
+            default=_default(info, annotation),
+            required=info.is_required(),
+            meaning=" ".join((info.description or _of_its_model(annotation)).split()),
+        )
+        if len(above) < DEEPEST:
+            for step, inner in fields.models_below(annotation):
+                if inner not in above and inner is not model:
+                    yield from _rows(inner, f"{prefix}{name}{step}.", (*above, model))
+
+
+def _of_its_model(annotation: Any) -> str:
+    """What a model says of itself, for a field that says nothing."""
+    return next((model.__doc__ or "" for step, model in fields.models_below(annotation) if not step), "")
+
+
+def _default(info: FieldInfo, annotation: Any) -> str:
+    value = info.get_default(call_default_factory=True) if not info.is_required() else None
+    if value is None or value in ((), {}, []) or isinstance(value, BaseModel):
+        return ""
+    written: object = TypeAdapter(annotation).dump_python(value, mode="json")
+    if isinstance(written, bool):
+        return str(written).lower()
+    return str(written)
+
+
+def as_json(one: Page) -> JsonObject:
+    """The stable shape of `catalog --json`."""
+    return {
+        "role": one.role,
+        "kind": one.kind,
+        "summary": one.summary,
+        "text": one.text,
+        "parameters": [
+            {
+                "name": row.name,
+                "type": row.type,
+                "default": row.default,
+                "required": row.required,
+                "meaning": row.meaning,
+            }
+            for row in one.parameters
+        ],
+        "example": one.example,
+        "facts": dict(one.facts),
+        "defect": one.defect,
+    }
