@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from chaosrunner.errors import JournalFailed
@@ -246,7 +246,7 @@ def _ended(account: Account, t: float, event: j.RunEnded) -> None:
     account.ended = event
 
 
-_TAKERS = {
+_TAKERS: dict[type, Callable[..., None]] = {
     j.ReadingTaken: _reading,
     j.PhaseBegan: _phase_began,
     j.PhaseEnded: _phase_ended,

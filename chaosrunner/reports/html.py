@@ -137,8 +137,9 @@ def _hypotheses(account: Account, verdict: Verdict, plots: dict[str, Plot]) -> s
 def _hypothesis(hypothesis: HypothesisVerdict, plots: dict[str, Plot]) -> str:
     figures = "".join(_figure(plots[m.key], m) for m in hypothesis.measures if m.key in plots)
     strength = f", with {hypothesis.strength} targets in force" if hypothesis.strength not in ("", "1 of 1") else ""
+    title = text(hypothesis.title or hypothesis.name)
     return (
-        f'<section class="card hyp"><header>{sections.chip(hypothesis.answer)}<h3>{text(hypothesis.title or hypothesis.name)}</h3>'
+        f'<section class="card hyp"><header>{sections.chip(hypothesis.answer)}<h3>{title}</h3>'
         f'<code class="soft">{text(hypothesis.name)}</code></header><p>{text(hypothesis.reason)}{text(strength)}</p>'
         f"{figures}</section>"
     )

@@ -161,9 +161,10 @@ class Plot:
         parts.append('<i class="cross"></i>')
         key = text(self.series.measure.key)
         note = '<span class="log">log scale</span>' if self.scale.log else ""
+        words = text(self._in_words())
         return (
             f'<div class="plot" data-key="{key}"><div class="ys">{self._y_axis()}</div>'
-            f'<div class="area" tabindex="0" role="img" aria-label="{text(self._in_words())}">{"".join(parts)}{note}</div>'
+            f'<div class="area" tabindex="0" role="img" aria-label="{words}">{"".join(parts)}{note}</div>'
             f'<div class="xs">{self._x_axis()}</div></div>'
         )
 
@@ -264,10 +265,8 @@ class Plot:
         columns = max(8, self.columns // 2)
         found: dict[str, object] = {"u": self.unit, "p": flat, "e": self.series.measure.every}
         if self.series.textual:
-            found["w"] = [word[:80] for word in self.series.words[: _LANES - 1]]
-            found["w"] = (
-                [*found["w"], "others"] if len(self.series.words) > _LANES else [w[:80] for w in self.series.words]
-            )
+            words = [word[:80] for word in self.series.words]
+            found["w"] = words if len(words) <= _LANES else [*words[: _LANES - 1], "others"]
         marks = [
             [round(t, 2), f"{word}: {why[:80]}"]
             for word, all_marks in (("no answer", self.series.no_answers), ("no reading", self.series.missing))

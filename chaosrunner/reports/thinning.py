@@ -34,7 +34,7 @@ def thin(times: Sequence[float], values: Sequence[float], columns: int) -> list[
 
 
 def thin_marks(marks: Sequence[tuple[float, str]], columns: int) -> list[tuple[float, str, int]]:
-    """Marks (no answers, missing readings) with how many each stands for; neighbours with one reason are put together."""
+    """Marks (no answers, missing readings) with how many each stands for; neighbours are put together."""
     if len(marks) <= columns:
         return [(t, why, 1) for t, why in marks]
     start = marks[0][0]

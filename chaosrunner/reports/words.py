@@ -168,7 +168,7 @@ def hypothesis_line(hypothesis: HypothesisVerdict) -> str:
     strength = (
         f" (with {hypothesis.strength} targets)" if hypothesis.strength and hypothesis.strength != "1 of 1" else ""
     )
-    return f"{hypothesis.name}: {hypothesis.answer.value}{strength}: {hypothesis.reason}"
+    return f"{hypothesis.name} {hypothesis.answer.value}{strength}: {hypothesis.reason}"
 
 
 def _answers(verdict: Verdict) -> Statement:

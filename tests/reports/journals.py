@@ -207,14 +207,44 @@ def verdict(*, broken: bool = True, run: str = RUN, **changes: object) -> Verdic
         "reason": because,
         "baseline": 0.041,
         "phases": [
-            _phase("baseline", "held", "53 ms at most", rule="at most 200ms", high=0.2, median=0.041, least=0.04, most=0.053),
-            _phase("fault", answer, because, rule="at most 4x baseline", high=0.164, median=0.66 if broken else 0.1,
-                   least=0.04, most=worst, worst=worst, worst_at=21.1, margin=margin, missing=1,
-                   no_answers=3 * broken, violated_for=19.2 * broken),  # fmt: skip
-            _phase("recovery", "held", "52 ms at most", rule="at most 1.5x baseline", high=0.0615, median=0.044,
-                   least=0.04, most=0.052),  # fmt: skip
+            _phase(
+                "baseline",
+                "held",
+                "53 ms at most",
+                rule="at most 200ms",
+                high=0.2,
+                median=0.041,
+                least=0.04,
+                most=0.053,
+            ),
+            _phase(
+                "fault",
+                answer,
+                because,
+                rule="at most 4x baseline",
+                high=0.164,
+                median=0.66 if broken else 0.1,
+                least=0.04,
+                most=worst,
+                worst=worst,
+                worst_at=21.1,
+                margin=margin,
+                missing=1,
+                no_answers=3 * broken,
+                violated_for=19.2 * broken,
+            ),
+            _phase(
+                "recovery",
+                "held",
+                "52 ms at most",
+                rule="at most 1.5x baseline",
+                high=0.0615,
+                median=0.044,
+                least=0.04,
+                most=0.052,
+            ),
         ],
-    }  # fmt: skip
+    }
     errors = {
         "key": "checkout-slo/error-ratio",
         "name": "error-ratio",

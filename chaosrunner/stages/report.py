@@ -1,0 +1,169 @@
+"""report: a run's journal, its verdict and gaps -> a page, JSON or text; and many runs -> a list.
+
+Old runs are judged again from their journals: what is shown is never older than the judge's rules.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from chaosrunner import __version__
+from chaosrunner.clock import iso
+from chaosrunner.errors import ChaosrunnerError, JournalFailed, NotPossibleNow
+from chaosrunner.model.gap import Gap
+from chaosrunner.model.journal import RunStarted
+from chaosrunner.model.verdict import Verdict
+from chaosrunner.reports.account import Account, gather
+from chaosrunner.reports.brief import RunBrief, brief
+from chaosrunner.reports.found import Found
+from chaosrunner.stages.detect import detect
+from chaosrunner.stages.judge import judge
+from chaosrunner.store.journal import read_journal
+
+FORMATS = ("text", "html", "json")
+
+Lookup = Callable[[Gap], Found]
+"""What the register knows of a gap; `Found` itself knows nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A run read again from its journal: what happened, what it means, and what was found."""
+
+    account: Account
+    verdict: Verdict
+    found: tuple[Found, ...]
+
+
+def review(journal: Path, lookup: Lookup = Found) -> Review:
+    """Read and judge a journal; it may still be growing. Raises `JournalFailed`."""
+    account = gather(read_journal(journal))
+    verdict = judge(read_journal(journal))
+    return Review(account, verdict, tuple(lookup(gap) for gap in detect(verdict, account.plan)))
+
+
+def written(run: Review, form: str, *, page: str = "", colour: bool = False, width: int = 100) -> str:
+    """The report in one of `FORMATS`, with a line end. `page` is the HTML report's path, for the text."""
+    if form == "html":
+        from chaosrunner.reports.html import html_report
+
+        return html_report(run.account, run.verdict, run.found)
+    if form == "json":
+        from chaosrunner.reports.json import json_report
+
+        report = json_report(run.account, run.verdict, run.found)
+        return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    from chaosrunner.reports.summary import summary
+
+    return summary(run.verdict, run.found, report=page, colour=colour, width=width) + "\n"
+
+
+def write_html(run: Review, path: Path) -> Path:
+    """Write the page to a file, whole or not at all. Raises `NotPossibleNow` where it cannot be written."""
+    return write_file(path, written(run, "html"))
+
+
+def write_file(path: Path, text: str) -> Path:
+    """Put text into a file, whole or not at all. Raises `NotPossibleNow` where it cannot be written."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise NotPossibleNow(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+def brief_of(run: str, journal: Path, *, running: bool = False) -> RunBrief:
+    """A run in one line. A damaged journal has a line too, which says so.
+
+    Judging a long run takes a while, so the line is kept beside the journal and used again while neither the journal
+    nor chaosrunner has changed.
+    """
+    try:
+        if running:
+            return _running(journal)
+        key = _key(journal)
+        kept = _kept(journal.with_name("brief.json"), key)
+        if kept is None:
+            seen = review(journal)
+            kept = brief(seen.account, seen.verdict, seen.found)
+            _keep(journal.with_name("brief.json"), key, kept)
+        return kept
+    except ChaosrunnerError as error:
+        return RunBrief(
+            run=run, started_at="", experiment="", environment="", word="DAMAGED", seconds=0.0, note=str(error)
+        )
+
+
+def _running(journal: Path) -> RunBrief:
+    account = gather(read_journal(journal))
+    return RunBrief(
+        run=account.started.run,
+        started_at=iso(account.began_at),
+        experiment=account.plan.experiment,
+        environment=account.plan.environment.name,
+        word="RUNNING",
+        seconds=round(account.seconds, 3),
+        faults_in_force=len(account.in_force),
+    )
+
+
+def _key(journal: Path) -> str:
+    try:
+        found = journal.stat()
+    except OSError as error:
+        raise JournalFailed(f"cannot read the journal {journal}: {error.strerror}") from error
+    return f"{__version__} {found.st_size} {found.st_mtime_ns}"
+
+
+def _kept(path: Path, key: str) -> RunBrief | None:
+    try:
+        found = json.loads(path.read_text())
+        return RunBrief.model_validate(found["brief"]) if found["key"] == key else None
+    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+        return None
+
+
+def _keep(path: Path, key: str, line: RunBrief) -> None:
+    """A read-only folder is no reason to fail: the line is only made again."""
+    try:
+        write_file(path, json.dumps({"key": key, "brief": line.as_json()}))
+    except NotPossibleNow:
+        return
+
+
+def why_kept(journal: Path, *, running: bool, referred: Sequence[str] = ()) -> str:
+    """Why a run must not be removed: it is running, may have faults in force, or is evidence. Empty: it may.
+
+    A journal that cannot be read is kept: nobody can say what of it is in force.
+    """
+    if running:
+        return "it is running"
+    try:
+        account = gather(read_journal(journal))
+    except ChaosrunnerError as error:
+        return f"its journal cannot be read, so nobody knows what is in force ({error})"
+    if account.in_force:
+        names = ", ".join(fault.fault for fault in account.in_force)
+        return f"{names} may still be in force: `chaosrunner heal {account.started.run}` first"
+    if account.started.run in referred:
+        return "an open near miss refers to it"
+    return ""
+
+
+def started(journal: Path) -> RunStarted | None:
+    """The first line of a journal, or None where there is none that can be read."""
+    try:
+        first = next(read_journal(journal), None)
+    except ChaosrunnerError:
+        return None
+    return first.event if first is not None and isinstance(first.event, RunStarted) else None
