@@ -320,9 +320,12 @@ class Links(ABC):
         """Take the effect back; nothing happens if it is not in force or its holder is gone."""
 
     @abstractmethod
-    async def sample(self, target: Target, payload: int = 0) -> LinkSample:
+    async def sample(
+        self, target: Target, payload: int = 0, *, stay: float = 0.0, around: bool = False
+    ) -> LinkSample:
         """Measure through the link, as a client would; never asks the injector. `payload`: bytes to push through,
-        for bandwidth."""
+        for bandwidth. `stay`: seconds that the connection is open and idle before anything is said on it. `around`:
+        past the injector, straight to the other end, to tell a fault from an end that is itself in trouble."""
 
     @abstractmethod
     async def met(self, target: Target, hold: Hold) -> int | None:
@@ -344,6 +347,10 @@ class StressEffect:
 
 class Holders(ABC):
     """Processes of our own beside the target that hold a fault, with deadline and heartbeat."""
+
+    async def why_not(self, target: Target, effect: StressEffect) -> str:
+        """Why the load cannot be put on safely, with what there is; empty if it can. Reads only."""
+        return ""
 
     @abstractmethod
     async def stress(self, target: Target, effect: StressEffect, hold: Hold) -> None:

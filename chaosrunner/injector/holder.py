@@ -221,7 +221,7 @@ def available_memory() -> int | None:
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()
         found.append(int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024)
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, IndexError):
         group = Path("/proc/self/cgroup").read_text().partition("0::/")[2].splitlines()[0]
         for folder in (Path("/sys/fs/cgroup") / group, *(Path("/sys/fs/cgroup") / group).parents):
             if (folder / "memory.max").exists() and (limit := (folder / "memory.max").read_text().strip()) != "max":

@@ -1,0 +1,166 @@
+"""Looks at a TCP path as a client of it: connects, makes a short exchange, and tells what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from chaosrunner.clock import Clock
+from chaosrunner.ports import LinkSample
+
+Announce = Callable[[int], Awaitable[None]]
+"""Called with the local port of a connection before it is opened, so that it is not counted as the system's."""
+
+PIECE = 4096
+"""Bytes of padding in one request's headers; the strictest of the usual servers take 8 KiB of headers."""
+_LENGTH = re.compile(rb"(?im)^content-length:\s*(\d+)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Where to connect, and what to say: a GET of `http`, or nothing at all."""
+
+    host: str
+    port: int
+    http: str | None
+    """None: say nothing, shut down writing, and wait for the other side to do the same, as every TCP server does."""
+    announce: Announce | None = None
+
+
+class _CutOff(Exception):
+    """The other side closed the connection without a whole answer."""
+
+
+async def sample(path: Path, clock: Clock, silent_after: float, stay: float = 0.0) -> LinkSample:
+    """One connection and one exchange. `stay`: seconds that the connection is open and idle before it.
+
+    A connection that is closed in order during that time has *answered*: servers may do so. Silence is told after
+    `silent_after` seconds beyond `stay`.
+    """
+    return await _one(path, clock, silent_after, stay=stay)
+
+
+async def push(path: Path, clock: Clock, silent_after: float, payload: int) -> LinkSample:
+    """Push so many bytes through, in the headers of requests one after the other, and measure how fast they went.
+
+    Only where HTTP is spoken: nobody can tell what another server does with bytes that mean nothing to it, so there
+    is one plain exchange and no speed.
+    """
+    if path.http is None:
+        return await sample(path, clock, silent_after)
+    began, pushed = clock.monotonic(), 0
+    while True:
+        padding = min(PIECE, max(64, payload - pushed))
+        last = await _one(path, clock, silent_after, padding=padding)
+        pushed += len(_request(path, padding))
+        seconds = max(clock.monotonic() - began, 1e-6)
+        if last.outcome != "answered":
+            return LinkSample(last.outcome, seconds)
+        if pushed >= payload:
+            return LinkSample("answered", seconds, pushed / seconds)
+
+
+async def _one(path: Path, clock: Clock, silent_after: float, *, stay: float = 0.0, padding: int = 0) -> LinkSample:
+    began = clock.monotonic()
+    outcome: Literal["answered", "refused", "reset", "silent"] = "answered"
+    try:
+        async with asyncio.timeout(silent_after + stay):
+            with await _connect(path) as connection:
+                if not stay or await _stays(connection, stay):
+                    await _exchange(connection, path, padding)
+    except TimeoutError:
+        outcome = "silent"
+    except ConnectionRefusedError:
+        outcome = "refused"
+    except (OSError, _CutOff):
+        outcome = "reset"
+    return LinkSample(outcome, clock.monotonic() - began)
+
+
+async def _connect(path: Path) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    family, kind, protocol, _, address = (
+        await loop.getaddrinfo(path.host, path.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICSERV)
+    )[0]
+    connection = socket.socket(family, kind, protocol)
+    try:
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if path.announce is not None:
+            connection.bind(("", 0))
+            await path.announce(connection.getsockname()[1])
+        await loop.sock_connect(connection, address)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+async def _stays(connection: socket.socket, seconds: float) -> bool:
+    """Leave it open and idle; false if the other side closed it in order meanwhile."""
+    try:
+        async with asyncio.timeout(seconds):
+            while await asyncio.get_running_loop().sock_recv(connection, 4096):
+                pass  # a greeting
+    except TimeoutError:
+        return True
+    return False
+
+
+def _request(path: Path, padding: int) -> bytes:
+    lines = [
+        f"GET {path.http} HTTP/1.1",
+        f"Host: {path.host}:{path.port}",
+        "User-Agent: chaosrunner",
+        "Connection: close",
+    ]
+    if padding:
+        lines.append(f"X-Chaosrunner-Padding: {'.' * padding}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def _exchange(connection: socket.socket, path: Path, padding: int) -> None:
+    loop = asyncio.get_running_loop()
+    if path.http is None:
+        connection.shutdown(socket.SHUT_WR)
+    else:
+        await loop.sock_sendall(connection, _request(path, padding))
+    answer = bytearray()
+    while piece := await loop.sock_recv(connection, 65536):
+        answer += piece
+        if path.http is not None and _whole(answer):
+            return
+        if path.http is None:
+            answer.clear()
+    if path.http is not None and not answer:
+        raise _CutOff
+
+
+def _whole(answer: bytearray) -> bool:
+    head, end, body = bytes(answer).partition(b"\r\n\r\n")
+    length = _LENGTH.search(head)
+    return bool(end) and length is not None and len(body) >= int(length[1])
+
+
+async def http_status(host: str, port: int, path: str) -> int:
+    """The status that a GET answers with. Raises OSError if there is no answer; the caller limits the time."""
+    loop = asyncio.get_running_loop()
+    with await _connect(Path(host, port, path)) as connection:
+        await loop.sock_sendall(connection, _request(Path(host, port, path), 0))
+        answer = bytearray()
+        while b"\r\n" not in answer and (piece := await loop.sock_recv(connection, 4096)):
+            answer += piece
+    words = bytes(answer).split(None, 2)
+    if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
+        raise ConnectionError("what answers does not speak HTTP")
+    return int(words[1])
+
+
+async def accepts(host: str, port: int) -> bool:
+    """Whether something accepts connections there. Raises OSError if not; the caller limits the time."""
+    (await _connect(Path(host, port, None))).close()
+    return True
