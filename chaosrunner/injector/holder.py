@@ -18,12 +18,16 @@ whoever heals can continue them. Standard library only.
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]  # asyncio does without, and starts faster
+
 import asyncio
 import json
 import mmap
 import os
 import signal
-import sys
 import tempfile
 import time
 from contextlib import suppress

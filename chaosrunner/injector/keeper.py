@@ -17,12 +17,16 @@ ends both. Standard library only.
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]  # asyncio does without, and starts faster
+
 import asyncio
 import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path

@@ -51,8 +51,8 @@ async def start(
     """Run `chaosrunner.injector.MODULE` in a session of its own, without site packages (a third of the start-up).
 
     It is given the request on its standard input, and says `ready`, or what is wrong, in one line on its standard
-    output, or on the file whose number is appended to `--ready-fd`. Raises `DidNotStart`; then it is not running. A
-    caller that is cancelled meanwhile leaves no process behind.
+    output; without a request it is given `--ready-fd N`, and writes `1` there. Raises `DidNotStart`; then it is not
+    running. A caller that is cancelled meanwhile leaves no process behind.
     """
     reading, writing = os.pipe()
     try:
@@ -65,7 +65,7 @@ async def start(
         said = await _asked(process, request, reading, within)
     finally:
         os.close(reading)
-    if not said.startswith("ready"):
+    if said not in ("ready", "1"):
         raise DidNotStart(said or _last_lines(errors) or f"the {module} ended without a word")
     return Daemon(process.pid, begun)
 
