@@ -60,6 +60,16 @@ class ResolvedRule:
         held = float(value)
         return (self.low is None or held >= self.low) and (self.high is None or held <= self.high)
 
+    def room(self, value: Value) -> float | None:
+        """The room that is left, in the measure's unit; negative beyond the limit. None for what is not a number."""
+        if isinstance(value, str) or not self.numeric:
+            return None
+        held = float(value)
+        return min(
+            float("inf") if self.low is None else held - self.low,
+            float("inf") if self.high is None else self.high - held,
+        )
+
     def margin(self, value: Value) -> float | None:
         """The room that is left, as a share of the limit; negative beyond it.
 
