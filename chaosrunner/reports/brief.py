@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from chaosrunner.clock import iso
-from chaosrunner.model.frozen import Frozen
+from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.model.plan import Plan
 from chaosrunner.model.verdict import MeasureVerdict, PhaseVerdict, Verdict
 from chaosrunner.model.words import Answer
 from chaosrunner.reports.account import Account
-from chaosrunner.reports.found import Found
+from chaosrunner.reports.shown_gap import ShownGap
 from chaosrunner.reports.words import headline
 
 
@@ -32,7 +32,7 @@ class RunBrief(Frozen):
     note: str = ""
 
 
-def brief(account: Account, verdict: Verdict, found: Sequence[Found]) -> RunBrief:
+def brief(account: Account, verdict: Verdict, found: Sequence[ShownGap]) -> RunBrief:
     """A finished run in one line."""
     return RunBrief(
         run=account.started.run,
@@ -102,7 +102,7 @@ class Comparison(Frozen):
         return tuple(pair.name for pair in self.hypotheses if pair.change == "worse")
 
 
-Side = tuple[Account, Verdict, Sequence[Found]]
+Side = tuple[Account, Verdict, Sequence[ShownGap]]
 _ASIDE = ("schema", "sources", "command", "guards", "warnings", "seed")
 
 
@@ -136,7 +136,7 @@ def _differences(a: Plan, b: Plan) -> Iterator[str]:
             yield part
 
 
-def _intended(fault: dict[str, object]) -> dict[str, object]:
+def _intended(fault: JsonObject) -> JsonObject:
     """A fault without what only this moment's system decided: which processes it found."""
     return {key: value for key, value in fault.items() if key not in ("targets", "candidates")}
 
@@ -166,15 +166,15 @@ def _numbers(a: Verdict, b: Verdict) -> Iterator[NumberPair]:
     left, right = _phases(a), _phases(b)
     for key in [*left, *(key for key in right if key not in left)]:
         measure, phase = key
-        unit, in_a = left.get(key, (None, None))
-        unit, in_b = right.get(key, (unit, None))
+        unit, in_a = left.get(key) or (right[key][0], None)
+        _, in_b = right.get(key) or (unit, None)
         for what, field in (("median", "median"), ("room", "margin")):
             pair = (getattr(in_a, field, None), getattr(in_b, field, None))
             if pair != (None, None):
                 yield NumberPair(measure=measure, phase=phase, what=what, unit=unit, a=pair[0], b=pair[1])
 
 
-def _phases(verdict: Verdict) -> dict[tuple[str, str], tuple[str | None, PhaseVerdict | None]]:
+def _phases(verdict: Verdict) -> dict[tuple[str, str], tuple[str | None, PhaseVerdict]]:
     return {
         (key, phase.phase.value): (measure.unit, phase)
         for key, measure in _measure_verdicts(verdict).items()

@@ -12,9 +12,9 @@ from chaosrunner.model.quantities import UNITS, convert
 from chaosrunner.model.verdict import HypothesisVerdict, MeasureVerdict, Verdict
 from chaosrunner.reports import sections
 from chaosrunner.reports.account import Account
-from chaosrunner.reports.found import Found
 from chaosrunner.reports.plot import Plot, Span, spans, text
 from chaosrunner.reports.scales import time_ticks
+from chaosrunner.reports.shown_gap import ShownGap
 from chaosrunner.reports.words import headline
 
 POINTS = 16_000
@@ -22,7 +22,7 @@ POINTS = 16_000
 _DIMENSIONS = {"s": "time", "B": "size", "B/s": "bandwidth", "/s": "rate", "ratio": "share"}
 
 
-def html_report(account: Account, verdict: Verdict, found: Sequence[Found] = ()) -> str:
+def html_report(account: Account, verdict: Verdict, found: Sequence[ShownGap] = ()) -> str:
     """The whole page."""
     style, script = _asset("page.css"), _asset("page.js")
     plots = _plots(account, verdict)

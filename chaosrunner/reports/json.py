@@ -1,7 +1,7 @@
 """The JSON report: everything that the HTML report shows, in a stable shape (`chaosrunner.report/1`).
 
 Fields are only ever added. `JsonReport.model_json_schema(by_alias=True)` is its JSON Schema. Times are in seconds since
-the run's start unless a name ends in `At`, which is RFC 3339; `verdict` and `gaps` are what the judge and `detect` said.
+the run's start; `startedAt`, `endedAt` and a timeline entry's `at` are wall time, RFC 3339.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chaosrunner.model.target import Target
 from chaosrunner.model.tolerance import Value
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.reports.account import Account, FaultSpan, Series
-from chaosrunner.reports.found import Found
+from chaosrunner.reports.shown_gap import ShownGap
 from chaosrunner.reports.thinning import thin
 from chaosrunner.reports.words import Tone, headline, statements
 
@@ -69,6 +69,7 @@ class NearMissPart(Frozen):
     state: str = ""
     occurrences: int = 0
     remediation: str = ""
+    regressed: bool = False
 
 
 class GapPart(Frozen):
@@ -152,7 +153,7 @@ class JsonReport(Frozen):
     timeline: tuple[EventPart, ...]
 
 
-def json_report(account: Account, verdict: Verdict, found: Sequence[Found] = ()) -> JsonObject:
+def json_report(account: Account, verdict: Verdict, found: Sequence[ShownGap] = ()) -> JsonObject:
     """The report, ready for `json.dumps`; fields that say nothing (null) are left out."""
     return JsonReport(
         word=headline(verdict)[0],
@@ -208,12 +209,18 @@ def _experiment(account: Account) -> ExperimentPart:
     )
 
 
-def gap_part(one: Found) -> JsonObject:
-    """One gap as JSON, as in the report."""
-    return _gap(one).as_json()
+def judged(verdict: Verdict, found: Sequence[ShownGap]) -> JsonObject:
+    """A verdict and its gaps alone, as `judge --json` prints them."""
+    return {
+        "run": verdict.run,
+        "word": headline(verdict)[0],
+        "exitCode": verdict.exit_code,
+        "verdict": verdict.as_json(),
+        "gaps": [_gap(one).as_json() for one in found],
+    }
 
 
-def _gap(one: Found) -> GapPart:
+def _gap(one: ShownGap) -> GapPart:
     near_miss = None
     if one.id:
         near_miss = NearMissPart(
@@ -222,6 +229,7 @@ def _gap(one: Found) -> GapPart:
             state=one.state,
             occurrences=one.occurrences,
             remediation=one.remediation,
+            regressed=one.regressed,
         )
     return GapPart(fingerprint=one.gap.fingerprint, gap=one.gap.as_json(), near_miss=near_miss)
 

@@ -8,8 +8,8 @@ from chaosrunner.model.quantities import show
 from chaosrunner.model.verdict import MeasureVerdict, PhaseVerdict, Verdict
 from chaosrunner.model.words import Answer, FindingClass
 from chaosrunner.reports.account import Account, FaultSpan
-from chaosrunner.reports.found import Found
 from chaosrunner.reports.plot import text
+from chaosrunner.reports.shown_gap import ShownGap
 from chaosrunner.reports.words import (
     ANSWER_TONES,
     SIGNS,
@@ -88,7 +88,7 @@ def three(verdict: Verdict) -> str:
     return f'<div class="three">{"".join(cards)}</div>'
 
 
-def gaps(found: Sequence[Found]) -> str:
+def gaps(found: Sequence[ShownGap]) -> str:
     """What should not be so, with the near misses that were recorded."""
     if not found:
         return ""
@@ -97,7 +97,7 @@ def gaps(found: Sequence[Found]) -> str:
     return f'<h2 id="gaps">{title} found</h2>{"".join(_gap(one) for one in found)}'
 
 
-def _gap(one: Found) -> str:
+def _gap(one: ShownGap) -> str:
     gap = one.gap
     tone = GAP_TONES[gap.finding]
     kinds = ", ".join(kind.value.replace("-", " ") for kind in (gap.kind, *gap.also))

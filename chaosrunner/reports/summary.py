@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.model.words import Answer
-from chaosrunner.reports.found import Found
+from chaosrunner.reports.shown_gap import ShownGap
 from chaosrunner.reports.words import ANSWER_TONES, SIGNS, Tone, clean, count, headline, hypothesis_line, statements
 
 _COLOURS = {Tone.GOOD: "32", Tone.BAD: "31", Tone.WARN: "33", Tone.INFO: "90"}
@@ -37,7 +37,7 @@ class _Page:
 
 def summary(
     verdict: Verdict,
-    found: Sequence[Found] = (),
+    found: Sequence[ShownGap] = (),
     *,
     report: str = "",
     colour: bool = False,
@@ -72,7 +72,7 @@ def summary(
     return "\n".join(page.lines)
 
 
-def _gaps(page: _Page, found: Sequence[Found]) -> None:
+def _gaps(page: _Page, found: Sequence[ShownGap]) -> None:
     if not found:
         return
     recorded = all(one.id for one in found)
@@ -87,14 +87,14 @@ def _gaps(page: _Page, found: Sequence[Found]) -> None:
             page.plain(f"    remediation: {clean(one.remediation)}")
 
 
-def _next(page: _Page, verdict: Verdict, found: Sequence[Found], report: str) -> None:
+def _next(page: _Page, verdict: Verdict, found: Sequence[ShownGap], report: str) -> None:
     page.plain()
     if report:
         page.plain(f"report   {clean(report)}")
     page.plain(f"next     {_command(verdict, found)}")
 
 
-def _command(verdict: Verdict, found: Sequence[Found]) -> str:
+def _command(verdict: Verdict, found: Sequence[ShownGap]) -> str:
     if verdict.exit_code == 7:
         return f"chaosrunner heal {verdict.run}"
     recorded = [one.id for one in found if one.id]

@@ -7,29 +7,29 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from chaosrunner import __version__
-from chaosrunner.clock import iso
+from chaosrunner.clock import Clock, iso
 from chaosrunner.errors import ChaosrunnerError, JournalFailed, NotPossibleNow
 from chaosrunner.model.gap import Gap
-from chaosrunner.model.journal import RunStarted
+from chaosrunner.model.near_miss import NearMiss
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.reports.account import Account, gather
 from chaosrunner.reports.brief import RunBrief, brief
-from chaosrunner.reports.found import Found
+from chaosrunner.reports.shown_gap import ShownGap, shown
 from chaosrunner.stages.detect import detect
 from chaosrunner.stages.judge import judge
 from chaosrunner.store.journal import read_journal
 
 FORMATS = ("text", "html", "json")
 
-Lookup = Callable[[Gap], Found]
-"""What the register knows of a gap; `Found` itself knows nothing."""
+Lookup = Callable[[Gap], ShownGap]
+"""What the register knows of a gap; `ShownGap` itself knows nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class Review:
 
     account: Account
     verdict: Verdict
-    found: tuple[Found, ...]
+    found: tuple[ShownGap, ...]
 
 
-def review(journal: Path, lookup: Lookup = Found) -> Review:
+def review(journal: Path, lookup: Lookup = ShownGap) -> Review:
     """Read and judge a journal; it may still be growing. Raises `JournalFailed`."""
     account = gather(read_journal(journal))
     verdict = judge(read_journal(journal))
@@ -141,7 +141,7 @@ def _keep(path: Path, key: str, line: RunBrief) -> None:
         return
 
 
-def why_kept(journal: Path, *, running: bool, referred: Sequence[str] = ()) -> str:
+def why_kept(journal: Path, *, running: bool, referred: Collection[str] = ()) -> str:
     """Why a run must not be removed: it is running, may have faults in force, or is evidence. Empty: it may.
 
     A journal that cannot be read is kept: nobody can say what of it is in force.
@@ -160,10 +160,58 @@ def why_kept(journal: Path, *, running: bool, referred: Sequence[str] = ()) -> s
     return ""
 
 
-def started(journal: Path) -> RunStarted | None:
-    """The first line of a journal, or None where there is none that can be read."""
+def began_at(journal: Path) -> float | None:
+    """When a run began (wall time), or None where its journal does not say."""
     try:
         first = next(read_journal(journal), None)
     except ChaosrunnerError:
         return None
-    return first.event if first is not None and isinstance(first.event, RunStarted) else None
+    return None if first is None else first.at - first.t
+
+
+class Known:
+    """What the near-miss register of a state folder knows; a folder without one knows nothing."""
+
+    def __init__(self, near_misses: Sequence[NearMiss] = ()) -> None:
+        self._near_misses = tuple(near_misses)
+        self._by_fingerprint = {
+            fingerprint: one
+            for one in near_misses
+            for fingerprint in (*one.former_fingerprints, *one.fingerprints.values())
+        }
+
+    @classmethod
+    def of(cls, state: Path, clock: Clock) -> Known:
+        """Read the register, if there is one. Raises `NotPossibleNow` where it cannot be read."""
+        from chaosrunner.register import open_register, register_exists
+
+        if not register_exists(state):
+            return cls()
+        from chaosrunner.register.near_misses import Wanted
+
+        with open_register(state, clock) as register:
+            return cls(register.list(Wanted(closed=True)))
+
+    def lookup(self, gap: Gap) -> ShownGap:
+        """The gap with its near miss, if it has one."""
+        return shown(gap, self._by_fingerprint.get(gap.fingerprint))
+
+    def referred(self) -> frozenset[str]:
+        """Runs that a near miss which is not closed names as its first or last sight."""
+        return frozenset(run for one in self._near_misses if not one.closed for run in (one.first_run, one.last_run))
+
+
+def remove(folder: Path) -> None:
+    """Remove a run's folder for good. Raises `NotPossibleNow` where it cannot be removed.
+
+    The journal goes last: what is cut short is still a run, and can be removed again.
+    """
+    try:
+        for path in sorted(folder.rglob("*"), key=lambda one: (one.name == "journal.jsonl", -len(one.parts))):
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
+        folder.rmdir()
+    except OSError as error:
+        raise NotPossibleNow(f"cannot remove {folder}: {error.strerror}") from error

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chaosrunner.model.gap import Gap
+from chaosrunner.model.near_miss import NearMiss
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ShownGap:
     """A gap of this run, and its near miss. A run that is judged again without a register has gaps only."""
 
     gap: Gap
@@ -20,10 +21,29 @@ class Found:
     """How often it was seen so far, this run included; 0: not known."""
     remediation: str = ""
     """Path or URL of the work that fixes it."""
+    regressed: bool = False
+    """Whether it came back after it had been closed."""
 
     @property
     def news(self) -> str:
         """Whether it was seen before, in words; empty where that is not known."""
+        if self.regressed:
+            return "regressed"
         if self.occurrences == 1:
             return "new"
         return f"seen {self.occurrences} times" if self.occurrences else ""
+
+
+def shown(gap: Gap, near_miss: NearMiss | None) -> ShownGap:
+    """A gap with its near miss, or by itself."""
+    if near_miss is None:
+        return ShownGap(gap)
+    return ShownGap(
+        gap=gap,
+        id=near_miss.id,
+        priority=near_miss.priority.value,
+        state=near_miss.state.value,
+        occurrences=near_miss.occurrences,
+        remediation=(near_miss.item.url or near_miss.item.key) if near_miss.item else "",
+        regressed=near_miss.regressed,
+    )

@@ -1,0 +1,65 @@
+"""`chaosrunner report`: a run as a page, as JSON, or as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from chaosrunner.cli import terms
+
+
+@click.command("report")
+@click.argument("run", metavar="[RUN]", default="last")
+@click.option("-f", "--format", "form", type=click.Choice(["text", "html", "json"]), help="Default: by FILE, or text.")
+@click.option("-o", "--output", metavar="FILE", help="Write there; `-` is standard output.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.pass_obj
+def command(settings: terms.Settings, run: str, form: str | None, output: str | None, as_json: bool) -> None:
+    """Show what a run says. RUN is a run's id, its beginning, or `last` (the default).
+
+    The run is judged again from its journal. As `html` without FILE, the page is written beside the journal and its
+    path is printed. The JSON has the shape `chaosrunner.report/1`.
+    """
+    from chaosrunner.clock import SystemClock
+    from chaosrunner.errors import UsageError
+    from chaosrunner.stages.report import Known, review, write_file, write_html, written
+    from chaosrunner.store.runs import Runs
+
+    if as_json and form not in (None, "json"):
+        raise UsageError(f"--json and --format {form} contradict each other")
+    form = "json" if as_json else form or _by_name(output)
+    runs = Runs(settings.state)
+    found = runs.find(run)
+    seen = review(runs.journal(found), Known.of(settings.state, SystemClock()).lookup)
+    page = runs.folder(found) / "report.html"
+    if form == "html" and output is None:
+        terms.say(str(write_html(seen, page)))
+        return
+    to_file = output not in (None, "-")
+    beside = str(page) if page.exists() else ""
+    text = written(seen, form, page=beside, colour=not to_file and has_colour(), width=width())
+    if to_file:
+        terms.say(str(write_file(Path(str(output)), text)))
+    else:
+        click.echo(text, nl=False)
+
+
+def _by_name(output: str | None) -> str:
+    """The format that a file's name asks for."""
+    return {".html": "html", ".htm": "html", ".json": "json"}.get(Path(output or "").suffix.lower(), "text")
+
+
+def has_colour() -> bool:
+    """Whether standard output is a terminal whose user has not said NO_COLOR."""
+    import os
+    import sys
+
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int:
+    """How wide text may be on this terminal."""
+    import shutil
+
+    return min(120, shutil.get_terminal_size((100, 40)).columns)
