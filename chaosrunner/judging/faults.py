@@ -110,8 +110,8 @@ def _why_not_undone(fault: FaultFacts) -> str:
 
 
 def _too_short(facts: Facts, fault: FaultFacts) -> str:
-    """In force for less than the step. A run that was cut short on purpose says so itself."""
-    if facts.ended is not None and facts.ended.ending in _CUT_SHORT:
+    """In force for less than the step. A run that was cut short (stopped, or dead) says so itself."""
+    if facts.ended is None or facts.ended.ending in _CUT_SHORT:
         return ""
     part = share_in_force(facts, fault)
     if fault.planned is None or part >= NEEDED_IN_FORCE:

@@ -85,7 +85,7 @@ def _abort_counts(measure: PlannedMeasure, facts: Facts) -> bool:
 def _abort_reason(measure: PlannedMeasure, facts: Facts, broken: str) -> str:
     assert facts.limit is not None
     when = facts.limit.reading_ended if facts.limit.reading_ended is not None else facts.limit_at
-    reached = f"its abort limit ({facts.limit.limit}) was reached {when:.1f} s into the run"
+    reached = f"its abort limit ({facts.limit.limit}) was reached at {when:.1f} s"
     return f"{broken}; {reached}" if broken else reached
 
 
@@ -166,7 +166,7 @@ def _recovery(measure: PlannedMeasure, facts: Facts, state: RecoveryState | None
     if state.kind == "recovered":
         return tally.verdict(phase, Answer.HELD, f"{state.reason}; should be {rule.text}")
     if state.kind == "not-recovered" and concerned:
-        return tally.verdict(phase, Answer.BROKEN, f"no recovery, {state.reason}")
+        return tally.verdict(phase, Answer.BROKEN, state.reason)
     if state.kind == "unreadable" and concerned and _missing_after_undo(measure, facts, tally):
         return tally.verdict(phase, Answer.BROKEN, f"no recovery: its readings are gone ({state.reason})")
     return _still_open(measure, tally, state)

@@ -191,7 +191,7 @@ class RecoveryWatch:
             assert track.rule is not None
             found = say(track.outside, track.measure.unit)
             reasons.append(f"{track.measure.key} was still {found}, should be {track.rule.text}")
-        reason = f"not within {show(self._within, 's')}: " + "; ".join(reasons)
+        reason = f"no recovery within {show(self._within, 's')}: " + "; ".join(reasons)
         return RecoveryState("not-recovered", reason, None, tuple(track.measure.key for track in late))
 
     def _complaint(self, track: _Track) -> str:

@@ -49,7 +49,8 @@ def _answer(hypothesis: HypothesisVerdict) -> str:
         return f"{hypothesis.name} held, the closest was {name} with {share(hypothesis.margin)} room"
     if hypothesis.answer is Answer.HELD:
         return f"{hypothesis.name} held"
-    strength = f" (in force on {hypothesis.strength} targets)" if hypothesis.strength else ""
+    several = hypothesis.strength and hypothesis.strength != "1 of 1"
+    strength = f" with {hypothesis.strength} targets in force" if several else ""
     return f"{hypothesis.name} {_was(hypothesis.answer)}{strength}: {hypothesis.reason}"
 
 

@@ -108,7 +108,7 @@ class Tally:
     # -- sentences
 
     def words_of_violation(self) -> str:
-        """`was 512 ms 34.2 s into the run, should be at most 200 ms; outside for 40 s, 9 of 12 readings`."""
+        """`was 512 ms at 34.2 s, should be at most 200 ms; outside for 40 s, 9 of 12 readings`."""
         assert self.rule is not None
         worst = self.worst
         found, when = self._found(worst), worst.ended if worst is not None else 0.0
@@ -116,7 +116,7 @@ class Tally:
         count = f"{self.outside} of {self.coverage.readings} readings outside"
         if lasting:
             count = f"{lasting}{self.outside} of {self.coverage.readings} readings"
-        return f"{found} {when:.1f} s into the run, should be {self.rule.text}; {count}"
+        return f"{found} at {when:.1f} s, should be {self.rule.text}; {count}"
 
     def words_of_holding(self) -> str:
         """`152 ms at worst in 12 readings, should be at most 200 ms: 24 % room`."""

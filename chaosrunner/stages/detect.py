@@ -118,17 +118,15 @@ def _story(
         said.append(f"The system recovered in {show(verdict.recovery.seconds, 's')} after the undo.")
     elif verdict.recovery is not None:
         said.append(f"After the undo: {verdict.recovery.reason}.")
-    if hypothesis.strength:
+    if len(faults) > 1 and hypothesis.strength:
         said.append(f"It broke with {hypothesis.strength} targets in force.")
     return " ".join(said)
 
 
 def _numbers(measure: MeasureVerdict, verdict: Verdict) -> JsonObject:
     """What failed, for the occurrence: of the phase that broke, the fault's first."""
-    for phase in (Phase.FAULT, Phase.RECOVERY):
-        if _broke(measure, phase):
-            break
-    found = _phase(measure, phase) or _phase(measure, Phase.FAULT)
+    broken = next((phase for phase in (Phase.FAULT, Phase.RECOVERY) if _broke(measure, phase)), Phase.FAULT)
+    found = _phase(measure, broken)
     if found is None:
         return {"key": measure.key, "unit": measure.unit, "reason": measure.reason}
     return {

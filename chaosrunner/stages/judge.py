@@ -186,7 +186,7 @@ def _recovery(
     phases = [phase for one in hypotheses for measure in one.measures for phase in measure.phases]
     broken = any(phase.phase is Phase.RECOVERY and phase.answer is Answer.BROKEN for phase in phases)
     if state.kind == "not-recovered" or broken:
-        return RecoveryVerdict(answer=Answer.BROKEN, reason=f"no recovery {state.reason}")
+        return RecoveryVerdict(answer=Answer.BROKEN, reason=state.reason)
     if state.kind == "waiting":
         return RecoveryVerdict(answer=Answer.INCONCLUSIVE, reason="the run ended before a recovery could be seen")
     return RecoveryVerdict(answer=Answer.INCONCLUSIVE, reason=state.reason)
