@@ -53,6 +53,15 @@ def read_ledger(journal: Path) -> Ledger:
     return Ledger(started, unfinished)
 
 
+def has_begun(journal: Path) -> bool:
+    """Whether the run got as far as its first whole line; without it nothing was prepared, so nothing injected."""
+    try:
+        with journal.open("rb") as file:
+            return file.readline().endswith(b"\n")
+    except FileNotFoundError:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Healed:
     """What was done about one dead run."""

@@ -17,11 +17,13 @@ from chaosrunner.judging.reading import Reading
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.experiment import BaselineSpec, RecoverySpec, Selector
 from chaosrunner.model.frozen import JsonObject, Parameters
-from chaosrunner.model.journal import Entry, Event, RunStarted
+from chaosrunner.model.journal import Entry, RunStarted
 from chaosrunner.model.plan import Plan, PlannedFault, PlannedHypothesis, PlannedItem, PlannedMeasure
 from chaosrunner.model.target import Target
 from chaosrunner.model.tolerance import Tolerance, Value
+from chaosrunner.model.verdict import Verdict
 from chaosrunner.ports import Fault, Platform, Probe, Selection, Sighting
+from chaosrunner.stages.judge import judge
 from chaosrunner.stages.run import RunOutcome, Setting, run
 from chaosrunner.store.journal import Journal, read_journal
 from chaosrunner.store.machine import Machine
@@ -308,9 +310,7 @@ class World:
     def journal(self) -> Path:
         return self.folder / "runs" / self.run_id / "journal.jsonl"
 
-    def verdict(self) -> Any:
-        from chaosrunner.stages.judge import judge
-
+    def verdict(self) -> Verdict:
         return judge(read_journal(self.journal))
 
     def of(self, kind: type[Any]) -> list[Any]:
@@ -328,4 +328,15 @@ def journal_without_threads(path: Path, clock: VirtualClock) -> Journal:
     return Journal(path, clock, fsync=_fsync_now)
 
 
-__all__ = ["FaultFailed", "NoAnswer", "NoReading", "Reading", "UndoFailed", "World", "fault", "measure", "plan", "replace"]
+__all__ = [
+    "FaultFailed",
+    "NoAnswer",
+    "NoReading",
+    "Reading",
+    "UndoFailed",
+    "World",
+    "fault",
+    "measure",
+    "plan",
+    "replace",
+]

@@ -1,0 +1,67 @@
+"""How a run is shown while it goes on and when it is over; shared by the commands that run experiments."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from chaosrunner.cli import terms
+
+if TYPE_CHECKING:
+    from chaosrunner.app import RunReport
+    from chaosrunner.model.journal import Entry
+
+
+@contextmanager
+def view(*, plain: bool, quiet: bool = False) -> Iterator[Callable[[Entry], None]]:
+    """A live picture on a terminal, plain lines elsewhere, nothing if `quiet`."""
+    if quiet:
+        yield lambda entry: None
+        return
+    shown: Any
+    if plain or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+        from chaosrunner.reports.plain import PlainView
+
+        shown = PlainView(terms.say)
+    else:
+        from chaosrunner.clock import SystemClock
+        from chaosrunner.reports.terminal import LiveView
+
+        shown = LiveView(sys.stdout, SystemClock())
+    shown.start()
+    try:
+        yield shown.observe
+    finally:
+        shown.stop()
+
+
+def colour() -> bool:
+    """Whether standard output wants colours."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def show_run(report: RunReport) -> None:
+    """One screen: what was found, and what to do now."""
+    from chaosrunner.reports.summary import summary
+
+    width = min(shutil.get_terminal_size((100, 24)).columns, 120)
+    terms.say()
+    terms.say(summary(report.verdict, report.found, report=str(report.html), colour=colour(), width=width))
+    for sentence in report.verified:
+        terms.say(sentence)
+    if report.outcome.trouble:
+        terms.warn(f"the journal is not complete: {report.outcome.trouble}")
+
+
+def run_json(report: RunReport) -> Any:
+    """The run's JSON report, with the paths of what was written."""
+    from chaosrunner.reports.json import json_report
+
+    shown = dict(json_report(report.account, report.verdict, report.found))
+    shown["files"] = {"journal": str(report.outcome.journal), "html": str(report.html)}
+    shown["verification"] = list(report.verified)
+    return shown

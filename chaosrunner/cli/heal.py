@@ -1,0 +1,45 @@
+"""`chaosrunner heal`: take back what dead runs left in force."""
+
+from __future__ import annotations
+
+import click
+
+from chaosrunner.cli import terms
+
+
+@click.command()
+@click.argument("run", required=False)
+@terms.json_option
+@click.pass_obj
+def command(settings: terms.Settings, run: str | None, as_json: bool) -> None:
+    """Take back what runs left in force whose process died; all of this machine's, or RUN only.
+
+    Doing it twice is harmless. A run that is still under way is not touched: halt it instead.
+    Exits 7 if an undo failed.
+    """
+    from chaosrunner.app import heal_runs
+
+    healed = terms.wait_for(heal_runs(settings.state, run))
+    if as_json:
+        terms.say_json(
+            [
+                {
+                    "run": one.run,
+                    "undone": list(one.undone),
+                    "failed": [{"fault": failure.fault, "error": failure.error} for failure in one.failed],
+                }
+                for one in healed
+            ]
+        )
+    else:
+        for one in healed:
+            undone = f"took back {', '.join(one.undone)}" if one.undone else "nothing was in force"
+            terms.say(f"{one.run}: {undone}")
+            for failure in one.failed:
+                terms.say(f"{one.run}: {failure.fault} could NOT be taken back: {failure.error}")
+                for line in failure.commands:
+                    terms.say(f"    by hand: {line}")
+        if not healed:
+            terms.say("nothing to heal: no dead run is known on this machine")
+    if any(not one.whole for one in healed):
+        terms.leave(7)

@@ -1,0 +1,134 @@
+"""A plan as text and as JSON: what would be hit, when, what would be read, what the guards say, what undo will do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from chaosrunner.judging.during import phases_read
+from chaosrunner.judging.reading import Reading
+from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.plan import Plan, PlannedFault, PlannedItem, PlannedMeasure
+from chaosrunner.model.quantities import show, write_duration
+from chaosrunner.model.words import Phase
+from chaosrunner.reports.words import clean, value_text
+
+DEFAULT_HOLDS = 5.0
+
+
+def timeline(plan: Plan) -> list[tuple[float, str]]:
+    """(seconds after the start, what happens) if the baseline is steady at once and the system recovers at once."""
+    lag = plan.slowest_lag
+    t = 0.0
+    found = [(t, f"baseline: steady for {write_duration(plan.baseline.for_)}")]
+    t += plan.baseline.for_ + lag
+    for item in plan.method:
+        found += [(t + fault.after, _begins(fault)) for fault in item.faults]
+        if not item.faults:
+            found.append((t, f"wait {write_duration(item.wait)}"))
+        found += [(t + fault.after + fault.lasts, f"undo {fault.id}") for fault in item.faults]
+        t += _length(item)
+    within = write_duration(plan.recovery.within)
+    found.append((t, f"recovery: every judged measure inside again within {within}"))
+    holds = plan.recovery.holds if plan.recovery.holds is not None else DEFAULT_HOLDS
+    found.append((t + holds + lag, "end, at the earliest"))
+    return sorted(found, key=lambda moment: moment[0])
+
+
+def _begins(fault: PlannedFault) -> str:
+    lasts = write_duration(fault.lasts)
+    return f"{fault.id}: {fault.fault}, " + (f"observed for {lasts}" if fault.instant else f"in force for {lasts}")
+
+
+def _length(item: PlannedItem) -> float:
+    return max((fault.after + fault.lasts for fault in item.faults), default=item.wait)
+
+
+def expected_readings(plan: Plan, measure: PlannedMeasure) -> dict[str, int]:
+    """How many readings each phase is expected to have."""
+    holds = plan.recovery.holds if plan.recovery.holds is not None else max(DEFAULT_HOLDS, 3 * measure.every)
+    lengths = {
+        Phase.BASELINE: plan.baseline.for_ + plan.slowest_lag,
+        Phase.FAULT: sum(_length(item) for item in plan.method),
+        Phase.RECOVERY: holds + measure.lag,
+    }
+    read = phases_read(measure.during)
+    return {phase.value: int(length / measure.every) if phase in read else 0 for phase, length in lengths.items()}
+
+
+def plan_json(plan: Plan, samples: Mapping[str, Reading]) -> JsonObject:
+    """The plan as it goes into the journal, with `timeline`, `readings` and `samples`, and `go`: would it run?"""
+    return {
+        "go": all(answer.go for answer in plan.guards),
+        "plan": plan.as_json(),
+        "timeline": [{"at": round(at, 3), "what": what} for at, what in timeline(plan)],
+        "readings": {measure.key: dict(expected_readings(plan, measure)) for measure in plan.measures},
+        "samples": {
+            key: {"value": reading.value, "noAnswer": reading.no_answer, "missing": reading.missing}
+            for key, reading in samples.items()
+        },
+    }
+
+
+def plan_text(plan: Plan, samples: Mapping[str, Reading]) -> Iterator[str]:
+    """The plan for people, line by line."""
+    yield f"{clean(plan.experiment)}: {clean(plan.title)}"
+    yield f"  service {plan.service}, environment {plan.environment.name}, seed {plan.seed}"
+    yield ""
+    yield "Timeline, at the earliest"
+    yield from (f"  {at:7.1f} s  {what}" for at, what in timeline(plan))
+    yield ""
+    yield "Faults"
+    for fault in plan.faults:
+        yield from _fault(fault)
+    if plan.traffic is not None:
+        yield ""
+        yield f"Load  {plan.traffic.method} {clean(plan.traffic.url)}, {show(plan.traffic.rate, '/s')}"
+    yield ""
+    yield "Measures"
+    for hypothesis in plan.hypotheses:
+        yield f"  {hypothesis.name}: {clean(hypothesis.title)}"
+        for measure in hypothesis.measures:
+            yield from _measure(plan, measure, samples.get(measure.key))
+    yield ""
+    yield "Guards"
+    for answer in plan.guards:
+        yield f"  {'go    ' if answer.go else 'REFUSE'}  {answer.guard}: {clean(answer.reason)}"
+    if plan.warnings:
+        yield ""
+        yield "Warnings"
+        yield from (f"  {clean(warning)}" for warning in plan.warnings)
+
+
+def _fault(fault: PlannedFault) -> Iterator[str]:
+    yield f"  {fault.id}  {fault.does}"
+    for number, target in enumerate(fault.targets, 1):
+        yield f"    target {number} of {fault.candidates} that match: {clean(target.name)} ({clean(target.id)})"
+    if not fault.targets:
+        yield "    no target matches"
+    yield f"    undo: {fault.undo}"
+
+
+def _measure(plan: Plan, measure: PlannedMeasure, reading: Reading | None) -> Iterator[str]:
+    counts = expected_readings(plan, measure)
+    readings = " + ".join(str(count) for count in counts.values())
+    yield f"    {measure.name}: {measure.probe} every {write_duration(measure.every)}, {readings} readings"
+    if measure.tolerance is not None:
+        rules = {phase: getattr(measure.tolerance, phase.value) for phase in Phase}
+        if len({str(rule) for rule in rules.values()}) == 1:
+            yield f"      {rules[Phase.FAULT]}"
+        else:
+            yield from (f"      {phase.value}: {rule}" for phase, rule in rules.items() if rule is not None)
+    else:
+        yield "      observed only"
+    if measure.abort_at is not None:
+        yield f"      abort when not {measure.abort_at}"
+    if reading is not None:
+        yield f"      now: {_now(reading, measure)}"
+
+
+def _now(reading: Reading, measure: PlannedMeasure) -> str:
+    if reading.no_answer is not None:
+        return f"no answer ({clean(reading.no_answer)})"
+    if reading.missing is not None or reading.value is None:
+        return f"no reading ({clean(reading.missing or '')})"
+    return value_text(reading.value, measure.unit)
