@@ -1,0 +1,84 @@
+"""Take memory away."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from chaosrunner.errors import CannotDoHonestly
+from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.quantities import Size, write_size
+from chaosrunner.model.target import Target
+from chaosrunner.ports import Fault, Holders, Parameters, Sighting, StressEffect
+
+ENOUGH = 0.9
+"""Of what was asked for."""
+
+
+class Params(Parameters):
+    """How much."""
+
+    size: Size = Field(ge=2**20)
+    """Memory that is held; at least 1MiB."""
+
+
+class MemoryStress(Fault[Params]):
+    """Holds memory beside the target, really written to and kept in use, so that less is left for everything there.
+    What would not fit safely is refused, before and while it grows; should memory run out all the same, the system ends
+    the holder first.
+
+    At the end the memory is free. What the system swapped out or dropped from its caches meanwhile comes back as it
+    is used.
+    """
+
+    platforms = frozenset({"local"})
+    acts_on = frozenset({"process"})
+    fault_class = "capacity"
+    example = """\
+- fault: memory-stress
+  target: {service: checkout}
+  with: {size: 512MiB}
+  for: 30s
+"""
+
+    @classmethod
+    def identity(cls, params: Params, target: Target) -> dict[str, str]:
+        return {"resource": "memory"}
+
+    @classmethod
+    def does(cls, params: Params) -> str:
+        return f"{write_size(params.size)} of memory beside the target are taken."
+
+    @classmethod
+    def undoes(cls, params: Params) -> str:
+        return "The memory is given back; what was swapped out meanwhile comes back as it is used."
+
+    @property
+    def _holders(self) -> Holders:
+        return self.platform.ability(Holders)
+
+    @property
+    def _effect(self) -> StressEffect:
+        return StressEffect("memory", size=self.params.size)
+
+    async def check(self) -> None:
+        if why := await self._holders.why_not(self.target, self._effect):
+            raise CannotDoHonestly(why)
+
+    async def prepare(self) -> JsonObject:
+        return {}
+
+    async def inject(self) -> None:
+        await self._holders.stress(self.target, self._effect, self.hold)
+
+    async def confirm(self, prepared: JsonObject) -> Sighting:
+        held = (await self._holders.usage(self.target, self.hold)).get("memory")
+        if held is None:
+            return Sighting(False, "no memory is held")
+        words = f"{held / 2**20:.0f} MiB are resident, of {write_size(self.params.size)} asked for"
+        return Sighting(held >= ENOUGH * self.params.size, words)
+
+    async def undo(self, prepared: JsonObject) -> None:
+        await self._holders.let_go(self.target, self.hold)
+
+    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
+        return (f"chaosrunner heal {self.hold.run}",)

@@ -1,0 +1,126 @@
+"""Make a dependency slow to reach."""
+
+from __future__ import annotations
+
+import asyncio
+from statistics import median
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from chaosrunner.errors import CannotDoHonestly
+from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.quantities import Duration, show, write_duration
+from chaosrunner.ports import Fault, Links, LinkSample, NetworkEffect, Parameters, Sighting
+
+SAMPLES = 3
+"""Connections of one look: one alone can be slow, or lucky with the jitter."""
+
+
+class Params(Parameters):
+    """How slow."""
+
+    delay: Duration = Field(gt=0)
+    """Added to what goes each way; a question and its answer take twice that."""
+    jitter: Duration = Field(default=0.0, ge=0)
+    """The delay varies evenly by up to so much to either side; order is kept; default 0s."""
+    direction: Literal["both", "request", "response"] = "both"
+    """Which way is delayed: both, only what the caller sends, or only what comes back; default both."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Params:
+        if self.jitter > self.delay:
+            raise ValueError("jitter is at most the delay: nothing arrives before it is sent")
+        return self
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds that it adds to a question and its answer."""
+        return self.delay * (2 if self.direction == "both" else 1)
+
+
+class NetworkLatency(Fault[Params]):
+    """Delays everything on a service's connections to one dependency. Connecting itself stays quick where a proxy does
+    it, so that a caller's connect timeout does not help it.
+
+    At the end the delay is gone for open and new connections; bytes under way arrive, none are lost. Requests that the
+    caller gave up meanwhile are not made again.
+    """
+
+    platforms = frozenset({"local"})
+    acts_on = frozenset({"link"})
+    fault_class = "dependency-slow"
+    example = """\
+- fault: network-latency
+  target: {service: checkout, to: payments}
+  with: {delay: 300ms, jitter: 50ms}
+  for: 30s
+"""
+
+    @classmethod
+    def does(cls, params: Params) -> str:
+        varying = f" ± {write_duration(params.jitter)}" if params.jitter else ""
+        which = {"both": "What goes each way", "request": "What the caller sends", "response": "What comes back"}
+        return f"{which[params.direction]} is delayed by {write_duration(params.delay)}{varying}."
+
+    @classmethod
+    def undoes(cls, params: Params) -> str:
+        return "The delay is taken away, also from open connections; bytes under way arrive."
+
+    @property
+    def _links(self) -> Links:
+        return self.platform.ability(Links)
+
+    async def check(self) -> None:
+        times = await self._times(around=False)
+        if len(times) < SAMPLES:
+            raise CannotDoHonestly(
+                f"{self.target.name} does not answer now, so that a delay could not be seen; its `to` must run and "
+                f"answer, or end connections that are shut down"
+            )
+        spread = max(times) - min(times)
+        if spread > self.params.round_trip / 2:
+            raise CannotDoHonestly(
+                f"a round trip through {self.target.name} varies by {show(spread, 's')} by itself, so that "
+                f"{show(self.params.round_trip, 's')} more could not be told from it; use a longer delay"
+            )
+
+    async def prepare(self) -> JsonObject:
+        times = await self._times(around=False)
+        return {"before": round(median(times), 6) if times else None}
+
+    async def inject(self) -> None:
+        effect = NetworkEffect(delay=self.params.delay, jitter=self.params.jitter, direction=self.params.direction)
+        await self._links.shape(self.target, effect, self.hold)
+
+    async def confirm(self, prepared: JsonObject) -> Sighting:
+        """Compares the way through the link with the way past it: an end that is slow itself is not our delay."""
+        through, around = await asyncio.gather(self._samples(around=False), self._samples(around=True))
+        direct = [sample.seconds for sample in around if sample.outcome == "answered"]
+        if not direct:
+            return Sighting(False, f"nothing can be said: the other end itself is {around[0].outcome}")
+        if any(sample.outcome in ("refused", "reset") for sample in through):
+            return Sighting(False, f"connections through {self.target.name} are cut off, not delayed")
+        before = prepared.get("before")
+        base = max(median(direct), float(before) if isinstance(before, int | float) else 0.0)
+        took = median(sample.seconds for sample in through)
+        silent = all(sample.outcome == "silent" for sample in through)
+        words = f"{'no answer for' if silent else 'a round trip takes'} {show(took, 's')}, without it {show(base, 's')}"
+        return Sighting(silent or took - base >= self.params.round_trip / 2, words)
+
+    async def _samples(self, *, around: bool) -> list[LinkSample]:
+        links = self._links
+        return await asyncio.gather(*(links.sample(self.target, around=around) for _ in range(SAMPLES)))
+
+    async def _times(self, *, around: bool) -> list[float]:
+        samples = await self._samples(around=around)
+        return [sample.seconds for sample in samples if sample.outcome == "answered"]
+
+    async def touched(self) -> int | None:
+        return await self._links.met(self.target, self.hold)
+
+    async def undo(self, prepared: JsonObject) -> None:
+        await self._links.release(self.target, self.hold)
+
+    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
+        return (f"chaosrunner heal {self.hold.run}",)
