@@ -1,0 +1,47 @@
+# chaosrunner: `make demo` shows the whole loop, `make test` passes the tests. Each sets up what it needs.
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := chaosrunner tests benchmarks
+
+.PHONY: all demo test check format docs bench smoke clean help
+
+all: check test  ## everything that a change must pass
+
+help:  ## this text
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/installed: pyproject.toml tools/venv
+	@tools/venv $(VENV)
+	@touch $@
+
+$(VENV)/with-dev: pyproject.toml tools/venv
+	@tools/venv $(VENV) dev
+	@touch $@ $(VENV)/installed
+
+demo: $(VENV)/installed  ## break a small shop, find near misses, all on this machine in a minute
+	@$(BIN)/chaosrunner demo
+
+test: $(VENV)/with-dev  ## all tests
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/with-dev  ## format, lint, types
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/mypy
+
+format: $(VENV)/with-dev  ## put the code into its format
+	@$(BIN)/ruff check --fix --exit-zero --quiet $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+docs: $(VENV)/with-dev  ## rewrite the generated pages
+	@$(BIN)/python tools/docs
+
+bench: $(VENV)/with-dev  ## the figures, next to Chaos Toolkit and haproxy
+	@$(BIN)/python -m benchmarks
+
+smoke: pyproject.toml tools/venv  ## the installed package without the development tools
+	@rm -rf build/smoke && tools/venv build/smoke && build/smoke/bin/chaosrunner catalog >/dev/null
+	@build/smoke/bin/chaosrunner --version
+
+clean:  ## remove what was made
+	rm -rf $(VENV) .bench-venv build dist .mypy_cache .ruff_cache .pytest_cache
