@@ -39,8 +39,6 @@ import errno
 import math
 import os
 import resource
-import select
-import selectors
 import signal
 import socket
 import time
@@ -54,6 +52,7 @@ from chaosrunner.injector.control import Control, ControlError, Handler
 from chaosrunner.injector.effects import Effect, Shaping
 from chaosrunner.injector.holds import BEAT_LIMIT, Holds, Why
 from chaosrunner.injector.listener import Listener
+from chaosrunner.injector.timing import new_loop
 
 __all__ = ["Proxy", "command", "main"]
 
@@ -257,36 +256,11 @@ class Upstream:
 def resolve(host: str, port: int, flags: int = 0) -> list[SocketAddress]:
     """Addresses of a host, in the system's order, each once. Raises `OSError`."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    addresses: list[SocketAddress] = [(int(family), tuple(map(_part, address))) for family, _, _, _, address in found]
+    addresses = [(int(family), address) for family, _, _, _, address in found if isinstance(address[0], str)]
     return list(dict.fromkeys(addresses))
 
 
-def _part(part: str | int | bytes) -> str | int:
-    return part.decode() if isinstance(part, bytes) else part
-
-
 # ---------------------------------------------------------------------------------------------------------- the program
-
-
-class ExactSelector(selectors.DefaultSelector):
-    """The system's selector, waking up in time. epoll counts in milliseconds and asyncio rounds up to them, which
-    would make every delayed chunk up to 1 ms late; `select` on the epoll object itself counts in microseconds."""
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """As any selector's."""
-        if timeout is not None and 0 < timeout < 1:
-            number = self.fileno()
-            if number < 1024:  # what select() can take
-                select.select((number,), (), (), timeout)
-                timeout = 0
-        return super().select(timeout)
-
-
-def new_loop() -> asyncio.AbstractEventLoop:
-    """An event loop whose timers are exact."""
-    if hasattr(select, "epoll"):
-        return asyncio.SelectorEventLoop(ExactSelector())
-    return asyncio.SelectorEventLoop()  # kqueue is exact by itself
 
 
 def host_and_port(text: str) -> tuple[str, int]:
