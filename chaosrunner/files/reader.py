@@ -28,11 +28,12 @@ MOST_BYTES = 2 * 2**20
 MOST_VALUES = 100_000
 """Of one file, those behind references counted each time."""
 MOST_LEVELS = 50
+MOST_DIGITS = 300
 
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INTEGER = re.compile(r"[-+]?[0-9]{1,300}|0o[0-7]{1,300}|0x[0-9a-fA-F]{1,300}")
+_INTEGER = re.compile(r"[-+]?[0-9]{1,300}|0o[0-7]{1,90}|0x[0-9a-fA-F]{1,70}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _TAG = "tag:yaml.org,2002:"
@@ -316,7 +317,7 @@ def _core(text: str) -> object:
     if _NOT_FINITE.fullmatch(text):
         return _NO_NUMBER
     if _FLOAT.fullmatch(text):
-        number = float(text)
+        number = float(text) if len(text) <= MOST_DIGITS else math.inf
         return number if math.isfinite(number) else _NO_NUMBER
     return text
 

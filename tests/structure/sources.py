@@ -1,0 +1,64 @@
+"""The project's own source files as trees, and what each of them imports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "chaosrunner"
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file."""
+
+    path: str
+    """From the package's folder, `files/reader.py`."""
+    tree: ast.Module
+
+    @property
+    def part(self) -> str:
+        """The folder or file of the package that it belongs to: `files`, `catalog`; `` for the package itself."""
+        first = self.path.split("/")[0]
+        return first.removesuffix(".py") if first != "__init__.py" else ""
+
+    def nodes(self, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
+        return (node for node in ast.walk(self.tree) if isinstance(node, kinds))
+
+    def imports(self, *, only_top: bool = False) -> Iterator[tuple[int, str]]:
+        """(line, dotted name) of everything imported; `only_top`: what importing the file itself imports."""
+        nodes = _at_import(self.tree.body) if only_top else ast.walk(self.tree)
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                yield from ((node.lineno, name.name) for name in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{self.path}:{node.lineno}: a relative import"
+                yield from ((node.lineno, f"{node.module}.{name.name}") for name in node.names)
+
+
+def _at_import(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    for node in body:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield node
+        for name in ("body", "orelse", "finalbody"):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield from _at_import(getattr(node, name, []))
+
+
+@cache
+def modules() -> tuple[Module, ...]:
+    """All of the package."""
+    files = sorted(PACKAGE.rglob("*.py"))
+    return tuple(Module(str(file.relative_to(PACKAGE)), ast.parse(file.read_text())) for file in files)
+
+
+@cache
+def of_the_tests() -> tuple[Module, ...]:
+    """All test files."""
+    folder = ROOT / "tests"
+    return tuple(Module(str(file.relative_to(folder)), ast.parse(file.read_text())) for file in folder.rglob("*.py"))
