@@ -1,0 +1,221 @@
+"""What the commands about near misses share: who acts, opening the register, and how one is written for people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from chaosrunner.model.near_miss import NearMiss
+    from chaosrunner.register.near_misses import Record, Register
+
+
+def who() -> str:
+    """Who acts: `$CHAOSRUNNER_WHO`, or the user and host."""
+    if named := os.environ.get("CHAOSRUNNER_WHO", "").strip():
+        return named
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = f"uid-{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+@contextmanager
+def opened(state: Path) -> Iterator[Register]:
+    """The register of the state folder, which must be there."""
+    from chaosrunner.clock import SystemClock
+    from chaosrunner.errors import UsageError
+    from chaosrunner.register import open_register, register_exists
+
+    if not register_exists(state):
+        raise UsageError(f"there is no register of near misses in {state} yet: the first gap that a run finds makes it")
+    with open_register(state, SystemClock()) as register:
+        yield register
+
+
+def today() -> date:
+    """The UTC date."""
+    from chaosrunner.clock import SystemClock
+    from chaosrunner.model.near_miss import day_of
+
+    return day_of(SystemClock().now())
+
+
+def as_json(near_miss: NearMiss) -> dict[str, Any]:
+    """The stable shape of one near miss: its record, and what is computed from it."""
+    return {
+        **near_miss.as_json(),
+        "priority": near_miss.priority.value,
+        "regressed": near_miss.regressed,
+        "closed": near_miss.closed,
+        "overdue": near_miss.overdue(today()),
+    }
+
+
+def record_as_json(record: Record) -> dict[str, Any]:
+    """Everything about one near miss."""
+    return {
+        **as_json(record.near_miss),
+        "occurrencesSeen": [each.as_json() for each in record.occurrences],
+        "passes": [each.as_json() for each in record.passes],
+        "history": [each.as_json() for each in record.history],
+    }
+
+
+_COLOURS = {"P1": "red", "P2": "yellow", "P3": "cyan", "P4": "white"}
+
+
+def table(near_misses: Sequence[NearMiss]) -> Iterator[str]:
+    """One line each; the title takes what is left of the terminal's width."""
+    import shutil
+
+    day = today()
+    head = ("ID", "PRIO", "STATE", "SERVICE", "SEEN", "DUE", "TITLE")
+    rows = [
+        (
+            each.id,
+            each.priority.value,
+            state_in_words(each),
+            each.service,
+            f"{each.occurrences}×",
+            f"{each.due}{' overdue' if each.overdue(day) else ''}" if not each.closed else "",
+            each.title,
+        )
+        for each in near_misses
+    ]
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head) - 1)]
+    left = max(20, shutil.get_terminal_size((120, 24)).columns - sum(widths) - 2 * len(widths))
+    yield click.style(_line(head, widths, left), bold=True)
+    for row in rows:
+        line = _line(row, widths, left)
+        start = widths[0] + 2
+        prio = click.style(line[start : start + 2], fg=_COLOURS[row[1]], bold=row[1] == "P1")
+        yield f"{line[:start]}{prio}{line[start + 2 :]}"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], left: int) -> str:
+    title = cells[-1] if len(cells[-1]) <= left else f"{cells[-1][: left - 1]}…"
+    return "  ".join([*(cell.ljust(width) for cell, width in zip(cells, widths, strict=False)), title]).rstrip()
+
+
+def state_in_words(near_miss: NearMiss) -> str:
+    """The state with what one must know of it."""
+    state = near_miss.state.value
+    if near_miss.waiver is not None:
+        ended = near_miss.waiver.until < today()
+        return f"{state} until {near_miss.waiver.until}{' (over)' if ended else ''}"
+    if near_miss.duplicate_of is not None:
+        return f"{state} of {near_miss.duplicate_of}"
+    if near_miss.verification is not None and not near_miss.closed:
+        done = near_miss.verification
+        return f"{state} {len(done.runs)}/{done.required_runs}"
+    return f"{state}, regressed" if near_miss.regressed and not near_miss.closed else state
+
+
+def page(record: Record) -> Iterator[str]:
+    """Everything about one near miss, for reading."""
+    near_miss = record.near_miss
+    yield click.style(f"{near_miss.id}  {near_miss.title}", bold=True)
+    yield from _facts(near_miss)
+    yield from _what_happened(record)
+    yield from _part(f"Why {near_miss.priority}")
+    yield from (f"  {reason}" for reason in near_miss.scoring.rationale)
+    if near_miss.override is not None:
+        yield f"  set by {near_miss.override.by}: {near_miss.override.reason} (computed: {near_miss.scoring.priority})"
+    if near_miss.state.value == "fix-ready" or near_miss.verification:
+        yield from _part("Verification")
+        yield from _verification(near_miss)
+    if record.passes:
+        yield from _part("Runs that did not show it")
+        yield from (
+            f"  {_at(each.at)}  {each.run}  {'counts' if each.counts else 'does not count'}: {each.why}"
+            for each in record.passes
+        )
+    yield from _part("History")
+    yield from history(record)
+
+
+def _part(title: str) -> Iterator[str]:
+    yield ""
+    yield click.style(title, bold=True)
+
+
+def _facts(near_miss: NearMiss) -> Iterator[str]:
+    item = near_miss.item
+    overdue = ", overdue" if near_miss.overdue(today()) else ""
+    facts = {
+        "state": f"{state_in_words(near_miss)}{f': {near_miss.reason}' if near_miss.reason else ''}",
+        "class": f"{near_miss.finding.value.replace('-', ' ')}, {near_miss.priority}",
+        "due": f"{near_miss.due}{overdue}" if not near_miss.closed else "",
+        "service": f"{near_miss.service} (environments of class {near_miss.environment_class})",
+        "hypothesis": near_miss.hypothesis or near_miss.subject or "",
+        "faults": f"{', '.join(near_miss.fault_classes)} on {', '.join(near_miss.target_services) or 'no service'}",
+        "owner": near_miss.owner or "nobody yet",
+        "seen": f"{near_miss.occurrences}×, first {_at(near_miss.first_seen)}, last {_at(near_miss.last_seen)}",
+        "regressed": f"{near_miss.regressions}×" if near_miss.regressions else "",
+        "fix": near_miss.fixed_by or "",
+        "remediation": f"{item.url or item.key} ({item.tracker}, {item.state})" if item else "none yet",
+    }
+    for name, value in facts.items():
+        if value:
+            yield f"  {name:<12} {value}"
+
+
+def _what_happened(record: Record) -> Iterator[str]:
+    from chaosrunner.stages.remediation_text import number, worst
+
+    latest = record.occurrences[-1]
+    yield from _part(f"What happened, in run {latest.run}")
+    for line in latest.story.splitlines():
+        yield f"  {line}"
+    for each in latest.evidence:
+        limit = f", limit {number(each.limit, each.unit)}" if each.limit is not None else ""
+        usual = f", baseline {number(each.baseline, each.unit)}" if each.baseline is not None else ""
+        yield f"  {each.measure}: worst {worst(each)}{limit}{usual}"
+    yield from _part("See it again")
+    yield f"  {latest.command or f'chaosrunner run {latest.experiment} --seed {latest.seed}'}"
+    if len(record.occurrences) > 1:
+        yield from _part("Occurrences")
+        for seen in record.occurrences:
+            kinds = ", ".join((seen.kind.value, *seen.also))
+            strength = f", {seen.strength}" if seen.strength else ""
+            yield f"  {_at(seen.at)}  {seen.run}  {seen.environment}  {kinds}{strength}"
+
+
+def _verification(near_miss: NearMiss) -> Iterator[str]:
+    proof = near_miss.verification
+    if proof is None:
+        yield "  no passing run since the fix was said to be ready"
+        return
+    yield f"  {proof}, as {proof.asked_by} asks"
+    yield (
+        f"  a gap that shows as often as this one did would be missed by {proof.required_runs} "
+        f"run{'s' if proof.required_runs > 1 else ''} with a chance of {proof.slip:.0%}"
+    )
+
+
+def history(record: Record) -> Iterator[str]:
+    """One line for each event, oldest first."""
+    for event in record.history:
+        before = f"{event.before} → " if event.before else ""
+        change = f" {before}{event.after}" if event.before or event.after else ""
+        reason = f": {' '.join(event.reason.split())}" if event.reason else ""
+        run = f" [{event.run}]" if event.run else ""
+        yield f"  {_at(event.at)}  {event.actor}  {event.what}{change}{reason}{run}"
+
+
+def _at(at: float) -> str:
+    from chaosrunner.clock import iso
+
+    return iso(at)[:16].replace("T", " ")

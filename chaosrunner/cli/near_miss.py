@@ -1,0 +1,239 @@
+"""`chaosrunner near-miss`: what was found, how urgent it is, and what becomes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from chaosrunner.cli import terms
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from chaosrunner.model.near_miss import NearMiss
+    from chaosrunner.register.near_misses import Register
+
+_STATES = (
+    "open",
+    "triaged",
+    "in-progress",
+    "fix-ready",
+    "verified",
+    "needs-info",
+    "waived",
+    "rejected",
+    "duplicate",
+    "obsolete",
+)
+_PRIORITIES = ("P1", "P2", "P3", "P4")
+
+
+@click.group()
+def command() -> None:
+    """Near misses: list and show them, and say what becomes of them.
+
+    An id may be shortened: NM-2026-0007 is also 2026-7, or 7.
+    """
+
+
+@command.command("list")
+@click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only in this state; repeatable.")
+@click.option("--service", metavar="NAME", help="Only of this service.")
+@click.option(
+    "--priority",
+    "priorities",
+    multiple=True,
+    type=click.Choice(_PRIORITIES, case_sensitive=False),
+    help="Only of this priority; repeatable.",
+)
+@click.option(
+    "--all", "everything", is_flag=True, help="The closed ones too (verified, rejected, duplicate, obsolete)."
+)
+@terms.json_option
+@click.pass_obj
+def list_(
+    settings: terms.Settings,
+    states: tuple[str, ...],
+    service: str | None,
+    priorities: tuple[str, ...],
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """The near misses that somebody has to see to, the most urgent first."""
+    from chaosrunner.cli import _near_misses as words
+    from chaosrunner.model.words import Priority, State
+    from chaosrunner.register import register_exists
+    from chaosrunner.register.near_misses import Wanted
+
+    found: list[NearMiss] = []
+    hidden = 0
+    if register_exists(settings.state):
+        wanted = Wanted(frozenset(map(State, states)), service, frozenset(map(Priority, priorities)), None, everything)
+        with words.opened(settings.state) as register:
+            found = register.list(wanted)
+            if not states and not everything:
+                every = Wanted(service=service, priorities=wanted.priorities, closed=True)
+                hidden = len(register.list(every)) - len(found)
+    if as_json:
+        terms.say_json([words.as_json(each) for each in found])
+        return
+    if found:
+        for line in words.table(found):
+            terms.say(line)
+    else:
+        terms.say("no near misses" + (" match" if states or service or priorities or hidden else " yet"))
+    if hidden:
+        terms.say(f"{hidden} closed {'one is' if hidden == 1 else 'ones are'} not shown (--all)")
+
+
+@command.command()
+@click.argument("near_miss", metavar="NM")
+@terms.json_option
+@click.pass_obj
+def show(settings: terms.Settings, near_miss: str, as_json: bool) -> None:
+    """Everything about one: what happened, how urgent and why, how to see it again, its item, its history."""
+    from chaosrunner.cli import _near_misses as words
+
+    with words.opened(settings.state) as register:
+        record = register.show(near_miss)
+    if as_json:
+        terms.say_json(words.record_as_json(record))
+        return
+    for line in words.page(record):
+        terms.say(line)
+
+
+@command.command()
+@click.argument("near_miss", metavar="NM")
+@terms.json_option
+@click.pass_obj
+def history(settings: terms.Settings, near_miss: str, as_json: bool) -> None:
+    """Every change of one: who, when, what and why."""
+    from chaosrunner.cli import _near_misses as words
+
+    with words.opened(settings.state) as register:
+        record = register.show(near_miss)
+    if as_json:
+        terms.say_json([event.as_json() for event in record.history])
+        return
+    for line in words.history(record):
+        terms.say(line.strip())
+
+
+@command.command("set")
+@click.argument("near_miss", metavar="NM")
+@click.argument("state", type=click.Choice(_STATES), required=False)
+@click.option("--reason", default="", metavar="TEXT", help="Why.")
+@click.option("--by", metavar="NAME", help="Who accepts a waiver, or approves a rejection.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="End of a waiver.")
+@click.option("--change", metavar="REF", help="What fixes it: a commit, a version, a link.")
+@click.option("--of", "original", metavar="NM", help="Of which one it is a duplicate.")
+@click.option("--owner", metavar="TEAM", help="The team that sees to it.")
+@click.option(
+    "--priority",
+    type=click.Choice((*_PRIORITIES, "computed"), case_sensitive=False),
+    help="Set it by hand, with a reason; `computed` goes back.",
+)
+@terms.json_option
+@click.pass_obj
+def set_(settings: terms.Settings, near_miss: str, as_json: bool, **wishes: object) -> None:
+    """Move one to another STATE, or set its owner or priority.
+
+    \b
+    triaged      somebody owns it (--owner)
+    in-progress  somebody works on it
+    fix-ready    the fix is in (--change); passing runs then verify it
+    needs-info   something must be found out first (--reason)
+    waived       accepted by somebody else than the owner (--by, --until, --reason)
+    rejected     it is none (--reason; for P1 and P2 also --by)
+    duplicate    of another (--of, --reason)
+    obsolete     what it is about is gone (--reason)
+    open         begin again (--reason)
+
+    Nobody but chaosrunner sets verified.
+    """
+    from chaosrunner.cli import _near_misses as words
+    from chaosrunner.errors import UsageError
+
+    if not any(wishes[name] for name in ("state", "owner", "priority")):
+        raise UsageError("nothing to set: name a state, --owner or --priority")
+    with words.opened(settings.state) as register:
+        after = _set(register, near_miss, words.who(), wishes)
+    if as_json:
+        terms.say_json(words.as_json(after))
+        return
+    terms.say(f"{after.id} is {words.state_in_words(after)}, {after.priority}, owner {after.owner or 'nobody yet'}")
+
+
+def _set(register: Register, id: str, actor: str, wishes: dict[str, object]) -> NearMiss:
+    from chaosrunner.clock import SystemClock
+    from chaosrunner.model.life_cycle import Change
+    from chaosrunner.model.words import Priority, State
+
+    until: datetime | None = wishes["until"]  # type: ignore[assignment]
+    reason, owner, priority = str(wishes["reason"]), wishes["owner"], wishes["priority"]
+    after = register.get(id)
+    if wishes["state"]:
+        change = Change(
+            to=State(str(wishes["state"])),
+            actor=actor,
+            at=SystemClock().now(),
+            reason=reason,
+            accepted_by=_text(wishes["by"]),
+            until=until.date() if until else None,
+            change=_text(wishes["change"]),
+            duplicate_of=_text(wishes["original"]),
+            owner=_text(owner),
+        )
+        after = register.change(after.id, change)
+    elif owner:
+        after = register.assign(after.id, str(owner), actor, reason)
+    if priority:
+        chosen = None if str(priority) == "computed" else Priority(str(priority))
+        after = register.prioritise(after.id, chosen, actor, reason)
+    return after
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+@command.command()
+@click.argument("near_miss", metavar="NM")
+@click.argument("text")
+@click.pass_obj
+def note(settings: terms.Settings, near_miss: str, text: str) -> None:
+    """Add a remark to its history."""
+    from chaosrunner.cli import _near_misses as words
+
+    with words.opened(settings.state) as register:
+        after = register.add_note(near_miss, words.who(), text)
+    terms.say(f"noted in the history of {after.id}")
+
+
+@command.command()
+@click.argument("file", type=click.File("w", lazy=True), default="-")
+@click.pass_obj
+def export(settings: terms.Settings, file: click.utils.LazyFile) -> None:
+    """Write everything as JSON Lines, to FILE or standard output."""
+    from chaosrunner.cli import _near_misses as words
+
+    with words.opened(settings.state) as register:
+        for line in register.export():
+            file.write(f"{line}\n")
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.pass_obj
+def import_(settings: terms.Settings, file: str) -> None:
+    """Add everything of an export; what is there already is left."""
+    from chaosrunner.clock import SystemClock
+    from chaosrunner.register import open_register
+
+    text = click.get_text_stream("stdin").read() if file == "-" else Path(file).read_text()
+    with open_register(settings.state, SystemClock()) as register:
+        added = register.load(text.splitlines())
+    terms.say(f"{added} records added")

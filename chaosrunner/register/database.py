@@ -1,0 +1,189 @@
+"""Opening the database: made on first use, upgraded when it is older, refused when it is newer. The only place that
+knows SQLite from other databases, and the only one that maps SQLAlchemy's errors to ours.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from chaosrunner.errors import NotPossibleNow
+from chaosrunner.register import schema
+
+BUSY_SECONDS = 30
+"""How long a write waits for other processes' writes."""
+
+TRIES = 8
+"""How often a write is begun again when another process recorded the same fingerprint in between."""
+
+T = TypeVar("T")
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def connect(where: Path | str) -> sa.Engine:
+    """An engine on an up-to-date register: of a state folder, or at a URL.
+
+    Raises `NotPossibleNow` where it cannot be reached or was written by a newer chaosrunner.
+    """
+    with errors_in_words(str(where)):
+        if isinstance(where, Path):
+            where.parent.mkdir(parents=True, exist_ok=True)
+            if not where.exists():
+                _make_file(where)
+            engine = _engine(f"sqlite:///{where}")
+        else:
+            engine = _engine(where)
+            _make_tables(engine)
+        try:
+            bring_up_to_date(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        return engine
+
+
+@contextmanager
+def errors_in_words(where: str) -> Iterator[None]:
+    """Failures of the database become `NotPossibleNow`, in words."""
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, sqlite3.OperationalError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise NotPossibleNow(f"the near-miss register {where} is out of reach: {cause}") from error
+    except (exc.DatabaseError, sqlite3.DatabaseError) as error:
+        if isinstance(error, exc.IntegrityError):
+            raise
+        cause = getattr(error, "orig", None) or error
+        raise NotPossibleNow(f"the near-miss register {where} cannot be read: {cause}") from error
+    except OSError as error:
+        raise NotPossibleNow(f"the near-miss register {where} cannot be opened: {error}") from error
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that only reads; waits for nobody."""
+    with errors_in_words(_name(engine)), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that writes: all of it or nothing, one after the other."""
+    with errors_in_words(_name(engine)), engine.connect() as connection:
+        connection = connection.execution_options(chaosrunner_writes=True)
+        with connection.begin():
+            yield connection
+
+
+def written(engine: sa.Engine, work: Callable[[sa.Connection], T]) -> T:
+    """What `work` answers, its writes committed. Begun again where another process wrote the same key in between."""
+    for _ in range(TRIES):
+        try:
+            with writing(engine) as connection:
+                return work(connection)
+        except exc.IntegrityError as error:
+            clash = error
+    raise NotPossibleNow(f"the near-miss register {_name(engine)} is too busy: {clash.orig}") from clash
+
+
+def _name(engine: sa.Engine) -> str:
+    return engine.url.database or str(engine.url) if engine.dialect.name == "sqlite" else engine.url.render_as_string()
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        sqlite = sa.make_url(url).get_backend_name() == "sqlite"
+        engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS} if sqlite else {})
+    except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError) as error:
+        raise NotPossibleNow(f"the near-miss register's URL cannot be used: {error}") from error
+    if sqlite:
+        event.listen(engine, "connect", _own_transactions)
+        event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _own_transactions(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself: BEGIN is ours, so that DDL is in it too
+
+
+def _begin(connection: sa.Connection) -> None:
+    # A write takes its lock at once: one that began as a read could find another's write in its way and be lost.
+    writes = connection.get_execution_options().get("chaosrunner_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _make_file(file: Path) -> None:
+    """A whole new database appears at once, so that no other process ever sees half of one."""
+    fresh = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with closing(sqlite3.connect(fresh)) as raw:
+            raw.execute("PRAGMA journal_mode=WAL")
+        engine = _engine(f"sqlite:///{fresh}")
+        _make_tables(engine)
+        engine.dispose()
+        with suppress(FileExistsError):  # another process was first; theirs is as good
+            os.link(fresh, file)
+    finally:
+        for left in (fresh, fresh.with_name(fresh.name + "-wal"), fresh.with_name(fresh.name + "-shm")):
+            left.unlink(missing_ok=True)
+
+
+def _make_tables(engine: sa.Engine) -> None:
+    """The tables of a database that has none; nothing happens to one that has."""
+    with writing(engine) as connection:
+        if _version(connection) is not None:
+            return
+        schema.metadata.create_all(connection)
+        schema.version.create(connection)
+        connection.execute(schema.version.insert().values(version_num=schema.HEAD))
+
+
+def _version(connection: sa.Connection) -> str | None:
+    if not connection.dialect.has_table(connection, schema.version.name):
+        return None
+    found: str | None = connection.execute(sa.select(schema.version.c.version_num)).scalar()
+    return found
+
+
+def bring_up_to_date(engine: sa.Engine, migrations: Path = MIGRATIONS, head: str = schema.HEAD) -> None:
+    """Upgrade an older register, in one transaction; Alembic is imported only then."""
+    with reading(engine) as connection:
+        if _version(connection) == head:
+            return
+    with writing(engine) as connection:
+        found = _version(connection)  # once more, now that no other process can be upgrading it
+        if found != head:
+            _upgrade(connection, found, migrations, head)
+
+
+def _upgrade(connection: sa.Connection, found: str | None, migrations: Path, head: str) -> None:
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(config)
+    known = {script.revision for script in scripts.walk_revisions()}
+    if found is not None and found not in known:
+        raise NotPossibleNow(
+            f"the near-miss register {connection.engine.url.database} was written by a newer chaosrunner "
+            f"(revision {found}, this one knows {head}): update chaosrunner"
+        )
+
+    def steps(revision: Any, context: Any) -> Any:
+        return scripts._upgrade_revs(head, revision)
+
+    with EnvironmentContext(config, scripts, fn=steps, destination_rev=head) as environment:
+        environment.configure(connection=connection, target_metadata=schema.metadata, render_as_batch=True)
+        environment.run_migrations()

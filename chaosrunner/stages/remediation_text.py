@@ -1,0 +1,115 @@
+"""The text of a remediation item, the same for every tracker: what happened, with numbers, how to see it again, and
+what usually helps. It changes only when what an item is told changes, so that nobody gets a mail for a mere repetition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaosrunner.clock import iso
+from chaosrunner.model.near_miss import Evidence, NearMiss, Occurrence
+from chaosrunner.model.quantities import UNITS, show
+from chaosrunner.model.remedies import usual_remedies
+from chaosrunner.model.words import FindingClass
+from chaosrunner.ports import Item
+from chaosrunner.register.near_misses import Record
+
+_FINDING = {
+    FindingClass.NEAR_MISS: "near miss",
+    FindingClass.UNSAFE_CONDITION: "unsafe condition",
+    FindingClass.INCIDENT: "incident",
+}
+
+
+def item_of(record: Record) -> Item:
+    """The item that a tracker is asked to show."""
+    near_miss = record.near_miss
+    own = ("near-miss", near_miss.service, *near_miss.fault_classes)
+    return Item(
+        near_miss=near_miss.id,
+        fingerprint=near_miss.fingerprint,
+        title=near_miss.title,
+        body="\n".join(_lines(record)) + "\n",
+        labels=tuple(dict.fromkeys((*own, *near_miss.labels))),
+        assignee=near_miss.assignee or near_miss.owner,
+        due=near_miss.due.isoformat(),
+        priority=near_miss.priority.value,
+    )
+
+
+def number(value: object, unit: str | None) -> str:
+    """A value with its unit; a dash for none."""
+    if isinstance(value, bool) or value is None:
+        return "—" if value is None else str(value).lower()
+    if isinstance(value, int | float):
+        return show(value, unit) if unit is None or unit in UNITS else f"{value:.4g} {unit}"
+    return str(value)
+
+
+def worst(evidence: Evidence) -> str:
+    """The worst reading in words."""
+    return "no answer" if evidence.worst is None else number(evidence.worst, evidence.unit)
+
+
+def _lines(record: Record) -> Iterator[str]:
+    near_miss, latest = record.near_miss, record.occurrences[-1]
+    yield f"# {near_miss.title}"
+    yield ""
+    yield (
+        f"{near_miss.id}, a{'n' if near_miss.finding is not FindingClass.NEAR_MISS else ''} "
+        f"{_FINDING[near_miss.finding]} of {near_miss.service}, {near_miss.priority}, due {near_miss.due}, "
+        f"owner {near_miss.owner or 'not named yet'}"
+    )
+    yield ""
+    yield "## What happened"
+    yield ""
+    yield latest.story
+    yield ""
+    at = iso(latest.at)[:16].replace("T", " ")
+    yield f"Run {latest.run} of {latest.experiment} in {latest.environment}, {at} UTC."
+    yield ""
+    yield from _table(latest)
+    yield "## How to see it again"
+    yield ""
+    yield f"    {latest.command or f'chaosrunner run {latest.experiment} --seed {latest.seed}'}"
+    yield ""
+    yield "## What usually helps"
+    yield ""
+    classes = ", ".join(near_miss.fault_classes) or "such faults"
+    yield f"Against {classes} in general; which of it is missing here is for you to say."
+    yield ""
+    yield from (f"- {remedy}" for remedy in usual_remedies(near_miss.fault_classes))
+    yield ""
+    yield f"## Why {near_miss.priority}"
+    yield ""
+    yield from _why(near_miss)
+    yield ""
+    yield "## When it is fixed"
+    yield ""
+    yield f"Close this item, or say `chaosrunner near-miss set {near_miss.id} fix-ready --change COMMIT`. Then run the"
+    yield "experiment again: chaosrunner verifies the fix when enough runs pass, and opens this again if one does not."
+
+
+def _table(occurrence: Occurrence) -> Iterator[str]:
+    if not occurrence.evidence:
+        return
+    yield "| measure | expected | worst | limit | baseline | outside for |"
+    yield "|---|---|---|---|---|---|"
+    for each in occurrence.evidence:
+        phase = f" ({each.phase.value})" if each.phase else ""
+        cells = (
+            f"{each.measure}{phase}",
+            each.rule or "—",
+            worst(each),
+            number(each.limit, each.unit),
+            number(each.baseline, each.unit),
+            show(each.violated_for, "s"),
+        )
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    yield ""
+
+
+def _why(near_miss: NearMiss) -> Iterator[str]:
+    yield from (f"- {reason}" for reason in near_miss.scoring.rationale)
+    if near_miss.override is not None:
+        yield f"- set by {near_miss.override.by}: {near_miss.override.reason} (computed: {near_miss.scoring.priority})"
