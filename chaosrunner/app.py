@@ -10,7 +10,7 @@ import shlex
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -210,14 +210,17 @@ async def run_experiment(
 ) -> RunReport:
     """Run one experiment from its file to its near misses. Whatever ends it, faults are undone.
 
-    `stop` is for callers that run several; signals set it off.
+    `stop` is for callers that run several: they see to signals, and set it off. Without it, signals halt the run.
     """
     machine = Machine(machine_folder())
-    stop = stop or Stop()
+    signals: AbstractContextManager[None] = nullcontext()
+    if stop is None:
+        stop = Stop()
+        signals = _signals(stop, tell)
     async with prepared(order) as ready:
         await heal_before(ready.plan.environment.name, machine, ready.clock, tell)
         run_id = new_run_id(ready.clock)
-        with _signals(stop, tell):
+        with signals:
             outcome = await run(
                 ready.plan, _identity(run_id, ready.plan), _setting(ready, run_id, machine, stop, observers)
             )
@@ -260,7 +263,7 @@ def _setting(ready: Prepared, run_id: str, machine: Machine, stop: Stop, observe
     )
 
 
-class _signals:
+class _signals(AbstractContextManager[None]):
     """Turns SIGINT, SIGTERM and SIGHUP into a halt, so that they go through the undo, however often they come."""
 
     def __init__(self, stop: Stop, tell: Tell) -> None:
