@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -138,7 +137,7 @@ def history(settings: terms.Settings, near_miss: str, as_json: bool) -> None:
 )
 @terms.json_option
 @click.pass_obj
-def set_(settings: terms.Settings, near_miss: str, as_json: bool, **wishes: object) -> None:
+def set_(settings: terms.Settings, /, near_miss: str, as_json: bool, **wishes: object) -> None:
     """Move one to another STATE, or set its owner or priority.
 
     \b
@@ -216,7 +215,7 @@ def note(settings: terms.Settings, near_miss: str, text: str) -> None:
 @command.command()
 @click.argument("file", type=click.File("w", lazy=True), default="-")
 @click.pass_obj
-def export(settings: terms.Settings, file: click.utils.LazyFile) -> None:
+def export(settings: terms.Settings, file: IO[str]) -> None:
     """Write everything as JSON Lines, to FILE or standard output."""
     from chaosrunner.cli import _near_misses as words
 
@@ -226,14 +225,13 @@ def export(settings: terms.Settings, file: click.utils.LazyFile) -> None:
 
 
 @command.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.argument("file", type=click.File("r"))
 @click.pass_obj
-def import_(settings: terms.Settings, file: str) -> None:
+def import_(settings: terms.Settings, file: IO[str]) -> None:
     """Add everything of an export; what is there already is left."""
     from chaosrunner.clock import SystemClock
     from chaosrunner.register import open_register
 
-    text = click.get_text_stream("stdin").read() if file == "-" else Path(file).read_text()
     with open_register(settings.state, SystemClock()) as register:
-        added = register.load(text.splitlines())
+        added = register.load(file)
     terms.say(f"{added} records added")

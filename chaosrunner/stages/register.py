@@ -199,13 +199,12 @@ def _faults_of(gap: Gap, hypothesis: HypothesisVerdict | None, plan: Plan) -> li
 
 def _evidence(gap: Gap, hypothesis: HypothesisVerdict) -> list[Evidence]:
     found = []
+    named = {measure.get("key") for measure in gap.measures}
     for measure in hypothesis.measures:
-        if gap.kind is GapKind.CLOSE_CALL:
-            close = measure.key == hypothesis.closest
-            phases = [each for each in measure.phases if close and each.phase is Phase.FAULT]
-        else:
-            phases = [each for each in measure.phases if each.answer is Answer.BROKEN]
-        found += [_one_phase(measure, phase) for phase in phases]
+        if measure.key in named:
+            broken = [each for each in measure.phases if each.answer is Answer.BROKEN]
+            in_force = [each for each in measure.phases if each.phase is Phase.FAULT]
+            found += [_one_phase(measure, phase) for phase in broken or in_force]
     return found
 
 

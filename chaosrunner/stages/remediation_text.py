@@ -53,41 +53,30 @@ def worst(evidence: Evidence) -> str:
 
 def _lines(record: Record) -> Iterator[str]:
     near_miss, latest = record.near_miss, record.occurrences[-1]
-    yield f"# {near_miss.title}"
-    yield ""
-    yield (
-        f"{near_miss.id}, a{'n' if near_miss.finding is not FindingClass.NEAR_MISS else ''} "
-        f"{_FINDING[near_miss.finding]} of {near_miss.service}, {near_miss.priority}, due {near_miss.due}, "
-        f"owner {near_miss.owner or 'not named yet'}"
-    )
-    yield ""
-    yield "## What happened"
-    yield ""
-    yield latest.story
-    yield ""
     at = iso(latest.at)[:16].replace("T", " ")
-    yield f"Run {latest.run} of {latest.experiment} in {latest.environment}, {at} UTC."
-    yield ""
-    yield from _table(latest)
-    yield "## How to see it again"
-    yield ""
-    yield f"    {latest.command or f'chaosrunner run {latest.experiment} --seed {latest.seed}'}"
-    yield ""
-    yield "## What usually helps"
-    yield ""
     classes = ", ".join(near_miss.fault_classes) or "such faults"
-    yield f"Against {classes} in general; which of it is missing here is for you to say."
-    yield ""
+    yield from (f"# {near_miss.title}", "", f"{_who_and_when(near_miss)}", "")
+    yield from ("## What happened", "", latest.story, "")
+    yield from (f"Run {latest.run} of {latest.experiment} in {latest.environment}, {at} UTC.", "")
+    yield from _table(latest)
+    again = latest.command or f"chaosrunner run {latest.experiment} --seed {latest.seed}"
+    yield from ("## How to see it again", "", f"    {again}", "")
+    yield from ("## What usually helps", "")
+    yield from (f"Against {classes} in general; which of it is missing here is for you to say.", "")
     yield from (f"- {remedy}" for remedy in usual_remedies(near_miss.fault_classes))
-    yield ""
-    yield f"## Why {near_miss.priority}"
-    yield ""
+    yield from ("", f"## Why {near_miss.priority}", "")
     yield from _why(near_miss)
-    yield ""
-    yield "## When it is fixed"
-    yield ""
+    yield from ("", "## When it is fixed", "")
     yield f"Close this item, or say `chaosrunner near-miss set {near_miss.id} fix-ready --change COMMIT`. Then run the"
     yield "experiment again: chaosrunner verifies the fix when enough runs pass, and opens this again if one does not."
+
+
+def _who_and_when(near_miss: NearMiss) -> str:
+    article = "a" if near_miss.finding is FindingClass.NEAR_MISS else "an"
+    return (
+        f"{near_miss.id}, {article} {_FINDING[near_miss.finding]} of {near_miss.service}, {near_miss.priority}, "
+        f"due {near_miss.due}, owner {near_miss.owner or 'not named yet'}"
+    )
 
 
 def _table(occurrence: Occurrence) -> Iterator[str]:

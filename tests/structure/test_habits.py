@@ -48,6 +48,7 @@ CATCHES_ALL = {
     "engine/reader.py": "a probe may raise anything: no reading",
     "engine/sampler.py": "closing a probe is a courtesy",
     "engine/fault_run.py": "a fault may raise anything: the undo follows",
+    "stages/remediate.py": "a tracker may raise anything: the near miss keeps, and is told later",
     "stages/run.py": "whatever happens in a run, it is undone and the journal says so",
 }
 """File -> why it may catch everything."""
