@@ -15,7 +15,7 @@ from chaosrunner.model.experiment import (
     TrafficSpec,
 )
 from chaosrunner.model.frozen import Frozen, JsonObject
-from chaosrunner.model.quantities import Duration
+from chaosrunner.model.quantities import Seconds
 from chaosrunner.model.target import Target
 from chaosrunner.model.tolerance import AbortLimit, Tolerance
 from chaosrunner.model.words import During, Missing
@@ -33,12 +33,12 @@ class PlannedMeasure(Frozen):
     unit: str | None = None
     room: Literal["latency", "ratio", "rate"] | None = None
     """What sort of quantity this is, where a close call can be told; None: never a close call."""
-    every: Duration
-    timeout: Duration
+    every: Seconds
+    timeout: Seconds
     retries: int = 0
-    lag: Duration
+    lag: Seconds
     abort_at: AbortLimit | None = None
-    blind: Duration = 15.0
+    blind: Seconds = 15.0
     during: During = During.ALWAYS
     when_missing: Missing = Missing.INCONCLUSIVE
 
@@ -63,10 +63,10 @@ class PlannedFault(Frozen):
     """How many targets matched before `take`."""
     instant: bool = False
     """Over at once (a kill); `lasts` is then the observation."""
-    lasts: Duration
+    lasts: Seconds
     """How long it is in force, or is observed."""
-    settle: Duration = 0.0
-    after: Duration = 0.0
+    settle: Seconds = 0.0
+    after: Seconds = 0.0
     expect_alert: ExpectAlert | None = None
     fault_class: str
     """For the near miss's identity: `instance-loss`, `dependency-slow`, …"""
@@ -81,7 +81,7 @@ class PlannedFault(Frozen):
 class PlannedItem(Frozen):
     """One item of the method: a wait, or faults (one, or several together)."""
 
-    wait: Duration = 0.0
+    wait: Seconds = 0.0
     faults: tuple[PlannedFault, ...] = ()
 
 

@@ -135,6 +135,14 @@ Duration = Annotated[
     _written(write_duration),
     _schema(rf"^({NUMBER}(ns|us|µs|ms|s|m|h|d))+$", ["500ms", "30s", "5m"]),
 ]
+
+
+def _parse_seconds(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else parse_duration(value)
+
+
+Seconds = Annotated[float, _read(_parse_seconds), _written(write_duration)]
+"""A duration that code computed: also a number of seconds. Never used for what people write in files."""
 Ratio = Annotated[
     float,
     _read(parse_ratio),

@@ -6,8 +6,11 @@ Reads files and nothing else: no network, no cluster, no installed plugin is imp
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from chaosrunner.errors import FileProblems, Problem, UsageError
 from chaosrunner.files import plugins
@@ -219,7 +222,17 @@ class _Look:
         measures = checked_measures(place, self.problems)
         name = place.child("name")
         if name is None or not isinstance(name.value, str):
+            if isinstance(place.value, dict) and len(place.value) == 1:
+                kind = next(iter(place.value))
+                self.problems.append(
+                    place.problem(
+                        f"hypotheses from {kind!r} cannot be read", "a name, a path, or name, title, measures"
+                    )
+                )
             return None
+        # What is wrong with it was said when the experiment's own document was read.
+        with suppress(ValidationError):
+            self.hypotheses.append(Hypothesis.model_validate(place.value))
         return CheckedHypothesis(name.value, place, tuple(measures))
 
     def _refer(self, kind: str, file: File, place: Spot) -> tuple[File, Spot] | None:
