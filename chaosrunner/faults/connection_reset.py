@@ -93,7 +93,7 @@ class ConnectionReset(Fault[Params]):
 
     @property
     def _count(self) -> int:
-        """So many that, by chance, none of them is chosen in three looks of a thousand; a bad look is looked at twice."""
+        """So many that none is chosen, by chance, in three looks of a thousand; a bad look is looked at twice."""
         return 2 if self.params.share == 1 else math.ceil(math.log(0.003) / math.log(1 - self.params.share))
 
     async def _stay(self, *, around: bool) -> LinkSample:

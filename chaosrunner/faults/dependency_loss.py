@@ -15,7 +15,7 @@ from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.quantities import Ratio, show
 from chaosrunner.ports import Fault, Links, NetworkEffect, Parameters, Sighting
 
-_SIGN = {"refuse": "refused", "reset": "reset", "hang": "silent"}
+_SIGN: dict[str, Literal["refused", "reset", "silent"]] = {"refuse": "refused", "reset": "reset", "hang": "silent"}
 """What a client sees of each mode."""
 
 
@@ -99,7 +99,7 @@ class DependencyLoss(Fault[Params]):
 
     @property
     def _count(self) -> int:
-        """So many that, by chance, none of them is chosen in three looks of a thousand; a bad look is looked at twice."""
+        """So many that none is chosen, by chance, in three looks of a thousand; a bad look is looked at twice."""
         return 2 if self.params.share == 1 else math.ceil(math.log(0.003) / math.log(1 - self.params.share))
 
     async def touched(self) -> int | None:
