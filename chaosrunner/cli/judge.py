@@ -17,7 +17,8 @@ def command(settings: terms.Settings, run: str, as_json: bool) -> None:
     RUN is a run's id, its beginning, or `last` (the default). Nothing is changed: no near miss is recorded. The JSON is
     `{run, word, exitCode, verdict, gaps: [{fingerprint, gap, nearMiss?}]}`.
     """
-    from chaosrunner.cli.report import has_colour, width
+    from chaosrunner.cli._showing import colour
+    from chaosrunner.cli.report import width
     from chaosrunner.clock import SystemClock
     from chaosrunner.stages.report import Known, review, written
     from chaosrunner.store.runs import Runs
@@ -32,5 +33,5 @@ def command(settings: terms.Settings, run: str, as_json: bool) -> None:
     else:
         page = runs.folder(found) / "report.html"
         beside = str(page) if page.exists() else ""
-        click.echo(written(seen, "text", page=beside, colour=has_colour(), width=width()), nl=False)
+        click.echo(written(seen, "text", page=beside, colour=colour(), width=width()), nl=False)
     terms.leave(seen.verdict.exit_code)

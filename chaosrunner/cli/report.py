@@ -21,6 +21,7 @@ def command(settings: terms.Settings, run: str, form: str | None, output: str | 
     The run is judged again from its journal. As `html` without FILE, the page is written beside the journal and its
     path is printed. The JSON has the shape `chaosrunner.report/1`.
     """
+    from chaosrunner.cli._showing import colour
     from chaosrunner.clock import SystemClock
     from chaosrunner.errors import UsageError
     from chaosrunner.stages.report import Known, review, write_file, write_html, written
@@ -38,7 +39,7 @@ def command(settings: terms.Settings, run: str, form: str | None, output: str | 
         return
     to_file = output not in (None, "-")
     beside = str(page) if page.exists() else ""
-    text = written(seen, form, page=beside, colour=not to_file and has_colour(), width=width())
+    text = written(seen, form, page=beside, colour=not to_file and colour(), width=width())
     if to_file:
         terms.say(str(write_file(Path(str(output)), text)))
     else:
@@ -48,14 +49,6 @@ def command(settings: terms.Settings, run: str, form: str | None, output: str | 
 def _by_name(output: str | None) -> str:
     """The format that a file's name asks for."""
     return {".html": "html", ".htm": "html", ".json": "json"}.get(Path(output or "").suffix.lower(), "text")
-
-
-def has_colour() -> bool:
-    """Whether standard output is a terminal whose user has not said NO_COLOR."""
-    import os
-    import sys
-
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def width() -> int:

@@ -163,6 +163,7 @@ def _answers(a: dict[str, Answer], b: dict[str, Answer]) -> Iterator[AnswerPair]
 
 
 def _numbers(a: Verdict, b: Verdict) -> Iterator[NumberPair]:
+    """Medians, and room; not of recovery, where the worst reading is the one that it had to recover from."""
     left, right = _phases(a), _phases(b)
     for key in [*left, *(key for key in right if key not in left)]:
         measure, phase = key
@@ -170,7 +171,7 @@ def _numbers(a: Verdict, b: Verdict) -> Iterator[NumberPair]:
         _, in_b = right.get(key) or (unit, None)
         for what, field in (("median", "median"), ("room", "margin")):
             pair = (getattr(in_a, field, None), getattr(in_b, field, None))
-            if pair != (None, None):
+            if pair != (None, None) and (what, phase) != ("room", "recovery"):
                 yield NumberPair(measure=measure, phase=phase, what=what, unit=unit, a=pair[0], b=pair[1])
 
 

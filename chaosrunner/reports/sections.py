@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from chaosrunner.model.quantities import show
 from chaosrunner.model.verdict import MeasureVerdict, PhaseVerdict, Verdict
-from chaosrunner.model.words import Answer, FindingClass
+from chaosrunner.model.words import Answer, FindingClass, Phase
 from chaosrunner.reports.account import Account, FaultSpan
 from chaosrunner.reports.plot import text
 from chaosrunner.reports.shown_gap import ShownGap
@@ -147,7 +147,7 @@ def _phase_row(phase: PhaseVerdict, unit: str | None) -> tuple[str, ...]:
         shown(phase.median),
         shown(phase.least),
         shown(phase.most) + worst,
-        text(room(phase.margin) or "–"),
+        text(room(phase.margin) or "–") if phase.phase is not Phase.RECOVERY else "–",
         lasting(phase.violated_for) if phase.violated_for else "–",
     )
 

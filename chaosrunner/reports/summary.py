@@ -65,8 +65,9 @@ def summary(
     page.add(gone.says, SIGNS[gone.tone], gone.tone)
     for detail in gone.details:
         page.add(detail, indent=4)
-    for reason in verdict.inconclusive_because:
-        page.add(f"inconclusive: {reason}", SIGNS[Tone.WARN], Tone.WARN)
+    if verdict.answer is Answer.INCONCLUSIVE:
+        for reason in verdict.inconclusive_because:
+            page.add(f"inconclusive: {reason}", SIGNS[Tone.WARN], Tone.WARN)
     _gaps(page, found)
     _next(page, verdict, found, report)
     return "\n".join(page.lines)
@@ -95,11 +96,13 @@ def _next(page: _Page, verdict: Verdict, found: Sequence[ShownGap], report: str)
 
 
 def _command(verdict: Verdict, found: Sequence[ShownGap]) -> str:
-    if verdict.exit_code == 7:
+    if verdict.exit_code == 7 or any(
+        fault.injected_at is not None and fault.undone_at is None for fault in verdict.faults
+    ):
         return f"chaosrunner heal {verdict.run}"
     recorded = [one.id for one in found if one.id]
     if recorded:
         return f"chaosrunner near-miss show {recorded[0]}"
-    if verdict.answer is Answer.INCONCLUSIVE:
-        return f"chaosrunner report {verdict.run}"
-    return "chaosrunner runs list"
+    if verdict.exit_code == 0:
+        return "chaosrunner runs list"
+    return f"chaosrunner report {verdict.run} --format html"

@@ -193,7 +193,7 @@ def _gone(verdict: Verdict) -> Statement:
     undone = [fault for fault in verdict.faults if fault.injected_at is not None]
     failed = [fault for fault in undone if fault.undo_failed]
     recovery = verdict.recovery
-    details = [recovery.reason] if recovery and recovery.reason else []
+    details = [recovery.reason] if recovery and recovery.reason and recovery.answer is not Answer.HELD else []
     if verdict.abort and verdict.abort.undone_after is not None:
         details.append(f"everything was undone {lasting(verdict.abort.undone_after)} after the abort limit was reached")
     if failed:

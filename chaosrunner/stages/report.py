@@ -156,7 +156,7 @@ def why_kept(journal: Path, *, running: bool, referred: Collection[str] = ()) ->
         names = ", ".join(fault.fault for fault in account.in_force)
         return f"{names} may still be in force: `chaosrunner heal {account.started.run}` first"
     if account.started.run in referred:
-        return "an open near miss refers to it"
+        return "a near miss that is not closed refers to it"
     return ""
 
 
