@@ -12,7 +12,6 @@ import re
 import socket
 import sys
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from chaosrunner.errors import NotPossibleNow
@@ -24,6 +23,8 @@ so that nothing takes one between the look and the start."""
 STEP = 10
 """How far the ports are moved at a time."""
 FURTHEST = 900
+
+SHIPPED = Path(__file__).parent / "files"
 
 _PORT = re.compile("|".join(rf"\b{port}\b" for port in PORTS))
 
@@ -46,18 +47,17 @@ class Layout:
 def lay_out(folder: Path) -> Layout:
     """Write the files into `folder`, over those of an earlier demo.
 
-    Raises `NotPossibleNow` where no free ports are found.
+    The ports of the earlier demo are used again if they are free, so that its runs can be compared with the next
+    ones. Raises `NotPossibleNow` where no free ports are found.
     """
-    moved = free_ports()
-    source = files("chaosrunner.demo") / "files"
+    moved = free_ports(_moved_before(folder))
     for name in FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
         for old in (folder / name).glob("*.yaml"):
             old.unlink()
-        for file in (source / name).iterdir():
-            if file.name.endswith(".yaml"):
-                text = here(file.read_text(encoding="utf-8"), moved)
-                (folder / name / file.name).write_text(text, encoding="utf-8")
+        for file in (SHIPPED / name).glob("*.yaml"):
+            text = here(file.read_text(encoding="utf-8"), moved)
+            (folder / name / file.name).write_text(text, encoding="utf-8")
     return Layout(folder, moved, tuple(sorted((folder / "experiments").glob("*.yaml"))))
 
 
@@ -67,9 +67,10 @@ def here(text: str, moved: int) -> str:
     return _PORT.sub(lambda found: str(int(found[0]) + moved), text)
 
 
-def free_ports() -> int:
-    """How far the ports must be moved so that all of them are free; 0 if they are free as they are."""
-    for moved in range(0, FURTHEST, STEP):
+def free_ports(first: int = 0) -> int:
+    """How far the ports must be moved so that all of them are free; `first` is tried first, then 0."""
+    moved: int
+    for moved in (first, *range(0, FURTHEST, STEP)):
         if all(_is_free(port + moved) for port in PORTS):
             return moved
     last = FURTHEST - STEP
@@ -77,6 +78,15 @@ def free_ports() -> int:
         f"no free ports for the shop: tried {PORTS[0]} to {PORTS[-1] + last} on 127.0.0.1 and found some taken in each "
         "range; an earlier shop is ended by `chaosrunner local down`"
     )
+
+
+def _moved_before(folder: Path) -> int:
+    try:
+        found = re.search(r'--port, "(\d{5})"', (folder / "environments" / "shop.yaml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return 0
+    moved = int(found[1]) - PORTS[0] if found else 0
+    return moved if 0 <= moved < FURTHEST and moved % STEP == 0 else 0
 
 
 def _is_free(port: int) -> bool:

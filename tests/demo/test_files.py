@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-import chaosrunner.demo
-from chaosrunner.demo.layout import FOLDERS, PORTS, STEP, free_ports, here, lay_out
+from chaosrunner.demo.layout import FOLDERS, PORTS, SHIPPED, STEP, free_ports, here, lay_out
 from chaosrunner.stages.load import check, load_experiment
 
-SHIPPED = Path(chaosrunner.demo.__file__).parent / "files"
 REPOSITORY = Path(__file__).parents[2]
 EXPERIMENTS = sorted(path.name for path in (SHIPPED / "experiments").iterdir())
 
@@ -86,6 +84,13 @@ def test_where_a_port_is_taken_all_are_moved(taken: int, tmp_path: Path) -> None
     assert layout.moved > taken - PORTS[3]
     assert str(taken) not in layout.environment(fixed=False).read_text()
     assert f"127.0.0.1:{PORTS[0] + layout.moved}/" in layout.experiments[-1].read_text()
+
+
+def test_the_ports_of_the_earlier_demo_are_used_again(taken: int, tmp_path: Path) -> None:
+    moved = lay_out(tmp_path).moved
+    assert lay_out(tmp_path).moved == moved
+    (tmp_path / "environments" / "shop.yaml").write_text("nonsense")
+    assert lay_out(tmp_path).moved == moved, "0 is taken still"
 
 
 def test_moved_files_still_load(taken: int, tmp_path: Path) -> None:
