@@ -104,8 +104,8 @@ def gather(entries: Iterable[j.Entry]) -> Facts:
         take = _TAKERS.get(type(event))
         if take is not None:
             take(facts, entry.t, event)
-        if facts.ended is None and not _of_healing(event):
-            facts.last = max(facts.last, entry.t)
+        if entry.t > facts.last and facts.ended is None and not _of_healing(event):
+            facts.last = entry.t
     if facts is None:
         raise JournalFailed("the journal is empty: nothing can be judged")
     return facts
@@ -115,7 +115,7 @@ def _of_healing(event: j.Event) -> bool:
     """Whether a line was written by whoever took a dead run's faults back, later."""
     if isinstance(event, j.UndoBegan | j.FaultUndone):
         return event.because == "heal"
-    return isinstance(event, j.Noted)
+    return isinstance(event, j.Noted)  # such as the healer's own remark
 
 
 def _reading(facts: Facts, t: float, event: j.ReadingTaken) -> None:

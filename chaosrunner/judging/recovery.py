@@ -148,8 +148,10 @@ class RecoveryWatch:
                 self._blocker = index
                 return
         start = max(since for since in starts if since is not None)
-        for index, track in enumerate(self._order):
-            if not track.held_since(start):
+        # From the one that it hung on, round to the one before: most often the next one is what it hangs on now.
+        for step in range(len(self._order)):
+            index = (self._blocker + step) % len(self._order)
+            if not self._order[index].held_since(start):
                 self._blocker = index
                 return
         if start > self._deadline + _ROUNDING:
