@@ -383,7 +383,11 @@ class Files(ABC):
 
 @dataclass(frozen=True, slots=True)
 class TrafficWindow:
-    """What the load generator saw of the requests that were due in a window. Latencies in seconds."""
+    """What the load generator saw in a window. Latencies are seconds from when a request was due.
+
+    `answered` and `errors` count the requests that were *decided* in it: answered as expected, or failed, or still open
+    so long after they were due as the window lasts. `p50` to `p99` are of the requests due in it.
+    """
 
     seconds: float
     due: int
@@ -392,6 +396,9 @@ class TrafficWindow:
     p50: float | None
     p95: float | None
     p99: float | None
+    """None: not one of them was answered."""
+    why: str = ""
+    """The most frequent error, in words."""
 
 
 class TrafficSource(Protocol):

@@ -8,6 +8,7 @@ import math
 import os
 import shlex
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -48,20 +49,20 @@ class Command(Probe[Params]):
 
     example = "command: {run: [pg_isready, -h, 127.0.0.1], read: exitCode, timeout: 3s}"
 
+    _environment: Mapping[str, str] | None = None
+
     async def open(self) -> None:
         self._words = shlex.join(self.params.run)
-        self._environment = {**os.environ}
-        for name, value in self.params.env.items():
-            secret = isinstance(value, SecretRef)
-            self._environment[name] = self.context.http.secret(value).reveal() if secret else value
-        folder = self.context.folder / Path(self.params.folder or "").expanduser()
-        self._folder = folder
-        self._opened = True
-
-    _opened = False
+        self._folder = _place(self.context.folder, self.params.folder)
+        secret = self.context.http.secret
+        given = {
+            name: secret(value).reveal() if isinstance(value, SecretRef) else value
+            for name, value in self.params.env.items()
+        }
+        self._environment = {**os.environ, **given}
 
     async def read(self) -> Value:
-        if not self._opened:
+        if self._environment is None:
             await self.open()
         code, output, complaint = await self._run()
         if code < 0:
@@ -115,14 +116,17 @@ class Command(Probe[Params]):
         except TimeoutError:
             raise NoReading(f"{self._words}: did not end within {self.params.timeout:g} s and was killed") from None
         finally:
-            _kill_group(pid)
-            transport.close()
-            # Reaped before the reading is over, also when it is cancelled: the child watcher needs the loop.
             if not running.exited.done():
+                _kill_group(pid)
                 await asyncio.shield(running.exited)
+            transport.close()
         code = transport.get_returncode()
         assert code is not None
         return code, bytes(running.output[1]), bytes(running.output[2])
+
+
+def _place(folder: Path, inner: str | None) -> Path:
+    return folder / Path(inner or "").expanduser()
 
 
 class _Running(asyncio.SubprocessProtocol):
