@@ -19,7 +19,7 @@ def command(settings: terms.Settings, run: str | None, as_json: bool) -> None:
     """
     from chaosrunner.app import heal_runs
 
-    healed = terms.wait_for(heal_runs(settings.state, run))
+    healed = terms.wait_for(heal_runs(settings.state, run, terms.warn))
     if as_json:
         terms.say_json(
             [

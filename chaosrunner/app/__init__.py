@@ -1,0 +1,19 @@
+"""Puts the parts together for a command: files, platform, plan, guards, run, verdict, near misses, reports."""
+
+from chaosrunner.app.concluding import RunReport, Tell
+from chaosrunner.app.healing import halt_runs, heal_runs
+from chaosrunner.app.orders import Order, make_platform, plan_experiment, prepared, who
+from chaosrunner.app.running import run_experiment
+
+__all__ = [
+    "Order",
+    "RunReport",
+    "Tell",
+    "halt_runs",
+    "heal_runs",
+    "make_platform",
+    "plan_experiment",
+    "prepared",
+    "run_experiment",
+    "who",
+]

@@ -1,0 +1,144 @@
+"""What follows a run: judge its journal, keep what was found, write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chaosrunner.clock import Clock
+from chaosrunner.errors import NotPossibleNow
+from chaosrunner.http import Http
+from chaosrunner.model.gap import Gap
+from chaosrunner.model.plan import Plan
+from chaosrunner.model.verdict import Verdict
+from chaosrunner.model.words import GapKind
+from chaosrunner.ports import ProbeContext
+from chaosrunner.reports.account import Account, gather
+from chaosrunner.reports.shown_gap import ShownGap
+from chaosrunner.stages.detect import detect
+from chaosrunner.stages.judge import judge
+from chaosrunner.stages.run import RunOutcome
+from chaosrunner.store.journal import read_journal
+
+if TYPE_CHECKING:
+    from chaosrunner.model.near_miss import NearMiss
+    from chaosrunner.register.near_misses import Tried
+
+Tell = Callable[[str], None]
+"""Something to know beside the answer, for people."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """All that came out of one run."""
+
+    plan: Plan
+    outcome: RunOutcome
+    verdict: Verdict
+    gaps: tuple[Gap, ...]
+    account: Account
+    """The journal's content as the reports need it."""
+    found: tuple[ShownGap, ...]
+    """Each gap with its near miss, where one was recorded."""
+    verified: tuple[str, ...]
+    """What passing meant to near misses that wait for it, in sentences."""
+    html: Path
+
+    @property
+    def close_call(self) -> bool:
+        """Whether a hypothesis held with too little room."""
+        return any(gap.kind is GapKind.CLOSE_CALL for gap in self.gaps)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What keeping and reporting take beside the run itself."""
+
+    state: Path
+    clock: Clock
+    http: Http
+    tell: Tell
+
+
+async def conclude(plan: Plan, outcome: RunOutcome, desk: Desk) -> RunReport:
+    """Judge the journal, keep what was found, write the report. What fails here changes no verdict: it is told."""
+    verdict = judge(read_journal(outcome.journal))
+    gaps = detect(verdict, plan)
+    found, verified = await _keep(plan, verdict, gaps, desk)
+    account = gather(read_journal(outcome.journal))
+    html = _write_report(account, verdict, found, outcome.journal, desk)
+    return RunReport(plan, outcome, verdict, gaps, account, found, verified, html)
+
+
+async def conclude_dead(plan: Plan, journal: Path, desk: Desk) -> tuple[ShownGap, ...]:
+    """The same for a run whose runner died before it could: what it found is not forgotten."""
+    verdict = judge(read_journal(journal, skip_damaged=True))
+    gaps = detect(verdict, plan)
+    found, _ = await _keep(plan, verdict, gaps, desk)
+    _write_report(gather(read_journal(journal, skip_damaged=True)), verdict, found, journal, desk)
+    return found
+
+
+def _write_report(account: Account, verdict: Verdict, found: tuple[ShownGap, ...], journal: Path, desk: Desk) -> Path:
+    from chaosrunner.stages.report import Review, write_html
+
+    html = journal.with_name("report.html")
+    try:
+        write_html(Review(account, verdict, found), html)
+    except NotPossibleNow as error:
+        desk.tell(str(error))
+    return html
+
+
+async def _keep(
+    plan: Plan, verdict: Verdict, gaps: Sequence[Gap], desk: Desk
+) -> tuple[tuple[ShownGap, ...], tuple[str, ...]]:
+    """Record near misses and their remediation. The register is opened only where there is something to say to it."""
+    from chaosrunner.register import open_register, register_exists
+
+    if not gaps and not register_exists(desk.state):
+        return (), ()
+    from chaosrunner.register.near_misses import Wanted
+    from chaosrunner.stages.register import register
+    from chaosrunner.stages.remediate import follow, open_tracker, remediate
+
+    context = ProbeContext(clock=desk.clock, http=desk.http, folder=desk.state, environment=plan.environment)
+    try:
+        with open_register(desk.state, desk.clock) as book:
+            tracker = open_tracker(plan.environment, context)
+            concerned = Wanted(service=plan.service, environment_class=plan.environment.class_name)
+            if waiting := [each.id for each in book.list(concerned)]:
+                await follow(book, tracker, desk.clock, waiting)
+            done = register(verdict, plan, gaps, book, desk.clock)
+            items = await remediate(done, book, tracker, desk.clock)
+    except NotPossibleNow as error:
+        desk.tell(
+            f"the near misses of this run are not recorded: {error}; they are in `chaosrunner judge {verdict.run}`"
+        )
+        return tuple(ShownGap(gap) for gap in gaps), ()
+    for item in items:
+        if item.trouble:
+            desk.tell(f"{item.near_miss.id}: {item.trouble}")
+    urls = {item.near_miss.id: item.url for item in items}
+    found = tuple(_found(gap, each.near_miss, urls) for gap, each in zip(gaps, done.recorded, strict=True))
+    return found, tuple(_progress(each) for each in done.tried)
+
+
+def _found(gap: Gap, near_miss: NearMiss, urls: Mapping[str, str]) -> ShownGap:
+    return ShownGap(
+        gap=gap,
+        id=near_miss.id,
+        priority=near_miss.priority.value,
+        state=near_miss.state.value,
+        occurrences=near_miss.occurrences,
+        remediation=urls.get(near_miss.id, ""),
+    )
+
+
+def _progress(tried: Tried) -> str:
+    near_miss = tried.near_miss
+    if tried.verified:
+        return f"{near_miss.id} is verified: {near_miss.title}"
+    return f"{near_miss.id} ({near_miss.state.value}): {tried.why}"

@@ -1,0 +1,111 @@
+"""Taking back what dead runs left, and stopping those that live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chaosrunner.app.concluding import Desk, Tell, conclude_dead
+from chaosrunner.app.orders import FINDING, make_platform, who
+from chaosrunner.clock import Clock, SystemClock
+from chaosrunner.errors import Busy, UndoFailed, UsageError
+from chaosrunner.http import Http
+from chaosrunner.stages.heal import Healed, Ledger, has_begun, heal, read_ledger
+from chaosrunner.stages.load import load_environment
+from chaosrunner.store.machine import ActiveRun, Machine, machine_folder
+from chaosrunner.store.runs import Runs
+
+
+async def heal_before(environment: str, machine: Machine, clock: Clock, tell: Tell) -> None:
+    """Take back what dead runs left on this environment, so that the next run starts clean."""
+    for dead in [each for each in machine.runs() if not each.alive and each.environment == environment]:
+        healed = await _heal_one(dead, machine, clock, tell)
+        if healed.undone:
+            tell(f"took back {', '.join(healed.undone)}, which the dead run {dead.run} had left in force")
+        if not healed.whole:
+            raise UndoFailed(
+                f"run {dead.run} died and left {healed.failed[0].fault} in force, which cannot be taken back: "
+                f"{healed.failed[0].error}",
+                healed.failed[0].commands,
+            )
+
+
+async def heal_runs(state: Path, word: str | None, tell: Tell) -> list[Healed]:
+    """Heal all dead runs of this machine, or the one that `word` names.
+
+    Raises `Busy` for one that is still under way, `UsageError` for one that nobody knows.
+    """
+    machine, clock = Machine(machine_folder()), SystemClock()
+    if word is None:
+        return [await _heal_one(each, machine, clock, tell) for each in machine.runs() if not each.alive]
+    listed = [run for run in machine.runs() if run.run.startswith(word)]
+    if len(listed) != 1:
+        runs = Runs(state)
+        run_id = runs.find(word)
+        journal = runs.journal(run_id)
+        listed = [ActiveRun(run_id, "", str(journal.resolve()), machine.run_lock(run_id).holder is not None)]
+    if listed[0].alive:
+        raise Busy(
+            f"run {listed[0].run} is under way: `chaosrunner halt {listed[0].run}` stops it and undoes everything"
+        )
+    return [await _heal_one(listed[0], machine, clock, tell)]
+
+
+async def _heal_one(dead: ActiveRun, machine: Machine, clock: Clock, tell: Tell) -> Healed:
+    lock = machine.run_lock(dead.run)
+    if not lock.take({"run": dead.run, "healing": True}):
+        raise Busy(f"run {dead.run} is being healed by another process")
+    journal = Path(dead.journal)
+    try:
+        if not has_begun(journal):
+            # It died before its first line: nothing was prepared, so nothing was injected.
+            machine.leave(dead.run)
+            return Healed(dead.run, (), ())
+        ledger = read_ledger(journal)
+        platform = make_platform(ledger.plan.environment, Path(ledger.plan.folder), clock)
+        try:
+            healed = await heal(ledger, journal, platform, FINDING.fault, clock, who())
+        finally:
+            await platform.close()
+        if healed.whole:
+            machine.leave(dead.run)
+            await _conclude(ledger, journal, clock, tell)
+        return healed
+    finally:
+        lock.drop()
+
+
+async def _conclude(ledger: Ledger, journal: Path, clock: Clock, tell: Tell) -> None:
+    """Judge the dead run and keep what it found, in the state folder that its journal lies in."""
+    state = journal.parent.parent.parent
+    async with Http(clock, folder=Path(ledger.plan.folder)) as http:
+        for found in await conclude_dead(ledger.plan, journal, Desk(state, clock, http, tell)):
+            tell(f"before it died, run {ledger.started.run} had found {found.id or 'a gap'}: {found.gap.title}")
+
+
+async def halt_runs(
+    *, run: str | None, environment: str | None, reason: str, within: float
+) -> tuple[list[str], list[str]]:
+    """Ask runs to stop and wait for them: (those that ended, those that did not in time).
+
+    Raises `UsageError` if a run is named that is not under way.
+    """
+    machine, clock = Machine(machine_folder()), SystemClock()
+    if environment is not None and ("/" in environment or environment.endswith((".yaml", ".yml"))):
+        environment = load_environment(environment, Path())[0].name
+    meant = [
+        each.run
+        for each in machine.runs()
+        if each.alive and (run is None or each.run.startswith(run)) and environment in (None, each.environment)
+    ]
+    if run is not None and not meant:
+        raise UsageError(f"no run {run!r} is under way on this machine")
+    if run is None:
+        machine.halt(who(), reason, environment=environment)
+    for each in meant if run is not None else ():
+        machine.halt(who(), reason, run=each)
+    ends = clock.monotonic() + within
+    left = meant
+    while left and clock.monotonic() < ends:
+        await clock.sleep(0.05)
+        left = [each for each in left if machine.run_lock(each).holder is not None]
+    return [each for each in meant if each not in left], left

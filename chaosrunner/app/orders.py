@@ -1,0 +1,163 @@
+"""What a command was asked to do, and the plan with everything that is needed to carry it out."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shlex
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chaosrunner import catalog
+from chaosrunner.clock import Clock, SystemClock, new_seed
+from chaosrunner.http import Http
+from chaosrunner.judging.reading import Reading
+from chaosrunner.model.environment import Environment
+from chaosrunner.model.plan import Plan, PlannedMeasure
+from chaosrunner.ports import Platform, Probe, ProbeContext, TrafficSource
+from chaosrunner.stages.guard import Alerts, Circumstances, ask
+from chaosrunner.stages.load import Loaded, load_experiment
+from chaosrunner.stages.plan import Finding, Intent, make_plan
+from chaosrunner.stages.sample import sample
+
+
+def who() -> str:
+    """Who acts: `$CHAOSRUNNER_WHO`, or user@host."""
+    named = os.environ.get("CHAOSRUNNER_WHO")
+    if named:
+        return named
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a command was asked to run, and how."""
+
+    experiment: str
+    """Name or path."""
+    environment: str | None = None
+    """Instead of the experiment's own."""
+    seed: int | None = None
+    """None: a new one."""
+    second: str = ""
+    production_confirmed: bool = False
+    halt_file: Path | None = None
+    folder: Path = field(default_factory=Path)
+    """Where references start."""
+    state: Path = Path(".chaosrunner")
+
+
+def make_platform(environment: Environment, folder: Path, clock: Clock) -> Platform:
+    """The platform that an environment names. Raises `UsageError` for an unknown one."""
+    call = environment.spec.platform
+    plugin = catalog.find("platforms", call.kind)
+    made: Platform = plugin(plugin.Spec.model_validate(call.with_), environment.name, folder, clock)
+    return made
+
+
+FINDING = Finding(
+    fault=lambda kind: catalog.find("faults", kind),
+    probe=lambda kind: catalog.find("probes", kind),
+)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan with what is needed to carry it out."""
+
+    order: Order
+    loaded: Loaded
+    plan: Plan
+    platform: Platform
+    http: Http
+    clock: Clock
+    circumstances: Circumstances
+
+    def context(self, load: TrafficSource | None = None) -> ProbeContext:
+        """What probes may use."""
+        return ProbeContext(
+            clock=self.clock,
+            http=self.http,
+            folder=Path(self.plan.folder),
+            environment=self.plan.environment,
+            platform=self.platform,
+            traffic=load,
+        )
+
+    def probes(self, load: TrafficSource | None) -> list[tuple[PlannedMeasure, Probe[Any]]]:
+        """One probe for each measure of the plan."""
+        context = self.context(load)
+        made = []
+        for measure in self.plan.measures:
+            plugin = catalog.find("probes", measure.probe)
+            made.append((measure, plugin(plugin.Params.model_validate(measure.params), context)))
+        return made
+
+
+@asynccontextmanager
+async def prepared(order: Order, clock: Clock | None = None) -> AsyncIterator[Prepared]:
+    """Load, plan and ask the guards. Touches nothing; a refusal stands in `plan.guards`.
+
+    Raises `FileProblems` and `UsageError` for what the files or the command say, `NotPossibleNow` where the platform
+    cannot be asked.
+    """
+    clock = clock or SystemClock()
+    loaded = load_experiment(order.experiment, order.environment, order.folder)
+    folder = loaded.environment_path.parent
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(Http(clock, folder=folder))
+        platform = make_platform(loaded.environment, folder, clock)
+        stack.push_async_callback(platform.close)
+        seed = new_seed() if order.seed is None else order.seed
+        intent = Intent(
+            experiment=loaded.experiment,
+            hypotheses=loaded.hypotheses,
+            environment=loaded.environment,
+            sources=loaded.sources,
+            warnings=loaded.warnings,
+            command=_command(order, seed),
+            folder=str(folder.resolve()),
+        )
+        plan = await make_plan(intent, platform, FINDING, seed)
+        circumstances = Circumstances(
+            now=clock.now(),
+            who=who(),
+            second=order.second,
+            production_confirmed=order.production_confirmed,
+            alerts=_alerts(loaded.environment, http),
+        )
+        answers = await ask(plan, circumstances)
+        plan = plan.model_copy(update={"guards": (*plan.guards, *answers)})
+        yield Prepared(order, loaded, plan, platform, http, clock, circumstances)
+
+
+def _command(order: Order, seed: int) -> str:
+    words = ["chaosrunner", "run", order.experiment]
+    words += ["-e", order.environment] if order.environment else []
+    return shlex.join([*words, "--seed", str(seed)])
+
+
+def _alerts(environment: Environment, http: Http) -> Alerts | None:
+    if environment.spec.prometheus is None:
+        return None
+    from chaosrunner.alerts import PrometheusAlerts
+
+    return PrometheusAlerts(environment.spec.prometheus, http)
+
+
+async def plan_experiment(order: Order, *, read: bool = True) -> tuple[Plan, dict[str, Reading]]:
+    """The plan, and one reading of each measure (none of those that need the run's own load)."""
+    async with prepared(order) as ready:
+        probes = ready.probes(None) if read else []
+        try:
+            return ready.plan, await sample(probes, ready.clock)
+        finally:
+            await ready.platform.close()

@@ -1,0 +1,108 @@
+"""Running an experiment from its file to its near misses."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform as operating_system
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from chaosrunner import __version__
+from chaosrunner.app.concluding import Desk, RunReport, Tell, conclude
+from chaosrunner.app.healing import heal_before
+from chaosrunner.app.orders import FINDING, Order, Prepared, prepared, who
+from chaosrunner.clock import new_run_id
+from chaosrunner.engine.recorder import Observer
+from chaosrunner.engine.stop import Stop
+from chaosrunner.model.experiment import TrafficSpec
+from chaosrunner.model.journal import RunStarted, TrafficSample
+from chaosrunner.model.plan import Plan
+from chaosrunner.model.words import Ending
+from chaosrunner.stages.run import Load, Setting, run
+from chaosrunner.store.machine import Machine, machine_folder
+from chaosrunner.store.runs import Runs
+
+
+async def run_experiment(
+    order: Order, observers: Sequence[Observer] = (), tell: Tell = lambda words: None, stop: Stop | None = None
+) -> RunReport:
+    """Run one experiment from its file to its near misses. Whatever ends it, faults are undone.
+
+    `stop` is for callers that run several: they see to signals, and set it off. Without it, signals halt the run.
+    """
+    machine = Machine(machine_folder())
+    signals: AbstractContextManager[None] = nullcontext()
+    if stop is None:
+        stop = Stop()
+        signals = _signals(stop, tell)
+    async with prepared(order) as ready:
+        await heal_before(ready.plan.environment.name, machine, ready.clock, tell)
+        run_id = new_run_id(ready.clock)
+        with signals:
+            outcome = await run(
+                ready.plan, _identity(run_id, ready.plan), _setting(ready, run_id, machine, stop, observers)
+            )
+        return await conclude(ready.plan, outcome, Desk(order.state, ready.clock, ready.http, tell))
+
+
+def _identity(run_id: str, plan: Plan) -> RunStarted:
+    return RunStarted(
+        run=run_id,
+        plan=plan,
+        who=who(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        folder=str(Path.cwd()),
+        versions={
+            "chaosrunner": __version__,
+            "python": operating_system.python_version(),
+            "system": f"{operating_system.system()} {operating_system.release()}",
+        },
+    )
+
+
+def _setting(ready: Prepared, run_id: str, machine: Machine, stop: Stop, observers: Sequence[Observer]) -> Setting:
+    def make_load(spec: TrafficSpec, sample: Callable[[TrafficSample], None]) -> Load:
+        from chaosrunner.traffic import Traffic
+
+        return Traffic(spec, ready.clock, sample)
+
+    return Setting(
+        folder=Runs(ready.order.state).folder(run_id),
+        platform=ready.platform,
+        machine=machine,
+        clock=ready.clock,
+        stop=stop,
+        find_fault=FINDING.fault,
+        make_probes=ready.probes,
+        make_load=make_load,
+        observers=observers,
+        halt_file=ready.order.halt_file,
+    )
+
+
+class _signals(AbstractContextManager[None]):
+    """Turns SIGINT, SIGTERM and SIGHUP into a halt, so that they go through the undo, however often they come."""
+
+    def __init__(self, stop: Stop, tell: Tell) -> None:
+        self._stop = stop
+        self._tell = tell
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._halt, number)
+
+    def __exit__(self, *_: object) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+    def _halt(self, number: signal.Signals) -> None:
+        first = self._stop.halt is None
+        self._stop.now(Ending.HALTED, signal.Signals(number).name)
+        self._tell("halting: taking every fault back" if first else "still taking faults back; please wait")
