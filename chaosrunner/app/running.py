@@ -67,7 +67,7 @@ def _identity(run_id: str, plan: Plan) -> RunStarted:
 
 def _setting(ready: Prepared, run_id: str, machine: Machine, stop: Stop, observers: Sequence[Observer]) -> Setting:
     def make_load(spec: TrafficSpec, sample: Callable[[TrafficSample], None]) -> Load:
-        from chaosrunner.traffic import Traffic
+        from chaosrunner.traffic.source import Traffic
 
         return Traffic(spec, ready.clock, sample)
 
