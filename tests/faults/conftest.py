@@ -1,0 +1,5 @@
+"""Every test gets an environment of its own, and leaves nothing behind."""
+
+from tests.local_fixtures import machine, stage
+
+__all__ = ["machine", "stage"]

@@ -1,0 +1,113 @@
+"""What holds for every fault, whatever it does."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from chaosrunner import catalog
+from chaosrunner.model.experiment import FaultStep
+from chaosrunner.ports import Fault
+from tests.local_stage import RUN, Stage
+
+KINDS = [kind for kind in catalog.kinds("faults") if catalog.is_own("faults", kind)]
+SMALL: dict[str, dict[str, Any]] = {
+    "connection-reset": {},
+    "cpu-stress": {"cores": 0.2},
+    "dependency-loss": {},
+    "disk-fill": {"size": "2MiB"},
+    "memory-stress": {"size": "8MiB"},
+    "network-bandwidth": {"rate": "20kB/s"},
+    "network-latency": {"delay": "100ms"},
+    "noop": {},
+    "process-kill": {},
+    "process-pause": {},
+}
+"""Parameters that do little, for each kind that works on this machine."""
+LOCAL = [kind for kind in KINDS if "local" in catalog.find("faults", kind).platforms]
+
+
+def plugin(kind: str) -> type[Fault[Any]]:
+    found: type[Fault[Any]] = catalog.find("faults", kind)
+    return found
+
+
+async def small(stage: Stage, kind: str) -> Fault[Any]:
+    platform = stage.platform()
+    await platform.system.up()
+    await platform.open(RUN, lambda: True)
+    folder = {"folder": str(stage.folder)} if kind == "disk-fill" else {}
+    return await stage.fault(platform, kind, **SMALL[kind], **folder)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_example_is_a_step_with_right_parameters(kind: str) -> None:
+    (step,) = yaml.safe_load(plugin(kind).example)
+    read = FaultStep.model_validate(step)
+    assert read.fault == kind
+    params = plugin(kind).Params.model_validate(read.with_)
+    assert plugin(kind).Params.model_validate(json.loads(json.dumps(params.as_json()))) == params
+    assert (read.observe is not None) == plugin(kind).instant
+    assert (read.for_ is not None) != plugin(kind).instant
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_says_what_it_does_and_what_it_restores(kind: str) -> None:
+    (step,) = yaml.safe_load(plugin(kind).example)
+    params = plugin(kind).Params.model_validate(step.get("with", {}))
+    for sentence in (plugin(kind).does(params), plugin(kind).undoes(params)):
+        assert sentence[0].isupper() or sentence[0].isdigit()
+        assert sentence.endswith(".")
+    assert len(inspect.getdoc(plugin(kind)) or "") > 80
+
+
+@pytest.mark.parametrize("kind", LOCAL)
+async def test_an_undo_without_an_injection_is_harmless(stage: Stage, kind: str) -> None:
+    fault = await small(stage, kind)
+    await fault.check()
+    prepared = json.loads(json.dumps(await fault.prepare()))
+    before = await fault.platform.observe([])
+    await fault.undo(prepared)
+    await stage.from_ledger(fault).undo(prepared)
+    assert await fault.platform.observe([]) == before
+    if kind != "noop":
+        assert fault.by_hand(prepared)
+    if not fault.instant:
+        assert not await fault.confirm(prepared)
+    await fault.platform.close()
+
+
+@pytest.mark.parametrize("kind", LOCAL)
+async def test_it_is_seen_in_force_and_an_undo_twice_leaves_nothing(stage: Stage, kind: str) -> None:
+    fault = await small(stage, kind)
+    prepared = json.loads(json.dumps(await fault.prepare()))
+    await fault.inject()
+    sighting = await fault.confirm(prepared)
+    assert sighting, sighting.how
+    assert await fault.touched() in (None, 0)
+    await fault.undo(prepared)
+    await fault.undo(prepared)
+    await stage.from_ledger(fault).undo(prepared)
+    if not fault.instant:
+        sighting = await fault.confirm(prepared)
+        assert not sighting, sighting.how
+    await fault.platform.close()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LOCAL if kind != "noop"])
+async def test_another_process_takes_it_back_from_the_ledger_alone(stage: Stage, kind: str) -> None:
+    fault = await small(stage, kind)
+    prepared = json.loads(json.dumps(await fault.prepare()))
+    await fault.inject()
+    assert await fault.confirm(prepared)
+    await fault.platform.close()
+    healing = stage.from_ledger(fault)
+    await healing.undo(prepared)
+    if not fault.instant:
+        assert not await healing.confirm(prepared)
+    after = await healing.platform.observe([])
+    assert after["back"].startswith("running")
