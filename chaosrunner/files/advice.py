@@ -1,4 +1,4 @@
-"""What is not wrong, and yet will hardly give the answer that is hoped for: warnings, never errors."""
+"""What a whole experiment cannot do (mistakes), and what will hardly give the answer that is hoped for (warnings)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from chaosrunner.errors import Problem
 from chaosrunner.files.measures import CheckedMeasure
 from chaosrunner.files.node import Spot
 from chaosrunner.files.steps import CheckedStep
+from chaosrunner.model.experiment import Experiment
 from chaosrunner.model.quantities import write_duration
 
 
@@ -19,6 +20,15 @@ class CheckedHypothesis:
     name: str
     spot: Spot
     measures: tuple[CheckedMeasure, ...]
+
+
+def impossible(spec: Spot, experiment: Experiment) -> Iterator[Problem]:
+    """Mistakes that only show when several fields are put together."""
+    baseline = experiment.spec.baseline
+    if baseline.within is not None and baseline.within < baseline.for_:
+        least = f"at least {write_duration(baseline.for_)}, which is what it must hold for"
+        within = spec.nearest("baseline", "within")
+        yield within.problem(f"`within` is {write_duration(baseline.within)}", least)
 
 
 def advice(hypotheses: Sequence[CheckedHypothesis], steps: Sequence[CheckedStep]) -> Iterator[Problem]:

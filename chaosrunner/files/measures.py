@@ -15,7 +15,7 @@ from chaosrunner.files.node import Spot
 from chaosrunner.files.validation import called, nearest, validated
 from chaosrunner.model.frozen import JsonObject, Parameters
 from chaosrunner.model.hypothesis import Measure
-from chaosrunner.model.quantities import convert
+from chaosrunner.model.quantities import UNITS, convert
 from chaosrunner.model.tolerance import Amount, Rule
 from chaosrunner.model.words import During, Phase
 
@@ -60,6 +60,13 @@ def _measure_value(spot: Spot, problems: list[Problem]) -> JsonValue:
         return spot.value
     known = fields.fields_of(Measure)
     kept: JsonObject = {name: value for name, value in spot.value.items() if name in known}
+    unit = spot.child("unit")
+    if unit is not None and isinstance(unit.value, str) and unit.value not in UNITS:
+        near = nearest(unit.value, UNITS) if len(unit.value) > 1 else ""
+        problems.append(
+            unit.problem(f"unknown unit {unit.value!r}", "" if near else f"one of {', '.join(UNITS)}", near)
+        )
+        del kept["unit"]
     probe = _probe(spot, [name for name in spot.value if name not in known], problems)
     if probe is None:
         return {**kept, "probe": "none", "params": {}}
@@ -72,7 +79,10 @@ def _probe(spot: Spot, others: Sequence[str], problems: list[Problem]) -> Spot |
     kinds, known = catalog.kinds("probes"), list(fields.fields_of(Measure))
     probes = [name for name in others if name in kinds]
     for name in others:
-        if name not in kinds:
+        if name == "probe" and name not in kinds:
+            written = "the probe's kind as the key, such as `http: {url: …}`"
+            problems.append(_child(spot, name).problem("unknown field `probe`", written, at_key=True))
+        elif name not in kinds:
             near = nearest(name, [*known, *kinds])
             expected = "" if near else f"a field of a measure or one probe ({', '.join(kinds)})"
             what = "unknown probe" if not probes and (near in kinds or not near) else "unknown field"
@@ -80,7 +90,7 @@ def _probe(spot: Spot, others: Sequence[str], problems: list[Problem]) -> Spot |
     for name in probes[1:]:
         found = f"{called(spot)} has two probes, `{probes[0]}` and `{name}`"
         problems.append(_child(spot, name).problem(found, "exactly one", at_key=True))
-    if not probes and all(nearest(name, [*known, *kinds]) in known for name in others):
+    if not probes and "probe" not in others and all(nearest(name, [*known, *kinds]) in known for name in others):
         problems.append(spot.problem(f"{called(spot)} has no probe", f"one of {', '.join(kinds)}"))
     return _child(spot, probes[0]) if probes else None
 
@@ -162,12 +172,13 @@ def _misfits(spot: Spot, measure: Measure, unit: str | None) -> Iterator[Problem
 
 
 def _mixed(spot: Spot, measure: Measure) -> Iterator[Problem]:
-    """A measure's readings are numbers or text, never both."""
+    """A measure's readings are numbers or text, never both; the first rule that differs is told."""
     first = ""
     for place, name, rule in rules(spot, measure):
         text = rule.matches is not None or isinstance(rule.equals, str)
         number = not text and not isinstance(rule.equals, bool)
         kind = "text" if text else "a number" if number else "true or false"
         if first and kind != first:
-            yield place.problem(f"the {name} holds the readings against {kind}, another rule against {first}")
+            yield place.problem(f"the {name} holds the readings against {kind}, the rule before it against {first}")
+            return
         first = first or kind

@@ -25,7 +25,7 @@ def known_kind(role: str, kind: str, spot: Spot, problems: list[Problem], *, at_
     if kind in known:
         return True
     near = nearest(kind, known)
-    expected = "" if near else f"one of {', '.join(known)}" if known else f"none: no {role} are installed"
+    expected = "" if near else f"one of {', '.join(known)}" if known else f"nothing: no {role} are installed"
     problems.append(spot.problem(f"unknown {role[:-1]} `{kind}`", expected, near, at_key=at_key))
     return False
 
@@ -59,7 +59,7 @@ def call(role: str, spot: Spot, problems: list[Problem]) -> JsonObject | None:
         return None
     if not isinstance(value, dict) or len(value) != 1:
         found = "a mapping of " + ", ".join(value) if isinstance(value, dict) and value else show(value)
-        one = f"exactly one kind with its parameters ({', '.join(known)})"
+        one = f"exactly one kind with its parameters ({', '.join(known) or f'no {role} are installed'})"
         problems.append(spot.problem(f"{called(spot)} is {found}", one))
         return None
     (below,) = spot.items()

@@ -90,6 +90,7 @@ class Library:
             if same is None or file.path.resolve() != same.path.resolve():
                 matches += [(file, spot) for spot in _named(file, kind, reference)]
             others += [documents.name_of(spot) for spot in file.spots if documents.kind_of(spot) == kind]
+        others = [name for name in others if name]
         if len(matches) == 1:
             return matches[0]
         if matches:
@@ -130,6 +131,11 @@ class Library:
                 yield self.file(path)
             except UsageError:
                 continue
+
+
+def has_kindless(file: File, name: str) -> bool:
+    """Whether a file holds a document of this name whose kind is unknown: a mistake that is reported at the kind."""
+    return any(not documents.kind_of(spot) and documents.name_of(spot) == name for spot in file.spots)
 
 
 def is_path(reference: str) -> bool:

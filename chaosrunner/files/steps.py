@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from chaosrunner.errors import Problem
 from chaosrunner.files import plugins
+from chaosrunner.files.fields import fields_of
 from chaosrunner.files.node import Spot
 from chaosrunner.files.validation import called, nearest, validated
 from chaosrunner.model.experiment import FaultStep
@@ -17,6 +18,7 @@ from chaosrunner.model.frozen import JsonObject
 DEFAULT_OBSERVE = 30.0
 """Seconds that a fault which is over at once is observed for."""
 _WAYS = ("fault", "wait", "together")
+_FIELDS = tuple(fields_of(FaultStep))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def method_value(spot: Spot, problems: list[Problem]) -> JsonValue:
     for step in fault_steps(spot):
         _fault(step, problems)
     _ids(spot, problems)
-    return [_kept(step, problems) for step in spot.items()]
+    return [_kept(step) for step in spot.items()]
 
 
 def _no_step(step: Spot) -> Problem:
@@ -55,7 +57,7 @@ def _no_step(step: Spot) -> Problem:
     return step.problem(f"{called(step)} is no step", "`fault`, `wait` or `together`")
 
 
-def _kept(step: Spot, problems: list[Problem]) -> JsonValue:
+def _kept(step: Spot) -> JsonValue:
     """Without what has been reported: a step that is none is left out as a wait, so that the rest is still read."""
     value = step.value
     if not isinstance(value, dict):
@@ -63,7 +65,13 @@ def _kept(step: Spot, problems: list[Problem]) -> JsonValue:
     ways = [name for name in _WAYS if name in value]
     if not ways:
         return {"wait": "0s"}
-    return {name: item for name, item in value.items() if name == ways[0] or name not in _WAYS}
+    kept = {name: item for name, item in value.items() if name == ways[0] or name not in _WAYS}
+    if not isinstance(kept.get("with", {}), dict):
+        del kept["with"]
+    together = step.child("together")
+    if ways[0] == "together" and together is not None and isinstance(together.value, list):
+        kept["together"] = [_kept(inner) if inner.child("fault") else inner.value for inner in together.items()]
+    return kept
 
 
 def fault_steps(method: Spot) -> Iterator[Spot]:
@@ -83,8 +91,11 @@ def _fault(step: Spot, problems: list[Problem]) -> None:
         return
     plugins.parameters("faults", kind, step.child("with") or plugins.absent(step, "with"), problems)
     if facts := plugins.facts(kind):
-        problems += _time(step, kind, facts.instant)
-        problems += _target(step, kind, facts.acts_on)
+        meant = {nearest(name, _FIELDS) for name in step.node.keys if name not in _FIELDS}  # they are reported as such
+        if "for" not in meant:
+            problems += _time(step, kind, facts.instant)
+        if "target" not in meant:
+            problems += _target(step, kind, facts.acts_on)
     if step.child("after") and "together" not in step.path:
         place = step.nearest("after")
         problems.append(place.problem("`after` goes inside `together`", "a step `wait` before this one", at_key=True))
@@ -112,7 +123,7 @@ def _target(step: Spot, kind: str, acts_on: frozenset[str]) -> Iterator[Problem]
 
 def _connections(target: Spot, kind: str, acts_on: frozenset[str]) -> Iterator[Problem]:
     link = target.child("link")
-    if acts_on == {"link"} and target.child("service") and not target.child("to"):
+    if acts_on == {"link"} and target.child("service") and not (target.child("to") or link):
         expected = "`{service: S, to: T}` or `{link: L}`"
         yield target.problem(f"`{kind}` acts on connections, and this names a whole service", expected)
     if link is not None and "link" not in acts_on:
@@ -147,7 +158,9 @@ def _same_as(step: Spot, same: Spot, names: Mapping[str, Spot]) -> Iterator[Prob
         expected = "" if near else f"the id of another step ({', '.join(others) or 'there is none with targets'})"
         yield same.problem(f"`sameAs` names {what}: {wanted!r}", expected, near)
     elif found.child("target") is None:
-        yield same.problem(f"the step {wanted!r} has no targets")
+        facts = plugins.facts(str(found.nearest("fault").value))
+        if facts is None or facts.acts_on == {"nothing"}:
+            yield same.problem(f"the step {wanted!r} has no targets")
     elif found.get("target", "sameAs"):
         yield same.problem(f"the step {wanted!r} has its targets by `sameAs` itself", "the step that chose them")
     elif _index(found) > _index(step):
@@ -196,12 +209,14 @@ def known_places(steps: Sequence[Spot], services: JsonObject | None, links: Json
             near = nearest(place.value, list(known))
             expected = "" if near else f"one of {', '.join(known)}" if known else f"none: it names no {what}s"
             yield place.problem(f"the environment has no {what} {place.value!r}", expected, near)
-        yield from _path(target, links)
+        yield from _path(target, services, links)
 
 
-def _path(target: Spot, links: JsonObject | None) -> Iterator[Problem]:
+def _path(target: Spot, services: JsonObject | None, links: JsonObject | None) -> Iterator[Problem]:
     start, end = target.child("service"), target.child("to")
     if start is None or end is None or links is None:
+        return
+    if services is not None and not (start.value in services and end.value in services):
         return
     ends = [(link.get("from"), link.get("to")) for link in links.values() if isinstance(link, dict)]
     if (start.value, end.value) not in ends:

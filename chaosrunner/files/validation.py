@@ -46,9 +46,9 @@ def nearest(word: str, known: Sequence[str]) -> str:
 def show(value: Any) -> str:
     """A value as a message names it."""
     if isinstance(value, dict):
-        return "a mapping"
+        return "a mapping" if value else "an empty mapping"
     if isinstance(value, list | tuple):
-        return "a list"
+        return "a list" if value else "an empty list"
     if value is None:
         return "empty"
     if isinstance(value, bool):
@@ -79,7 +79,7 @@ def _explained(
     model: type[BaseModel], root: Spot, errors: Sequence[ErrorDetails], known: Sequence[Problem]
 ) -> list[Problem]:
     found = [_found(model, root, error) for error in errors]
-    found = [one for one in found if not _follows(one, found) and not _follows_known(one, known)]
+    found = [one for one in found if not (_follows(one, found) or _follows_known(one, known) or _meant(one, found))]
     merged: dict[tuple[Path, str], _Found] = {}
     for one in found:
         key = (one.spot.path, one.message)
@@ -101,7 +101,13 @@ def _found(model: type[BaseModel], root: Spot, error: ErrorDetails) -> _Found:
         missing = str(error["loc"][-1])
         return _Found(spot, (), f"{called(spot)} has no `{missing}`", "", "", False, f"missing {missing}")
     if kind == "value_error":
-        spot = _named_in(spot, str(error.get("ctx", {}).get("error", "")))
+        said = str(error.get("ctx", {}).get("error", ""))
+        spot, said = _named_in(spot, said)
+        message, expected, near = _own_words(spot, said, spot.value)
+        return _Found(spot, rest, message, expected, near, False, kind)
+    if kind in ("model_type", "model_attributes_type"):
+        expected = f"a mapping of {', '.join(fields.known_at(model, error['loc']))}"
+        return _Found(spot, rest, f"{called(spot)} is {show(spot.value)}", expected, "", False, kind)
     message, expected, near = _words(spot, error)
     return _Found(spot, rest, message, expected, near, False, kind)
 
@@ -117,16 +123,18 @@ def _resolve(root: Spot, location: Sequence[str | int]) -> tuple[Spot, Path]:
     return here, tuple(rest)
 
 
-def _named_in(spot: Spot, said: str) -> Spot:
-    """Where a validator's sentence begins with the path of a field below, that field is the place."""
-    here, rest = spot, said.split(" ", 1)[0].strip("`")
+def _named_in(spot: Spot, said: str) -> tuple[Spot, str]:
+    """Where a validator's sentence begins with the path of a field below (`links.a.from names …`), that field is the
+    place, and the sentence goes on from there."""
+    path, _, sentence = said.partition(" ")
+    here, rest = spot, path  # never a name with a space
     while rest:
         names = [name for name in here.node.keys if rest == name or rest.startswith(f"{name}.")]
         below = here.child(max(names, key=len)) if names else None
         if below is None:
-            return spot
+            return spot, said
         here, rest = below, rest[len(below.name) :].removeprefix(".")
-    return here
+    return here, f"{called(here)} {sentence}"
 
 
 def _follows(one: _Found, found: Sequence[_Found]) -> bool:
@@ -135,6 +143,16 @@ def _follows(one: _Found, found: Sequence[_Found]) -> bool:
     if not deeper:
         return False
     return one.kind in ("value_error", "too_short") or bool(one.rest and not one.kind.startswith("missing"))
+
+
+def _meant(one: _Found, found: Sequence[_Found]) -> bool:
+    """Whether a missing field is there, only written wrongly."""
+    return one.kind.startswith("missing ") and any(
+        other.kind == "extra_forbidden"
+        and other.spot.path[:-1] == one.spot.path
+        and other.nearest == one.kind.removeprefix("missing ")
+        for other in found
+    )
 
 
 def _follows_known(one: _Found, known: Sequence[Problem]) -> bool:
@@ -175,8 +193,6 @@ _EXPECTED: dict[str, str] = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
     "list_type": "a list",
     "tuple_type": "a list",
     "set_type": "a list",
@@ -201,7 +217,7 @@ def _words(spot: Spot, error: ErrorDetails) -> tuple[str, str, str]:
     """(what is wrong, what was expected, nearest known word)"""
     kind, context = error["type"], error.get("ctx", {})
     name = called(spot)
-    stands = f"{name} is {show(error['input'])}"
+    stands = f"{name} is {show(spot.value)}"
     if kind in _EXPECTED:
         return stands, _EXPECTED[kind], ""
     if kind in _LIMITS:
@@ -210,13 +226,12 @@ def _words(spot: Spot, error: ErrorDetails) -> tuple[str, str, str]:
             return stands, "lower case letters, digits, dots and dashes, such as checkout-slo", ""
         if kind in ("too_short", "too_long"):
             stands = f"{name} has {context.get('actual_length', len(error['input']))}"
-        return stands, text.format(context[bound]), ""
+        limit = context[bound]
+        return stands, text.format(f"{limit:g}" if isinstance(limit, float) else limit), ""
     if kind in ("enum", "literal_error"):
         known = re.findall(r"'([^']*)'", str(context["expected"]))
-        near = nearest(str(error["input"]), known)
+        near = nearest(str(spot.value), known)
         return stands, "" if near and len(known) > 1 else _one_of(known), near
-    if kind == "value_error":
-        return _own_words(name, stands, str(context["error"]), error["input"])
     if kind == "step":
         return f"{name} is no step", "`fault`, `wait` or `together`", ""
     return stands, _lowered(error["msg"]), ""
@@ -226,14 +241,15 @@ def _one_of(known: Sequence[str]) -> str:
     return f"one of {', '.join(known)}" if len(known) > 1 else f"{known[0]!r}" if known else "another value"
 
 
-def _own_words(name: str, stands: str, said: str, value: Any) -> tuple[str, str, str]:
+def _own_words(spot: Spot, said: str, value: JsonValue) -> tuple[str, str, str]:
     """What one of our own validators says: `expected X, found Y`, or a sentence that stands for itself."""
+    name = called(spot)
     match = _EXPECTED_FOUND.fullmatch(said)
     if match is None:
-        return f"{name}: {said}", "", ""
+        return said if said.startswith(name) else f"{name}: {said}", "", ""
     if isinstance(value, dict | list) and value:
         return f"{name} is not right", match["expected"], ""
-    return stands, match["expected"], ""
+    return f"{name} is {show(value)}", match["expected"], ""
 
 
 def _lowered(message: str) -> str:

@@ -6,19 +6,16 @@ Reads files and nothing else: no network, no cluster, no installed plugin is imp
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from chaosrunner.errors import FileProblems, Problem, UsageError
 from chaosrunner.files import plugins
-from chaosrunner.files.advice import CheckedHypothesis, advice
+from chaosrunner.files.advice import CheckedHypothesis, advice, impossible
 from chaosrunner.files.documents import Document, document, is_ours, kind_of
 from chaosrunner.files.measures import checked_measures
 from chaosrunner.files.node import Spot
-from chaosrunner.files.references import ENDINGS, FOLDERS, File, Library, NotFound
+from chaosrunner.files.references import ENDINGS, FOLDERS, File, Library, NotFound, has_kindless
 from chaosrunner.files.steps import checked_steps, fault_steps, known_places
 from chaosrunner.files.validation import show
 from chaosrunner.model.environment import Environment
@@ -181,24 +178,27 @@ class _Look:
         spec = spot.child("spec")
         if spec is None:
             return None
-        hypotheses = self._hypotheses(file, spec)
+        hypotheses = self._hypotheses(file, spec, found if isinstance(found, Experiment) else None)
         self._find_environment(file, spec, environment, required)
         self._places(spec)
-        if isinstance(found, Experiment):
-            steps = checked_steps(spec.nearest("method"))
-            self.warnings += advice(hypotheses, steps)
-            return found
-        return None
+        if not isinstance(found, Experiment):
+            return None
+        self.problems += impossible(spec, found)
+        self.warnings += advice(hypotheses, checked_steps(spec.nearest("method")))
+        return found
 
-    def _hypotheses(self, file: File, spec: Spot) -> list[CheckedHypothesis]:
+    def _hypotheses(self, file: File, spec: Spot, found: Experiment | None) -> list[CheckedHypothesis]:
         self.hypotheses = []
         listed = spec.child("hypotheses")
         checked: list[CheckedHypothesis] = []
-        for place in listed.items() if listed is not None and isinstance(listed.value, list) else ():
+        places = listed.items() if listed is not None and isinstance(listed.value, list) else ()
+        for index, place in enumerate(places):
+            written = found.spec.hypotheses[index] if found else None
             if isinstance(place.value, str):
                 one = self._named_hypothesis(file, place)
             else:
                 one = self._hypothesis_in_place(place)
+                self.hypotheses += [written] if isinstance(written, Hypothesis) else []
             if one is None:
                 continue
             if any(other.name == one.name for other in checked):
@@ -222,22 +222,14 @@ class _Look:
         measures = checked_measures(place, self.problems)
         name = place.child("name")
         if name is None or not isinstance(name.value, str):
-            if isinstance(place.value, dict) and len(place.value) == 1:
-                kind = next(iter(place.value))
-                self.problems.append(
-                    place.problem(
-                        f"hypotheses from {kind!r} cannot be read", "a name, a path, or name, title, measures"
-                    )
-                )
             return None
-        # What is wrong with it was said when the experiment's own document was read.
-        with suppress(ValidationError):
-            self.hypotheses.append(Hypothesis.model_validate(place.value))
         return CheckedHypothesis(name.value, place, tuple(measures))
 
     def _refer(self, kind: str, file: File, place: Spot) -> tuple[File, Spot] | None:
         assert isinstance(place.value, str)
         found = self.library.refer(kind, place.value, [file.path.parent], file)
+        if isinstance(found, NotFound) and has_kindless(file, place.value):
+            return None
         if isinstance(found, NotFound):
             self.problems.append(place.problem(found.message, found.expected, found.nearest))
             return None
