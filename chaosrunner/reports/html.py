@@ -94,7 +94,7 @@ def _overview(account: Account) -> str:
     """The run at a glance: phases and faults on one scale, the same as the plots'."""
     seconds = account.seconds or 1.0
     steps = list(dict.fromkeys(fault.step for fault in account.faults.values()))
-    names = ["phases", *steps]
+    names = ["phases", *steps, *(["abort"] if account.abort_at is not None else [])]
     rows = "".join(
         f'<span style="--row:{row}" title="{text(name)}">{text(name)}</span>' for row, name in enumerate(names)
     )
@@ -102,13 +102,15 @@ def _overview(account: Account) -> str:
     ticks = "".join(f'<span style="left:{t / seconds * 100:.2f}%">{word}</span>' for t, word in time_ticks(seconds))
     return (
         '<h2>The run</h2><section class="card"><div class="plot-head">'
-        f'<div class="lanes" style="--rows:{len(steps) + 1}">{rows}{bars}</div>'
+        f'<div class="lanes" style="--rows:{len(names)}">{rows}{bars}</div>'
         f'<div class="plot-scale"><div class="xs">{ticks}</div></div></div>{_LEGEND}</section>'
     )
 
 
 def _bar(span: Span, seconds: float, steps: list[str]) -> str:
-    row = 0 if span.look in ("phase", "abort") else steps.index(span.label) + 1 if span.label in steps else 1
+    row = {"phase": 0, "abort": len(steps) + 1}.get(span.look)
+    if row is None:
+        row = steps.index(span.label) + 1
     place = f"left:{span.start / seconds * 100:.2f}%;width:{(span.end - span.start) / seconds * 100:.2f}%;--row:{row}"
     label = "" if span.look == "settle" else f"<b>{text(span.title or span.label)}</b>"
     return f'<i class="{span.look}" style="{place}" title="{text(span.title or span.label)}">{label}</i>'

@@ -126,10 +126,10 @@ class Narrator:
                 f"{event.measure} has had no reading for too long ({event.limit}): undoing everything",
             )
         measure = self.measures.get(event.measure)
-        shown = value_text(event.value, measure.unit if measure else None)
-        return Told(
-            Tone.BAD, "abort", f"{event.measure} is {shown}, the abort limit is {event.limit}: undoing everything"
-        )
+        shown = f"is {value_text(event.value, measure.unit if measure else None)}"
+        if event.value is None:
+            shown = "gets no answer"
+        return Told(Tone.BAD, "abort", f"{event.measure} {shown}, the abort limit is {event.limit}: undoing everything")
 
     def halt(self, event: j.HaltRequested) -> Told:
         return Told(Tone.BAD, "halt", f"halted by {event.by}{f': {event.reason}' if event.reason else ''}")

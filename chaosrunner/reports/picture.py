@@ -67,7 +67,7 @@ def _phases(scene: Scene, now: float, width: int) -> Text:
         full = round(share * room)
         text.append(f"{phase.value} ", style=style if phase is scene.phase else "bright_black")
         text.append("━" * full, style=style)
-        text.append("━" * (room - full), style="grey23")
+        text.append("─" * (room - full), style="grey37")
         text.append(f" {word}  ", style=style)
     return _fit(text, width)
 

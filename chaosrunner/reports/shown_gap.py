@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from chaosrunner.model.gap import Gap
 from chaosrunner.model.near_miss import NearMiss
@@ -44,6 +46,14 @@ def shown(gap: Gap, near_miss: NearMiss | None) -> ShownGap:
         priority=near_miss.priority.value,
         state=near_miss.state.value,
         occurrences=near_miss.occurrences,
-        remediation=(near_miss.item.url or near_miss.item.key) if near_miss.item else "",
+        remediation=_place(near_miss.item.url or near_miss.item.key) if near_miss.item else "",
         regressed=near_miss.regressed,
     )
+
+
+def _place(address: str) -> str:
+    """Where an item is: a file as a path, from the current folder where it lies in it; anything else as it is."""
+    if not address.startswith("file://"):
+        return address
+    path = Path(unquote(urlsplit(address).path))
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

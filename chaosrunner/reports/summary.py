@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -11,6 +12,8 @@ from chaosrunner.reports.shown_gap import ShownGap
 from chaosrunner.reports.words import ANSWER_TONES, SIGNS, Tone, clean, count, headline, hypothesis_line, statements
 
 _COLOURS = {Tone.GOOD: "32", Tone.BAD: "31", Tone.WARN: "33", Tone.INFO: "90"}
+_NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=(?:s|ms|min|h|times)\b|%)")
+"""The space between them, where no line should end."""
 
 
 class _Page:
@@ -25,7 +28,8 @@ class _Page:
     def add(self, words: str, mark: str = "", tone: Tone | None = None, indent: int = 0) -> None:
         """A paragraph behind a mark, folded to the width."""
         lead = " " * indent + (f"{mark} " if mark else "")
-        folded = textwrap.wrap(" ".join(clean(words).split()), self.width - len(lead)) or [""]
+        glued = _NUMBER_AND_UNIT.sub("\u00a0", " ".join(clean(words).split()))
+        folded = [line.replace("\u00a0", " ") for line in textwrap.wrap(glued, self.width - len(lead))] or [""]
         painted = lead if tone is None else lead.replace(mark, self.paint(mark, _COLOURS[tone])) if mark else lead
         self.lines.append(painted + folded[0])
         self.lines += [" " * len(lead) + rest for rest in folded[1:]]
@@ -51,7 +55,7 @@ def summary(
     word, tone = headline(verdict)
     page.plain(f"{page.paint(f' {word} ', f'1;7;{_COLOURS[tone]}')} {page.paint(clean(verdict.experiment), '1')}")
     page.add(verdict.summary)
-    if verdict.ending_reason and verdict.ending_reason not in verdict.summary:
+    if verdict.ending_reason and verdict.ending_reason not in verdict.summary and not verdict.abort:
         page.add(verdict.ending_reason)
     page.plain()
     in_force, answers, gone = statements(verdict)

@@ -156,7 +156,8 @@ def _in_force(faults: tuple[FaultVerdict, ...]) -> Statement:
         says = f"{len(faults) - len(troubled)} of {count(len(faults), 'fault')} did what was asked."
         return Statement(Tone.WARN, title, says, details)
     met = sum(fault.touched or 0 for fault in faults)
-    says = "The fault was seen in force" if len(faults) == 1 else f"All {len(faults)} faults were seen in force"
+    all_of_them = {1: "The fault was", 2: "Both faults were"}.get(len(faults), f"All {len(faults)} faults were")
+    says = f"{all_of_them} seen in force"
     return Statement(Tone.GOOD, title, says + (f" and met {count(met, 'time')}." if met else "."), details)
 
 

@@ -226,6 +226,7 @@ def test_what_the_register_knows_is_shown_and_keeps_a_run(state: Path) -> None:
     gap = json.loads(call(state, "judge", BROKEN, "--json").stdout)["gaps"][0]
     assert gap["nearMiss"]["id"].startswith("NM-")
     assert gap["nearMiss"]["occurrences"] == 1
+    assert gap["nearMiss"]["remediation"] == ""
     assert f"next     chaosrunner near-miss show {gap['nearMiss']['id']}" in call(state, "report", BROKEN).stdout
     found = json.loads(call(state, "runs", "prune", "--keep", "0", "--json").stdout)
     assert found["removed"] == [HELD]

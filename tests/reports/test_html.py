@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from chaosrunner.model import journal as j
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.reports.account import gather
 from chaosrunner.reports.html import html_report
@@ -234,3 +235,25 @@ def test_many_measures_over_a_long_time_stay_under_one_megabyte() -> None:
     written = html_report(account, journals.verdict(hypotheses=(whole,)))
     assert len(Page(written).all(look="plot")) == 200
     assert len(written.encode()) < 1_000_000
+
+
+def test_an_abort_and_faults_one_after_the_other_have_lanes_of_their_own() -> None:
+    entries = journals.payments_are_slow()
+    limit = j.LimitReached(measure="checkout-slo/p99", limit="at most 2s", value=2.5, reading_ended=20.0)
+    at = next(index for index, entry in enumerate(entries) if entry.t > 20)
+    entries.insert(at, j.Entry(n=0, t=20.01, at=0.0, event=limit))
+    page = Page(html_report(gather(entries), journals.verdict()))
+    (lanes,) = page.all("div", "lanes")
+    assert "--rows:3" in lanes.attributes["style"]
+    assert lanes.text.startswith("phasesslowabort")
+    marker = next(e for e in page.all("i", "abort") if "--row" in e.attributes["style"])
+    assert marker.attributes["style"] == "left:50.00%;width:0.00%;--row:2"
+
+
+def test_latencies_that_differ_by_orders_of_magnitude_get_a_logarithmic_axis() -> None:
+    script = journals.Script().at(0.0, journals.started(journals.plan()))
+    for second in range(1, 30):
+        script.at(second, journals.reading("checkout-slo/p99", second, 0.004 if second < 15 else 9.0))
+    page = Page(html_report(gather(script.entries), journals.verdict()))
+    assert [e.text for e in page.all("span", "log")] == ["log scale"]
+    assert "10 ms" in page.all(look="plot")[0].text
