@@ -91,6 +91,7 @@ class Listener:
                 self._doors[place] = door
                 with contextlib.suppress(OSError):
                     if door is not None:
+                        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                         door.listen(BACKLOG)
                         continue
                 break
@@ -100,10 +101,12 @@ class Listener:
             await asyncio.sleep(RETRY)
 
     def _reserved(self, family: int, address: tuple[str | int, ...]) -> socket.socket | None:
-        try:
-            return _bound(family, address)
-        except OSError:
-            return None
+        """Bound for us alone if that can be had. Where connections have lately ended it cannot, and the system then
+        lets others, who also set SO_REUSEADDR, in beside us."""
+        for reuse in (False, True):
+            with contextlib.suppress(OSError):
+                return _bound(family, address, reuse)
+        return None
 
     def _shut(self) -> None:
         for door in self._doors:
@@ -147,10 +150,10 @@ class Listener:
             self._loop.add_reader(door.fileno(), self._accept, door)
 
 
-def _bound(family: int, address: tuple[str | int, ...]) -> socket.socket:
+def _bound(family: int, address: tuple[str | int, ...], reuse: bool = True) -> socket.socket:
     door = socket.socket(family, socket.SOCK_STREAM)
     try:
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
         if family == socket.AF_INET6:
             door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         door.setblocking(False)
