@@ -320,11 +320,6 @@ class NearMiss(Frozen):
         return self.state in CLOSED
 
     @property
-    def home(self) -> str:
-        """Kind of the tracker that its item is in, or belongs in."""
-        return self.item.tracker if self.item else self.tracker or "local"
-
-    @property
     def fingerprint(self) -> str:
         """Of the rule in force."""
         return self.fingerprints[FINGERPRINT_RULE]

@@ -29,6 +29,10 @@ SECONDS = 60.0
 """How long a tracker may take over one near miss."""
 
 
+DEFAULT = "local"
+"""The tracker of environments that name none: Markdown files."""
+
+
 class Step(StrEnum):
     """What was done about an item."""
 
@@ -58,7 +62,7 @@ class Remediated:
 def open_tracker(environment: Environment | None, context: ProbeContext) -> Tracker[Parameters]:
     """The environment's tracker; `local` where it names none. Raises `UsageError`."""
     call = environment.spec.tracker if environment else None
-    plugin: type[Tracker[Parameters]] = catalog.find("trackers", call.kind if call else "local")
+    plugin: type[Tracker[Parameters]] = catalog.find("trackers", call.kind if call else DEFAULT)
     return plugin(plugin.Params.model_validate(call.with_ if call else {}), context)
 
 
@@ -99,13 +103,13 @@ class _Work:
     def unfinished(self) -> list[str]:
         from chaosrunner.register.near_misses import Wanted
 
-        known = [each for each in self.register.list(Wanted(closed=True)) if each.home == self.tracker.kind]
+        known = [each for each in self.register.list(Wanted(closed=True)) if _home(each) == self.tracker.kind]
         return [each.id for each in known if not each.closed or (each.item and each.item.state == "open")]
 
     async def see_to(self, id: str) -> Remediated:
         """Everything about one near miss; a failure is an answer."""
         record = self.register.show(id)
-        kind, home = self.tracker.kind, record.near_miss.home
+        kind, home = self.tracker.kind, _home(record.near_miss)
         if home != kind:
             trouble = f"its item belongs in {home}: chaosrunner remediate -e {record.near_miss.environment}"
             return Remediated(record.near_miss, Step.UNCHANGED, trouble=trouble)
@@ -208,6 +212,11 @@ class _Work:
                 told_it, f"{step.value} by chaosrunner" if step is not Step.UNCHANGED else ""
             )
         return Remediated(after, step, seen.key, seen.url)
+
+
+def _home(near_miss: NearMiss) -> str:
+    """Kind of the tracker that its item is in, or belongs in."""
+    return near_miss.item.tracker if near_miss.item else near_miss.tracker or DEFAULT
 
 
 def _seen(known: ItemRecord, seen: ItemSeen, at: float) -> ItemRecord:

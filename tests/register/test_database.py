@@ -1,0 +1,242 @@
+"""The database under the register: several processes, upgrades, exports, and what cannot be opened."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from chaosrunner.errors import NotPossibleNow, UsageError
+from chaosrunner.register import open_register, schema
+from chaosrunner.register.database import MIGRATIONS, bring_up_to_date, connect
+from chaosrunner.register.near_misses import Register, Wanted
+from tests.near_misses.world import ONE_RUN, START, SetClock, facts, finding, gap, passing
+
+FIRST = Path(__file__).parent / "first-schema.sql"
+WORKER = """
+import sys
+from pathlib import Path
+from chaosrunner.register import open_register
+from tests.near_misses.world import SetClock, facts, finding, gap, START
+state, name = Path(sys.argv[1]), sys.argv[2]
+with open_register(state, SetClock()) as register:
+    for number in range(50):
+        what = finding(gap(service="shared")) if number % 2 else finding(gap(service=f"s{number}"))
+        register.record(facts(f"{name}-{number}", at=START + number), [what])
+"""
+
+
+async def test_four_processes_record_two_hundred_gaps_and_none_is_lost_or_doubled(tmp_path: Path) -> None:
+    """They also race to make the register."""
+    workers = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, str(tmp_path / "state"), f"worker{number}")
+        for number in range(4)
+    ]
+    assert await asyncio.gather(*(worker.wait() for worker in workers)) == [0, 0, 0, 0]
+    with open_register(tmp_path / "state", SetClock()) as register:
+        near_misses = register.list()
+        assert len(near_misses) == 26
+        assert sorted(each.id for each in near_misses) == [f"NM-2026-{number:04d}" for number in range(1, 27)]
+        counts = {each.service: each.occurrences for each in near_misses}
+        assert counts.pop("shared") == 100 and set(counts.values()) == {4}
+        runs = [seen.run for each in near_misses for seen in register.show(each.id).occurrences]
+        assert sorted(runs) == sorted(f"worker{n}-{number}" for n in range(4) for number in range(50))
+    assert [file.name for file in (tmp_path / "state").iterdir()] == ["register.db"]
+
+
+async def test_opening_a_register_that_is_up_to_date_does_not_import_alembic(tmp_path: Path) -> None:
+    open_register(tmp_path, SetClock()).close()
+    program = (
+        "import sys; from pathlib import Path; from chaosrunner.clock import SystemClock;"
+        "from chaosrunner.register import open_register, register_exists; state = Path(sys.argv[1]);"
+        "assert register_exists(state) and 'sqlalchemy' not in sys.modules;"
+        "open_register(state, SystemClock()).close(); assert 'alembic' not in sys.modules"
+    )
+    worker = await asyncio.create_subprocess_exec(sys.executable, "-c", program, str(tmp_path))
+    assert await worker.wait() == 0
+
+
+# -------------------------------------------------------------------------------------------------------- upgrades
+
+
+def filled(register: Register) -> None:
+    """What the stored first schema holds: one that was verified and came back, and one that is open."""
+    register.record(facts(), [finding(), finding(gap(identity={"to": "inventory"}))])
+
+
+def test_a_register_of_the_first_schema_is_read_with_everything_in_it(tmp_path: Path) -> None:
+    file = tmp_path / "register.db"
+    with closing(sqlite3.connect(file)) as raw:
+        raw.executescript(FIRST.read_text())
+    with open_register(tmp_path, SetClock()) as register:
+        assert [each.id for each in register.list()] == ["NM-2026-0001", "NM-2026-0002"]
+        record = register.show("1")
+        assert [each.run for each in record.occurrences] == ["run-1", "run-3"]
+        assert [each.run for each in record.passes] == ["run-2"]
+        assert record.near_miss.regressed and record.history[0].what == "found"
+        recorded = register.record(facts("run-4", at=START + 900), [finding()])
+        assert recorded[0].near_miss.occurrences == 3
+    with closing(sqlite3.connect(file)) as raw:
+        assert raw.execute("select version_num from alembic_version").fetchone() == (schema.HEAD,)
+
+
+def test_the_migrations_lead_to_the_tables_that_a_new_register_has(tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'empty.db'}")
+    bring_up_to_date(engine)
+    with engine.connect() as connection:
+        options = {"include_name": lambda name, kind, _: (kind, name) != ("table", "alembic_version")}
+        context = MigrationContext.configure(connection, opts={"compare_type": True, **options})
+        assert compare_metadata(context, schema.metadata) == []
+        assert connection.execute(sa.select(schema.version.c.version_num)).scalar() == schema.HEAD
+    engine.dispose()
+
+
+def test_the_newest_migration_is_the_one_that_the_code_expects() -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == schema.HEAD
+
+
+SECOND = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = depends_on = None
+
+
+def upgrade():
+    with op.batch_alter_table("near_miss") as table:
+        table.add_column(sa.Column("team", sa.String(50), nullable=False, server_default="none"))
+    {then}
+"""
+
+
+def with_second(tmp_path: Path, then: str = "") -> Path:
+    later = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, later)
+    (later / "versions" / "r0002_second.py").write_text(SECOND.format(then=then))
+    return later
+
+
+def test_an_upgrade_keeps_what_is_there(tmp_path: Path) -> None:
+    with open_register(tmp_path, SetClock()) as register:
+        filled(register)
+        before = list(register.export())
+    engine = connect(tmp_path / "register.db")
+    bring_up_to_date(engine, with_second(tmp_path), "0002")
+    with engine.begin() as connection:
+        assert connection.execute(sa.text("select team from near_miss")).scalars().all() == ["none", "none"]
+        assert connection.execute(sa.select(schema.version.c.version_num)).scalar() == "0002"
+        connection.execute(schema.version.update().values(version_num="0001"))
+    engine.dispose()
+    with open_register(tmp_path, SetClock()) as register:
+        assert list(register.export()) == before
+
+
+def test_an_upgrade_that_fails_half_way_changes_nothing(tmp_path: Path) -> None:
+    with open_register(tmp_path, SetClock()) as register:
+        filled(register)
+    engine = connect(tmp_path / "register.db")
+    with pytest.raises(ZeroDivisionError):
+        bring_up_to_date(engine, with_second(tmp_path, then="1 / 0"), "0002")
+    engine.dispose()
+    with closing(sqlite3.connect(tmp_path / "register.db")) as raw:
+        assert "team" not in [row[1] for row in raw.execute("pragma table_info(near_miss)")]
+    with open_register(tmp_path, SetClock()) as register:
+        assert len(register.list()) == 2
+
+
+def test_a_register_of_a_newer_chaosrunner_is_refused(tmp_path: Path) -> None:
+    open_register(tmp_path, SetClock()).close()
+    with closing(sqlite3.connect(tmp_path / "register.db")) as raw:
+        raw.execute("update alembic_version set version_num = '0099'")
+        raw.commit()
+    with pytest.raises(NotPossibleNow, match=r"written by a newer chaosrunner .revision 0099.*update chaosrunner"):
+        open_register(tmp_path, SetClock())
+
+
+# --------------------------------------------------------------------------------------------- what cannot be opened
+
+
+def test_a_file_that_is_no_register_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "register.db").write_text("dear diary, " * 200)
+    with pytest.raises(NotPossibleNow, match="cannot be read: file is not a database"):
+        open_register(tmp_path, SetClock())
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+    with pytest.raises(NotPossibleNow, match="cannot be opened"):
+        open_register(tmp_path / "state", SetClock())
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nosuchdatabase://x/y"])
+def test_a_url_that_means_nothing_is_said(url: str) -> None:
+    with pytest.raises(NotPossibleNow, match="URL cannot be used"):
+        open_register(url, SetClock())
+
+
+def test_a_url_opens_the_same_register(tmp_path: Path) -> None:
+    with open_register(tmp_path, SetClock()) as register:
+        filled(register)
+    with open_register(f"sqlite:///{tmp_path / 'register.db'}", SetClock()) as register:
+        assert len(register.list()) == 2
+
+
+# --------------------------------------------------------------------------------------------------- export, import
+
+
+def test_an_export_loaded_into_an_empty_register_is_the_same_register(tmp_path: Path) -> None:
+    with open_register(tmp_path / "one", SetClock()) as register:
+        filled(register)
+        register.passed(passing("run-2", at=START + 5, verification=ONE_RUN))
+        lines = list(register.export())
+        records = [register.show(each.id) for each in register.list(Wanted(closed=True))]
+    with open_register(tmp_path / "two", SetClock()) as other:
+        assert other.load(lines) == len(lines) - 1
+        assert list(other.export()) == lines
+        assert [other.show(each.id) for each in other.list(Wanted(closed=True))] == records
+        assert other.load(lines) == 0
+        (new,) = other.record(facts("run-9"), [finding(gap(service="cart"))])
+        assert new.near_miss.id == "NM-2026-0003"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: lines[1:], "line 1: expected an export of the register"),
+        (lambda lines: [lines[0], "not json"], "line 2: not JSON"),
+        (lambda lines: [lines[0], '{"type": "recipe"}'], "line 2: unknown type 'recipe'"),
+        (lambda lines: [lines[0], '{"type": "counter"}'], "line 2: a counter has last, year"),
+        (lambda lines: [lines[0], "[]"], "line 2: expected an object with a type"),
+    ],
+)
+def test_what_is_no_export_is_refused_as_a_whole(tmp_path: Path, change, message: str) -> None:  # type: ignore[no-untyped-def]
+    with open_register(tmp_path / "one", SetClock()) as register:
+        filled(register)
+        lines = list(register.export())
+    with open_register(tmp_path / "two", SetClock()) as other:
+        with pytest.raises(UsageError, match=message):
+            other.load(change(lines))
+        assert other.list() == []
+
+
+def test_an_export_that_contradicts_what_is_there_is_refused(tmp_path: Path) -> None:
+    with open_register(tmp_path / "one", SetClock()) as register:
+        filled(register)
+        lines = list(register.export())
+    changed = [lines[0], json.dumps({**json.loads(lines[1]), "owner": "somebody else"})]
+    with open_register(tmp_path / "one", SetClock()) as register:
+        with pytest.raises(UsageError, match="line 2: near_miss NM-2026-0001 is in the register with other contents"):
+            register.load(changed)
+        assert list(register.export()) == lines
