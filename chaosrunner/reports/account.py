@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from chaosrunner.errors import JournalFailed
@@ -136,23 +136,44 @@ class Account:
         return [fault for fault in self.faults.values() if fault.undone_at is None]
 
 
-def gather(entries: Iterable[j.Entry]) -> Account:
-    """The account of a journal. Raises `JournalFailed` where the journal does not begin with its run."""
-    account: Account | None = None
-    narrator = Narrator()
-    for entry in entries:
-        if account is None:
-            account = _begin(entry)
+class Gathering:
+    """Takes entries in, one by one, while somebody else reads them too."""
+
+    def __init__(self) -> None:
+        self._account: Account | None = None
+        self._narrator = Narrator()
+
+    def passing(self, entries: Iterable[j.Entry]) -> Iterator[j.Entry]:
+        """The same entries, each taken in on its way through."""
+        for entry in entries:
+            self.add(entry)
+            yield entry
+
+    def add(self, entry: j.Entry) -> None:
+        """Take in one entry. Raises `JournalFailed` where the first one does not say what was run."""
+        account = self._account = self._account or _begin(entry)
         account.seconds = max(account.seconds, entry.t)
         taker = _TAKERS.get(type(entry.event))
         if taker is not None:
             taker(account, entry.t, entry.event)
-        told = narrator.tell(entry)
+        told = self._narrator.tell(entry)
         if told is not None:
             account.happenings.append(Happening(entry.t, entry.at, told))
-    if account is None:
-        raise JournalFailed("the journal is empty: the run never began")
-    return account
+
+    @property
+    def account(self) -> Account:
+        """What was gathered. Raises `JournalFailed` where there was nothing."""
+        if self._account is None:
+            raise JournalFailed("the journal is empty: the run never began")
+        return self._account
+
+
+def gather(entries: Iterable[j.Entry]) -> Account:
+    """The account of a journal. Raises `JournalFailed` where the journal does not begin with its run."""
+    gathering = Gathering()
+    for entry in entries:
+        gathering.add(entry)
+    return gathering.account
 
 
 def _begin(entry: j.Entry) -> Account:

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -19,7 +20,7 @@ from chaosrunner.errors import ChaosrunnerError, JournalFailed, NotPossibleNow
 from chaosrunner.model.gap import Gap
 from chaosrunner.model.near_miss import NearMiss
 from chaosrunner.model.verdict import Verdict
-from chaosrunner.reports.account import Account, gather
+from chaosrunner.reports.account import Account, Gathering, gather
 from chaosrunner.reports.brief import RunBrief, brief
 from chaosrunner.reports.shown_gap import ShownGap, shown
 from chaosrunner.stages.detect import detect
@@ -43,8 +44,13 @@ class Review:
 
 def review(journal: Path, lookup: Lookup = ShownGap) -> Review:
     """Read and judge a journal; it may still be growing. Raises `JournalFailed`."""
-    account = gather(read_journal(journal))
-    verdict = judge(read_journal(journal))
+    gathering = Gathering()
+    entries = gathering.passing(read_journal(journal))
+    first = next(entries, None)
+    if first is None:
+        raise JournalFailed(f"{journal} is empty: the run never began")
+    verdict = judge(chain([first], entries))
+    account = gathering.account
     return Review(account, verdict, tuple(lookup(gap) for gap in detect(verdict, account.plan)))
 
 

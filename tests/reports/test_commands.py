@@ -127,7 +127,7 @@ def test_damaged_and_running_runs_are_listed_as_such(state: Path) -> None:
     put(state, CUT, [])
     damaged = call(state, "runs", "list").stdout
     assert "DAMAGED" in damaged
-    assert "the journal is empty" in damaged
+    assert "is empty: the run never began" in damaged
     with_lock = Machine(state.parent / "machine").enter(ActiveRun(HELD, "laptop", "x"))
     assert json.loads(call(state, "runs", "list", "--json").stdout)[1]["word"] == "RUNNING"
     with_lock.drop()
