@@ -1,6 +1,6 @@
 """A good journal, made of a plan and a script of readings; each test changes one thing.
 
-Timeline (seconds): baseline 0 to 10, fault prepared at 10, injected 10.1, in force 10.2, undone 40.3, recovery until 60.
+Timeline (seconds): baseline 0 to 10, fault prepared 10, injected 10.1, in force 10.2, undone 40.3, recovery until 60.
 Every measure is read every second at N.02 and takes 50 ms, unless the test says otherwise.
 """
 
@@ -83,7 +83,7 @@ def fault(id: str = "slow", targets: Sequence[Target] | None = None, **changes: 
 def plan(
     *measures: PlannedMeasure,
     method: Sequence[PlannedItem] | None = None,
-    within: str = "15s",
+    within: str = "10s",
     holds: str | None = None,
     baseline: Mapping[str, str] | None = None,
 ) -> Plan:
