@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -103,6 +104,12 @@ def shown(path: Path) -> str:
     return str(full.relative_to(Path.cwd())) if full.is_relative_to(Path.cwd()) else str(full)
 
 
+def _place(item: str) -> str:
+    """Where a remediation item is: a file by its path, anything else by its URL."""
+    parts = urlsplit(item)
+    return shown(Path(unquote(parts.path))) if parts.scheme == "file" else item
+
+
 @dataclass(frozen=True)
 class Ending:
     """The demo's last page, and its exit code."""
@@ -131,7 +138,9 @@ class Ending:
                 should = "broken" if expected else "held"
                 odd.append(f"{act.name} should have been {should}: {clean(report.verdict.summary)}")
         if self.fixed:
-            odd += [f"{each.id} is not verified: {each.reason}" for each in near_misses if not each.closed]
+            said = [sentence for _, report in played for sentence in report.verified]
+            tried = {each.id: next((one for one in said if one.startswith(each.id)), "") for each in near_misses}
+            odd += [tried[each.id] for each in near_misses if not each.closed and tried[each.id]]
         return odd
 
     def text(self, played: Sequence[tuple[Act, RunReport]], near_misses: Sequence[NearMiss]) -> str:
@@ -142,7 +151,7 @@ class Ending:
         if held:
             lines += ["", _bold("Held"), *(f"  {_mark(Tone.GOOD)} {name}" for name in held)]
         for odd in self._unexpected(played, near_misses):
-            lines.append(f"{_mark(Tone.WARN)} not what the demo shows: {odd}")
+            lines.append(f"{_mark(Tone.WARN)} not as it should be: {odd}")
         lines += ["", *self._next(played), "", self._closing()]
         return "\n".join(lines)
 
@@ -153,7 +162,7 @@ class Ending:
             head = "  ".join(part for part in (one.id, one.priority, one.news) if part)
             lines.append(f"  {_mark(Tone.BAD)} {head}  {clean(one.gap.title)}")
             if one.remediation:
-                lines.append(f"      to do   {clean(one.remediation)}")
+                lines.append(f"      to do   {clean(_place(one.remediation))}")
             lines.append(f"      report  {shown(report.html)}")
         return lines
 
@@ -185,7 +194,9 @@ class Ending:
             tries.append(("repair the shop, and see them verified", f"{base} demo --fixed"))
         if not self.kept:
             tries.append(("start the shop", f"{base} local up {environment}"))
-        tries.append(("preview, or run, an experiment of yours", f"{base} plan {shown(played[0][0].path)}"))
+        tries.append(
+            ("preview an experiment (or `run` it)", f"{base} plan {shown(self.layout.folder / played[0][0].file)}")
+        )
         tries.append(("end the shop", f"{base} local down {environment}"))
         width = max(len(what) for what, _ in tries)
         return [_bold("What to try next"), *(f"  {what:<{width}}  {how}" for what, how in tries)]

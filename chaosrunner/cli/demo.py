@@ -27,22 +27,25 @@ CLASS = "demo"
 
 
 @click.command()
+@click.argument("experiments", nargs=-1, metavar="[EXPERIMENT]...")
 @click.option("--fixed", is_flag=True, help="Run the repaired shop, and see the near misses being verified.")
 @click.option("--keep", is_flag=True, help="Leave the shop running afterwards, to try things by hand.")
 @click.option("--plain", is_flag=True, help="Plain lines, also on a terminal.")
 @click.pass_obj
-def command(settings: terms.Settings, fixed: bool, keep: bool, plain: bool) -> None:
+def command(settings: terms.Settings, experiments: tuple[str, ...], fixed: bool, keep: bool, plain: bool) -> None:
     """Break a small shop on this machine, and see what comes out: near misses, remediation items, reports.
 
     Starts six services as processes of this machine, runs the experiments of STATE/demo/experiments against them
     under load, and ends them again. With --fixed the same experiments meet the repaired shop, and the near misses
-    that the first demo found are verified. Takes less than a minute, and needs no root.
+    that the first demo found are verified. Takes less than a minute, and needs no root. Names of experiments: only
+    these.
 
     \b
     Exit codes: 0 the demo showed what it should · 1 the repaired shop showed a gap
     3 something was inconclusive, or not shown · 6 interrupted · 7 an undo failed
     """
-    terms.leave(terms.wait_for(_Demo(settings.state, fixed=fixed, keep=keep, plain=plain).run()))
+    demo = _Demo(settings.state, experiments, fixed=fixed, keep=keep, plain=plain)
+    terms.leave(terms.wait_for(demo.run()))
 
 
 class _Halted(Exception):
@@ -52,8 +55,9 @@ class _Halted(Exception):
 class _Demo:
     """One demo, from the shop's start to its end."""
 
-    def __init__(self, state: Path, *, fixed: bool, keep: bool, plain: bool) -> None:
+    def __init__(self, state: Path, only: Sequence[str], *, fixed: bool, keep: bool, plain: bool) -> None:
         self._state = state
+        self._only = only
         self._fixed = fixed
         self._keep = keep
         self._plain = plain
@@ -87,10 +91,10 @@ class _Demo:
 
         now = SystemClock().monotonic
         began = now()
+        acts = acts_of(self._only)
         terms.say(words.opening(fixed=self._fixed))
         await self._unless_halted(stage.open(terms.warn))
         terms.say(words.shop_is_up(stage, now() - began))
-        acts = acts_of(stage.layout)
         if self._fixed:
             terms.say(words.fixes(self._name_fixes(acts)))
         played: list[tuple[Act, RunReport]] = []
@@ -119,13 +123,17 @@ class _Demo:
 
         self._raise_if_halted()
         self._stop = Stop()
-        order = Order(experiment=str(act.path), environment=str(stage.environment), state=self._state)
+        order = Order(
+            experiment=str(stage.layout.folder / act.file), environment=str(stage.environment), state=self._state
+        )
         try:
             with view(plain=self._plain) as observe:
                 report = await run_experiment(order, [observe], terms.warn, self._stop)
         finally:
             self._stop = None
         self._raise_if_halted()
+        if report.verdict.exit_code == 6:  # `chaosrunner halt`, from elsewhere
+            raise _Halted
         return report
 
     # -- near misses

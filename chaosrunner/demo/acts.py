@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from chaosrunner.demo.layout import Layout
+from chaosrunner.demo.layout import SHIPPED
+from chaosrunner.errors import UsageError
 from chaosrunner.stages.load import load_experiment
 
 EXPECTED = "demo.chaosrunner.dev/expected"
@@ -18,7 +20,8 @@ REPAIR = "demo.chaosrunner.dev/repair"
 class Act:
     """One experiment of the demo."""
 
-    path: Path
+    file: Path
+    """In the demo's folder."""
     name: str
     title: str
     expected: Literal["broken", "held"]
@@ -27,17 +30,26 @@ class Act:
     """What `--fixed` changes about it; empty: nothing."""
 
 
-def acts_of(layout: Layout) -> Sequence[Act]:
-    """The experiments of the demo's folder, in the order of their names."""
-    return [_act(path) for path in layout.experiments]
+def acts_of(only: Sequence[str] = ()) -> Sequence[Act]:
+    """The shipped experiments in the order of their names; `only` those named, if any are.
+
+    Raises `UsageError` for a name that is none of them.
+    """
+    acts = [_act(path) for path in sorted((SHIPPED / "experiments").glob("*.yaml"))]
+    known = [act.name for act in acts]
+    for name in only:
+        if name not in known:
+            nearest = get_close_matches(name, known, n=1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else f"expected one of {', '.join(known)}"
+            raise UsageError(f"the demo has no experiment {name!r}, {hint}")
+    return [act for act in acts if not only or act.name in only]
 
 
 def _act(path: Path) -> Act:
-    loaded = load_experiment(str(path.resolve()), None, path.parent)
-    experiment = loaded.experiment
+    experiment = load_experiment(str(path), None, path.parent).experiment
     annotations = experiment.metadata.annotations
     return Act(
-        path=path,
+        file=path.relative_to(SHIPPED),
         name=experiment.metadata.name,
         title=experiment.spec.title,
         expected="broken" if annotations.get(EXPECTED) == "broken" else "held",
