@@ -140,7 +140,7 @@ def why(error: BaseException, *, cut: bool = False) -> str:
 def _of_protocol(error: BaseException, cut: bool) -> str:
     text, name = str(error), _known_name(error)
     if name == "RemoteProtocolError":
-        if "without sending" in text:
+        if "disconnected without" in text:
             return "the connection was closed without an answer"
         return "the answer was cut short" if cut else f"the answer is not HTTP: {text}"
     if name in {"ReadError", "WriteError", "CloseError"}:

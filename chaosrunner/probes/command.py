@@ -21,6 +21,7 @@ from chaosrunner.ports import Parameters, Probe, Value
 
 _LONGEST = 64 * 1024
 _LONGEST_TEXT = 10_000
+_SHOWN = 200
 
 
 class Params(Parameters):
@@ -52,7 +53,8 @@ class Command(Probe[Params]):
     _environment: Mapping[str, str] | None = None
 
     async def open(self) -> None:
-        self._words = shlex.join(self.params.run)
+        words = shlex.join(self.params.run)
+        self._words = words if len(words) <= _SHOWN else f"{words[: _SHOWN - 1]}…"
         self._folder = _place(self.context.folder, self.params.folder)
         secret = self.context.http.secret
         given = {
@@ -110,15 +112,15 @@ class Command(Probe[Params]):
         pid = transport.get_pid()
         try:
             async with asyncio.timeout(self.params.timeout):
-                await running.exited
+                await running.exited.wait()
                 _kill_group(pid)  # what it left behind would hold the pipes open
-                await running.ended
+                await running.ended.wait()
         except TimeoutError:
             raise NoReading(f"{self._words}: did not end within {self.params.timeout:g} s and was killed") from None
         finally:
-            if not running.exited.done():
+            if not running.exited.is_set():
                 _kill_group(pid)
-                await asyncio.shield(running.exited)
+                await running.exited.wait()
             transport.close()
         code = transport.get_returncode()
         assert code is not None
@@ -133,9 +135,8 @@ class _Running(asyncio.SubprocessProtocol):
     """Collects the beginning of what it prints; the rest is read and dropped, so that it never blocks."""
 
     def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.exited: asyncio.Future[None] = loop.create_future()
-        self.ended: asyncio.Future[None] = loop.create_future()
+        self.exited = asyncio.Event()
+        self.ended = asyncio.Event()
         self.output = {1: bytearray(), 2: bytearray()}
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
@@ -143,12 +144,10 @@ class _Running(asyncio.SubprocessProtocol):
         self.output[fd] += data[: max(0, room)]
 
     def process_exited(self) -> None:
-        if not self.exited.done():
-            self.exited.set_result(None)
+        self.exited.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.ended.done():
-            self.ended.set_result(None)
+        self.ended.set()
 
 
 def _kill_group(pid: int) -> None:

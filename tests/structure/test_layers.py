@@ -32,12 +32,16 @@ LAYERS: list[set[str]] = [
 
 EXCEPTIONS = {
     ("cli/local.py", "platforms"): "`local up` is the local platform's own command",
-    ("app.py", "traffic"): "starts the load generator's process",
+    ("app", "traffic"): "starts the load generator's process",
     ("engine", "traffic"): "starts the load generator's process",
     ("stages", "traffic"): "starts the load generator's process",
     ("platforms", "injector"): "a platform starts the injector's processes and speaks with them",
     ("demo/stage.py", "platforms"): "puts the shop on this machine's stage, as `local up` does",
     ("traffic", "ports"): "the source that the probe asks is in the runner's process",
+    ("traffic/source.py", "clock"): "the source that the probe asks is in the runner's process",
+    ("traffic/source.py", "errors"): "the source that the probe asks is in the runner's process",
+    ("traffic/source.py", "model"): "the source that the probe asks is in the runner's process",
+    ("traffic/source.py", "urls"): "the source that the probe asks is in the runner's process",
 }
 """(file or part, part that it imports) -> why."""
 
