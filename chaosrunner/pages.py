@@ -5,6 +5,7 @@ be shown, and one that breaks its contract is shown with its defect."""
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,7 @@ def page(role: str, kind: str) -> Page:
         summary=summary,
         text=text,
         parameters=tuple(parameters(model)),
-        example=inspect.cleandoc(plugin.example) if issubclass(plugin, Plugin) else "",
+        example=textwrap.dedent(plugin.example).strip() if issubclass(plugin, Plugin) else "",
         facts=tuple(_facts(plugin)),
     )
 
@@ -129,7 +130,7 @@ def _example_params(plugin: type[Any], key: str) -> Any:
 
 def example_spot(example: str) -> Spot | None:
     """A plugin's example as it was read: the step, the measure, or the mapping that it stands in."""
-    documents = read(inspect.cleandoc(example).encode(), "example").documents
+    documents = read(textwrap.dedent(example).encode(), "example").documents
     if not documents:
         return None
     first = documents[0]

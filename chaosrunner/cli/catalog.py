@@ -85,7 +85,8 @@ def _show(page: Page) -> None:
     for paragraph in page.text.split("\n\n") if page.text else ():
         terms.say()
         terms.say(_wrapped(paragraph))
-    terms.say()
+    if page.facts:
+        terms.say()
     for what, value in page.facts:
         terms.say(f"  {what}: {value}")
     _parameters(page)

@@ -18,6 +18,7 @@ from chaosrunner import catalog
 from chaosrunner.files.documents import KINDS
 from chaosrunner.files.plugins import facts
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.quantities import NUMBER, UNITS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Shape = dict[str, Any]
@@ -82,6 +83,7 @@ def _measure(shape: Shape, shapes: dict[str, Shape]) -> None:
     for internal in ("probe", "params"):
         shape["properties"].pop(internal)
     shape["required"] = [name for name in shape["required"] if name != "probe"]
+    shape["properties"]["unit"] = _described(shape["properties"]["unit"], {"enum": [*UNITS, None]})
     for kind in catalog.kinds("probes"):
         shape["properties"][kind] = _parameters("probes", kind, shapes)
     shape["oneOf"] = [{"required": [kind]} for kind in catalog.kinds("probes")]
@@ -192,6 +194,18 @@ def _exactly_one(*names: str) -> Callable[[Shape, dict[str, Shape]], None]:
     return change
 
 
+def _selector(shape: Shape, shapes: dict[str, Shape]) -> None:
+    _exactly_one("service", "workload", "selector", "node", "nodeOf", "zone", "link", "sameAs")(shape, shapes)
+    take = {
+        "anyOf": [
+            {"type": "integer", "minimum": 1},
+            {"const": "all"},
+            {"type": "string", "pattern": rf"^\s*{NUMBER}\s*%\s*$"},
+        ]
+    }
+    shape["properties"]["take"] = _described(shape["properties"]["take"], take)
+
+
 _RULE = _exactly_one("atMost", "atLeast", "between", "equals", "matches")
 _CHANGES: Mapping[str, Callable[[Shape, dict[str, Shape]], None]] = {
     "Measure": _measure,
@@ -204,7 +218,7 @@ _CHANGES: Mapping[str, Callable[[Shape, dict[str, Shape]], None]] = {
     "Rule": _RULE,
     "AbortLimit": _RULE,
     "SecretRef": _exactly_one("env", "file", "secretKeyRef"),
-    "Selector": _exactly_one("service", "workload", "selector", "node", "nodeOf", "zone", "link", "sameAs"),
+    "Selector": _selector,
 }
 """By the model's name."""
 

@@ -113,6 +113,8 @@ class Mistake:
     """What the message begins with, after the place; the lists of what is known go on beyond it."""
     more: int = 0
     """Further problems that honestly follow."""
+    only_check: bool = False
+    """A JSON Schema cannot tell."""
 
 
 def changed(mistake: Mistake) -> tuple[str, int, int]:

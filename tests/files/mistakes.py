@@ -56,12 +56,13 @@ DOCUMENTS = [
     M("  class: staging", "  ‸clas: staging", "unknown field `clas`, did you mean 'class'?"),
     M("    local:", "    ‸locl:", "unknown platform `locl`, did you mean 'local'?"),
     M("{listens: 5432}", "{‸listen: 5432}", "unknown field `listen`, did you mean 'listens'?"),
-    M("{listens: 5432}", "{listens: ‸70000}", "`listens` is 70000, expected a port from 1 to 65535"),
-    M("{listens: 5432}", "‸{}", "`postgres` is an empty mapping, expected"),
+    M("{listens: 5432}", "{listens: ‸70000}", "`listens` is 70000, expected a port from 1 to 65535", only_check=True),
+    M("{listens: 5432}", "‸{}", "`postgres` is an empty mapping, expected", only_check=True),
     M(
         "{from: checkout, to: payments,",
         "{from: ‸chekout, to: payments,",
         "`from` names the unknown service 'chekout', did you mean 'checkout'?",
+        only_check=True,
     ),
     M('listen: "127.0.0.1:8003",', "listen: ‸8003,", '`listen` is 8003, expected an address such as "127.0.0.1:8003"'),
     M(
@@ -91,7 +92,12 @@ DOCUMENTS = [
     M("production: false", "production: ‸1", "`production` is 1, expected true or false"),
     M("production: false", 'production: ‸"false"', "`production` is 'false', expected true or false"),
     M("production: false", "‸prodution: false", "unknown field `prodution`, did you mean 'production'?"),
-    M("share: 50%, atLeastOne", "share: ‸150%, atLeastOne", "`share` is '150%', expected a ratio such as 50% or 0.5"),
+    M(
+        "share: 50%, atLeastOne",
+        "share: ‸150%, atLeastOne",
+        "`share` is '150%', expected a ratio such as 50% or 0.5",
+        only_check=True,
+    ),
     M("share: 50%, atLeastOne", "share: ‸half, atLeastOne", "`share` is 'half', expected a ratio such as 50% or 0.5"),
     M(
         'windows: ["Mon-Fri 09:00-16:00 Europe/Berlin"]\n',
@@ -127,6 +133,7 @@ HYPOTHESES = [
         "    - name: page\n",
         "    - name: ‸p99\n",
         "a measure named 'p99' stands in line 28 already, expected another name",
+        only_check=True,
     ),
     M(
         "    - name: page\n",
@@ -139,7 +146,12 @@ HYPOTHESES = [
     M("      every: 500ms", "      every: ‸500", "`every` is 500, expected a duration such as 500ms, 30s or 5m"),
     M("read: latency, timeout: 2s}", "‸raed: latency, timeout: 2s}", "unknown field `raed`, did you mean 'read'?"),
     M("read: latency, timeout: 2s}", "read: ‸latncy, timeout: 2s}", "`read` is 'latncy', did you mean 'latency'?"),
-    M("read: latency, timeout: 2s}", "read: latency, timeout: ‸0s}", "`timeout` is '0s', expected more than 0"),
+    M(
+        "read: latency, timeout: 2s}",
+        "read: latency, timeout: ‸0s}",
+        "`timeout` is '0s', expected more than 0",
+        only_check=True,
+    ),
     M('http: {url: "http://127.0.0.1:7001/", read: body}', "http: ‸{read: body}", "`http` has no `url`"),
     M(
         'http: {url: "http://127.0.0.1:7001/", read: body}',
@@ -150,11 +162,13 @@ HYPOTHESES = [
         'http: {url: "http://127.0.0.1:7001/", read: body}',
         'http: {url: ‸"127.0.0.1:7001", read: body}',
         "`url` is '127.0.0.1:7001', expected a URL ",
+        only_check=True,
     ),
     M(
         'http: {url: "http://127.0.0.1:7001/", read: body}',
         'http: ‸{url: "http://127.0.0.1:7001/", read: json}',
         "`http`: path goes with `read: json`, and `read: json` needs a path ",
+        only_check=True,
     ),
     M(
         "    - name: depth\n      noop: {value: 3}\n",
@@ -183,17 +197,25 @@ HYPOTHESES = [
         "      unit: s\n      tolerance: {between: [‸1%, 500%]}\n",
         "a limit in % does not fit a measure in s",
         more=1,
+        only_check=True,
     ),
-    M("      lag: 1s", "      unit: ‸ms", "`unit` is 'ms', but this probe reads in s, expected no `unit` here"),
+    M(
+        "      lag: 1s",
+        "      unit: ‸ms",
+        "`unit` is 'ms', but this probe reads in s, expected no `unit` here",
+        only_check=True,
+    ),
     M(
         "        baseline: {atMost: 200ms}",
         "        baseline: {atMost: ‸200MB}",
         "a limit in MB does not fit a measure in s",
+        only_check=True,
     ),
     M(
         "        baseline: {atMost: 200ms}",
         "        baseline: {atMost: ‸200 parsec}",
         "`atMost` is '200 parsec', expected a number with an optional unit (200ms, 1%, 3),",
+        only_check=True,
     ),
     M(
         "        baseline: {atMost: 200ms}",
@@ -209,6 +231,7 @@ HYPOTHESES = [
         "        baseline: {atMost: 200ms}",
         "        ‸baseline: {atMost: 2x baseline}",
         "`tolerance`: the baseline cannot be held against itself: give the baseline phase an absolute rule",
+        only_check=True,
     ),
     M(
         "        baseline: {atMost: 200ms}",
@@ -224,14 +247,21 @@ HYPOTHESES = [
         "        baseline: {atMost: 200ms}\n        fault: {atMost: 4x baseline, floor: 100ms, for: 2s}\n",
         "        baseline: {matches: fine}\n        fault: ‸{atMost: 4x baseline, floor: 100ms, for: 2s}\n",
         "the tolerance of the fault holds the readings against a number, the rule before it against text",
+        only_check=True,
     ),
-    M("floor: 100ms,", "floor: ‸100/s,", "a limit in /s does not fit a measure in s"),
+    M("floor: 100ms,", "floor: ‸100/s,", "a limit in /s does not fit a measure in s", only_check=True),
     M("floor: 100ms,", "‸flor: 100ms,", "unknown field `flor`, did you mean 'floor'?"),
-    M("fault: {atMost: 4x baseline,", "fault: {atMost: ‸0x baseline,", "`atMost`: 0x baseline is always 0: write 0"),
+    M(
+        "fault: {atMost: 4x baseline,",
+        "fault: {atMost: ‸0x baseline,",
+        "`atMost`: 0x baseline is always 0: write 0",
+        only_check=True,
+    ),
     M(
         "fault: {atMost: 4x baseline, floor: 100ms, for: 2s}\n",
         "fault: {atMost: 400ms, floor: ‸100ms, for: 2s}\n",
         "`floor` goes with an atMost that is relative to the baseline, and is itself absolute",
+        only_check=True,
     ),
     M(
         "        recovery: {atMost: 1.5x baseline}",
@@ -242,6 +272,7 @@ HYPOTHESES = [
         "      abortAt: {atMost: 5s, for: 2s}",
         "      abortAt: {atMost: ‸5%, for: 2s}",
         "a limit in % does not fit a measure in s",
+        only_check=True,
     ),
     M(
         "      abortAt: {atMost: 5s, for: 2s}",
@@ -257,6 +288,7 @@ HYPOTHESES = [
         "      abortAt: {atMost: 5s, for: 2s}",
         "      ‸abortAt: {atMost: 5s, for: 2s}\n      during: start",
         "`abortAt` looks at readings in the fault, and `during: start` takes none there",
+        only_check=True,
     ),
     M(
         "      abortAt: {atMost: 5s, for: 2s}",
@@ -267,6 +299,7 @@ HYPOTHESES = [
         '{matches: "welcome|hello"}',
         '{matches: ‸"(welcome"}',
         "`matches` is not a regular expression: missing ), unterminated subpattern at position 0",
+        only_check=True,
     ),
     M('{matches: "welcome|hello"}', "{matches: ‸7}", "`matches` is 7, expected text"),
     M("during: edge", "during: ‸edges", "`during` is 'edges', did you mean 'edge'?"),
@@ -277,9 +310,19 @@ HYPOTHESES = [
     ),
     M("whenMissing: broken", "whenMissing: ‸true", "`whenMissing` is true, expected one of inconclusive, broken"),
     M("between: [1%, 500%]", "between: ‸[1%]", "`between` is not right, expected [low, high] or `baseline ± 5`"),
-    M("between: [1%, 500%]", "between: [1%, ‸5s]", "a limit in s does not fit a measure in ratio"),
-    M("between: [1%, 500%]", "between: ‸baseline ± 10s", "a limit in s does not fit a measure in ratio"),
-    M("between: [1%, 500%]", "between: ‸1% to 5%", "`between` is '1% to 5%', expected [low, high] or `baseline ± 5`"),
+    M("between: [1%, 500%]", "between: [1%, ‸5s]", "a limit in s does not fit a measure in ratio", only_check=True),
+    M(
+        "between: [1%, 500%]",
+        "between: ‸baseline ± 10s",
+        "a limit in s does not fit a measure in ratio",
+        only_check=True,
+    ),
+    M(
+        "between: [1%, 500%]",
+        "between: ‸1% to 5%",
+        "`between` is '1% to 5%', expected [low, high] or `baseline ± 5`",
+        only_check=True,
+    ),
     M(
         "  measures:\n    - name: p99",
         "  measures: ‸[]\n  measuers:\n    - name: p99",
@@ -289,19 +332,31 @@ HYPOTHESES = [
 ]
 
 EXPERIMENTS = [
-    M("  environment: laptop", "  environment: ‸laptpo", "there is no Environment 'laptpo', did you mean 'laptop'?"),
-    M("  environment: laptop", "  environment: ‸envs/none.yaml", "there is no file envs/none.yaml"),
+    M(
+        "  environment: laptop",
+        "  environment: ‸laptpo",
+        "there is no Environment 'laptpo', did you mean 'laptop'?",
+        only_check=True,
+    ),
+    M("  environment: laptop", "  environment: ‸envs/none.yaml", "there is no file envs/none.yaml", only_check=True),
     M("  environment: laptop", "  environment: ‸7", "`environment` is 7, expected text"),
     M(
         "    - checkout-slo",
         "    - ‸checkout-sol",
         "there is no Hypothesis 'checkout-sol', did you mean 'checkout-slo'?",
+        only_check=True,
     ),
-    M("    - checkout-slo", "    - checkout-slo\n    - ‸checkout-slo", "the hypothesis 'checkout-slo' is named twice"),
+    M(
+        "    - checkout-slo",
+        "    - checkout-slo\n    - ‸checkout-slo",
+        "the hypothesis 'checkout-slo' is named twice",
+        only_check=True,
+    ),
     M(
         "    - checkout-slo",
         "    - checkout-slo\n    - ‸in-place",
         "there is no Hypothesis 'in-place', expected one of checkout-slo",
+        only_check=True,
     ),
     M(
         "    - checkout-slo",
@@ -313,7 +368,12 @@ EXPERIMENTS = [
         "    -       title: Something holds\n      ‸measures:\n",
         "the indentation does not fit the list that this stands in",
     ),
-    M("    - name: in-place\n", "    - ‸name: checkout-slo\n", "the hypothesis 'checkout-slo' is named twice"),
+    M(
+        "    - name: in-place\n",
+        "    - ‸name: checkout-slo\n",
+        "the hypothesis 'checkout-slo' is named twice",
+        only_check=True,
+    ),
     M(
         "  hypotheses:\n    - checkout-slo",
         "  hypotheses: ‸checkout-slo\n  x:\n    - checkout-slo",
@@ -336,6 +396,7 @@ EXPERIMENTS = [
         "baseline: {for: 5s, within: 30s}",
         "baseline: {for: 5s, within: ‸3s}",
         "`within` is 3s, expected at least 5s, which is what it must hold for",
+        only_check=True,
     ),
     M(
         "baseline: {for: 5s, within: 30s}",
@@ -363,11 +424,13 @@ EXPERIMENTS = [
         "target: {service: checkout, to: payments, take: 50%}",
         "target: {service: ‸chekout, to: payments, take: 50%}",
         "the environment has no service 'chekout', did you mean 'checkout'?",
+        only_check=True,
     ),
     M(
         "target: {service: checkout, to: payments, take: 50%}",
         "target: {service: checkout, to: ‸postgres, take: 50%}",
         "the environment has no link from checkout to postgres, expected one of: checkout to payments",
+        only_check=True,
     ),
     M(
         "target: {service: checkout, to: payments, take: 50%}",
@@ -388,11 +451,13 @@ EXPERIMENTS = [
         "target: {service: checkout, to: payments, take: 50%}",
         "target: ‸{service: checkout, take: 50%}",
         "`network-latency` acts on connections, and this names a whole service, expected `{service: S, to: T}` or `{link: L}`",
+        only_check=True,
     ),
     M(
         "target: {service: checkout, to: payments, take: 50%}",
         "target: {link: ‸checkout-payments}",
         "the environment has no link 'checkout-payments', did you mean 'checkout-to-payments'?",
+        only_check=True,
     ),
     M(
         "target: {service: checkout, to: payments, take: 50%}",
@@ -444,6 +509,7 @@ EXPERIMENTS = [
         "with: {delay: 300ms, jitter: 50ms}",
         "with: {delay: 10ms, jitter: ‸50ms}",
         "`jitter` is at most the delay: nothing arrives before it is sent",
+        only_check=True,
     ),
     M(
         "with: {delay: 300ms, jitter: 50ms}",
@@ -467,6 +533,7 @@ EXPERIMENTS = [
         "      settle: 10s",
         "      ‸after: 10s",
         "`after` goes inside `together`, expected a step `wait` before this one",
+        only_check=True,
     ),
     M(
         "expectAlert: {name: PaymentsSlow, within: 2m}",
@@ -491,19 +558,27 @@ EXPERIMENTS = [
         "target: {service: checkout}, observe: 30s",
         "id: ‸slow, target: {service: checkout}, observe: 30s",
         "the id 'slow' is taken by the step in line 67, expected another id",
+        only_check=True,
     ),
     M(
         "target: {service: checkout}, observe: 30s",
         "target: {‸link: checkout-to-payments}, observe: 30s",
         "`process-kill` does not act on links",
+        only_check=True,
     ),
-    M("target: {sameAs: slow}", "target: {sameAs: ‸slwo}", "`sameAs` names no step: 'slwo', did you mean 'slow'?"),
+    M(
+        "target: {sameAs: slow}",
+        "target: {sameAs: ‸slwo}",
+        "`sameAs` names no step: 'slwo', did you mean 'slow'?",
+        only_check=True,
+    ),
     M(
         "target: {sameAs: slow}",
         "target: {sameAs: ‸connection-reset}",
         "`sameAs` names this very step: 'connection-reset', expected the id of another step",
+        only_check=True,
     ),
-    M("target: {sameAs: slow}", "target: {sameAs: ‸noop}", "the step 'noop' has no targets"),
+    M("target: {sameAs: slow}", "target: {sameAs: ‸noop}", "the step 'noop' has no targets", only_check=True),
     M(
         "target: {sameAs: slow}",
         "target: {sameAs: ‸slow, service: checkout}",
