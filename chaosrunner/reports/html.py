@@ -113,7 +113,8 @@ def _bar(span: Span, seconds: float, steps: list[str]) -> str:
         row = steps.index(span.label) + 1
     place = f"left:{span.start / seconds * 100:.2f}%;width:{(span.end - span.start) / seconds * 100:.2f}%;--row:{row}"
     label = "" if span.look == "settle" else f"<b>{text(span.title or span.label)}</b>"
-    return f'<i class="{span.look}" style="{place}" title="{text(span.title or span.label)}">{label}</i>'
+    look = f"{span.look} late" if span.look == "abort" and span.start > seconds / 2 else span.look
+    return f'<i class="{look}" style="{place}" title="{text(span.title or span.label)}">{label}</i>'
 
 
 _LEGEND = (

@@ -196,7 +196,9 @@ def test_a_script_in_names_that_the_crosshair_shows_does_not_end_its_data() -> N
         *journals.payments_are_slow()[:5],
         journals.Script().at(1.0, journals.reading("storefront-up/mode", 1.0, "</script><script>alert(1)")).entries[0],
     ]
-    page = Page(html_report(gather(entries), journals.verdict()))
+    written = html_report(gather(entries), journals.verdict())
+    assert written.count("</script") == 2
+    page = Page(written)
     data = json.loads(next(e for e in page.all("script") if e.attributes.get("id") == "data").text)
     assert data["plots"]["storefront-up/mode"]["w"] == ["</script><script>alert(1)"]
 
