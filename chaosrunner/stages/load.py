@@ -72,7 +72,7 @@ def load_experiment(reference: str, environment: str | None, folder: Path) -> Lo
         hypotheses=tuple(look.hypotheses),
         environment=look.environment,
         sources=tuple(dict.fromkeys(used.source for used in look.used)),
-        warnings=tuple(map(str, dict.fromkeys(look.warnings))),
+        warnings=tuple(map(str, sorted(dict.fromkeys(look.warnings)))),
         path=file.path,
         environment_path=look.environment_file.path,
     )
