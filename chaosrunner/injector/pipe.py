@@ -97,18 +97,20 @@ class Pipe:
         """From now on these effects are in force. What is waiting is held against them anew: with none left, it goes
         at once."""
         mine = [shaping for shaping in shapings if shaping.effect.acts_on(self.direction)]
-        self._delays = [shaping for shaping in mine if shaping.effect.delay or shaping.effect.jitter]
+        delays = [shaping for shaping in mine if shaping.effect.delay or shaping.effect.jitter]
         hangs = [shaping for shaping in mine if shaping.effect.loss == "hang"]
         slow = [shaping for shaping in mine if shaping.effect.bandwidth is not None]
         lines = [shaping.throttles[self.direction] for shaping in slow]
         self._change_line(min(lines, key=lambda line: line.rate, default=None))
-        self._unmet = [*self._delays, *hangs, *slow]
+        self._unmet = [*delays, *hangs, *slow]
         self.hung = bool(hangs)
         if self.hung:
             if self._queue:
                 self._meet()
             self._stop_writing()
-        self._reckon_dues()
+        if delays != self._delays:
+            self._delays = delays
+            self._reckon_dues()
         self._flush()
 
     def release(self) -> None:
