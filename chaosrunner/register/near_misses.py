@@ -228,7 +228,7 @@ class Register:
         def write(connection: sa.Connection) -> NearMiss:
             near_miss = rows.load(connection, self._known(connection, id))
             wish = change
-            if wish.duplicate_of:
+            if wish.to is State.DUPLICATE and wish.duplicate_of:
                 original = self._known(connection, wish.duplicate_of)
                 if self._original(connection, rows.load(connection, original)).id == near_miss.id:
                     raise UsageError(f"{original} is itself a duplicate of {near_miss.id}")

@@ -148,7 +148,8 @@ labels:
 
 
 def _slug(title: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60].rstrip("-") or "near-miss"
+    whole = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "near-miss"
+    return whole if len(whole) <= 60 else whole[:60].rpartition("-")[0] or whole[:60]
 
 
 def _fields(item: Item) -> dict[str, str | None]:
