@@ -366,8 +366,8 @@ class Holders(ABC):
 
     @abstractmethod
     async def usage(self, target: Target, hold: Hold) -> Mapping[str, float]:
-        """What the operating system says of the holder, never the holder itself: `cores` over the last moment,
-        `memory` in bytes resident, `disk` in bytes taken; empty: there is no holder."""
+        """What the operating system says of the holder, never the holder itself: `cores` used and `waited` for over the
+        last moment, `memory` in bytes resident, `disk` in bytes taken; empty: there is no holder."""
 
 
 class Files(ABC):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -19,8 +20,16 @@ from chaosrunner.model.target import Target
 from chaosrunner.platforms.local import LocalPlatform
 from chaosrunner.ports import Fault, Hold
 
+ROOT = Path(__file__).parents[1]
 SERVER = str(Path(__file__).parent / "local_server.py")
 RUN = "20261122-105103-4f2a9c"
+
+
+def program(text: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """A Python program that knows chaosrunner; its output is a pipe. Whoever starts it ends it."""
+    return subprocess.Popen(
+        [sys.executable, "-c", text, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=ROOT
+    )
 
 
 def free_port() -> int:
@@ -33,7 +42,7 @@ def free_port() -> int:
 
 def server(port: int, *options: str, **more: Any) -> dict[str, Any]:
     """A service of an environment file that chaosrunner starts."""
-    start = [sys.executable, "-S", "-E", SERVER, str(port), *options]
+    start = [sys.executable, "-S", "-P", SERVER, str(port), *options]
     return {"start": start, "ready": {"http": f"http://127.0.0.1:{port}/healthz"}, **more}
 
 

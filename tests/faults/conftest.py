@@ -1,5 +1,5 @@
 """Every test gets an environment of its own, and leaves nothing behind."""
 
-from tests.local_fixtures import machine, stage
+from tests.local_fixtures import machine, shared, stage
 
-__all__ = ["machine", "stage"]
+__all__ = ["machine", "shared", "stage"]

@@ -66,13 +66,13 @@ def test_it_says_what_it_does_and_what_it_restores(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", LOCAL)
-async def test_an_undo_without_an_injection_is_harmless(stage: Stage, kind: str) -> None:
-    fault = await small(stage, kind)
+async def test_an_undo_without_an_injection_is_harmless(shared: Stage, kind: str) -> None:
+    fault = await small(shared, kind)
     await fault.check()
     prepared = json.loads(json.dumps(await fault.prepare()))
     before = await fault.platform.observe([])
     await fault.undo(prepared)
-    await stage.from_ledger(fault).undo(prepared)
+    await shared.from_ledger(fault).undo(prepared)
     assert await fault.platform.observe([]) == before
     if kind != "noop":
         assert fault.by_hand(prepared)
@@ -82,8 +82,8 @@ async def test_an_undo_without_an_injection_is_harmless(stage: Stage, kind: str)
 
 
 @pytest.mark.parametrize("kind", LOCAL)
-async def test_it_is_seen_in_force_and_an_undo_twice_leaves_nothing(stage: Stage, kind: str) -> None:
-    fault = await small(stage, kind)
+async def test_it_is_seen_in_force_and_an_undo_twice_leaves_nothing(shared: Stage, kind: str) -> None:
+    fault = await small(shared, kind)
     prepared = json.loads(json.dumps(await fault.prepare()))
     await fault.inject()
     sighting = await fault.confirm(prepared)
@@ -91,7 +91,7 @@ async def test_it_is_seen_in_force_and_an_undo_twice_leaves_nothing(stage: Stage
     assert await fault.touched() in (None, 0)
     await fault.undo(prepared)
     await fault.undo(prepared)
-    await stage.from_ledger(fault).undo(prepared)
+    await shared.from_ledger(fault).undo(prepared)
     if not fault.instant:
         sighting = await fault.confirm(prepared)
         assert not sighting, sighting.how
@@ -99,13 +99,13 @@ async def test_it_is_seen_in_force_and_an_undo_twice_leaves_nothing(stage: Stage
 
 
 @pytest.mark.parametrize("kind", [kind for kind in LOCAL if kind != "noop"])
-async def test_another_process_takes_it_back_from_the_ledger_alone(stage: Stage, kind: str) -> None:
-    fault = await small(stage, kind)
+async def test_another_process_takes_it_back_from_the_ledger_alone(shared: Stage, kind: str) -> None:
+    fault = await small(shared, kind)
     prepared = json.loads(json.dumps(await fault.prepare()))
     await fault.inject()
     assert await fault.confirm(prepared)
     await fault.platform.close()
-    healing = stage.from_ledger(fault)
+    healing = shared.from_ledger(fault)
     await healing.undo(prepared)
     if not fault.instant:
         assert not await healing.confirm(prepared)

@@ -129,13 +129,14 @@ class LocalHolders(Ground, Holders, Files):
         try:
             top = psutil.Process(record["pid"])
             members = [top, *top.children(recursive=True)]
-            before, began = _busy(members), self.clock.monotonic()
+            (busy, waited), began = _processor_time(members), self.clock.monotonic()
             await self.clock.sleep(A_MOMENT)
-            cores = (_busy(members) - before) / max(self.clock.monotonic() - began, 1e-3)
+            busy_now, waited_now = _processor_time(members)
+            passed = max(self.clock.monotonic() - began, 1e-3)
             memory = float(top.memory_info().rss)
         except psutil.NoSuchProcess:
             return {}
-        used = {"cores": cores, "memory": memory}
+        used = {"cores": (busy_now - busy) / passed, "waited": (waited_now - waited) / passed, "memory": memory}
         disk = _disk_taken(record["pid"])
         return used if disk is None else used | {"disk": disk}
 
@@ -165,14 +166,21 @@ def _free_memory() -> int:
     return int(psutil.virtual_memory().available) if available is None else available
 
 
-def _busy(members: list[psutil.Process]) -> float:
-    """Seconds of processor time that they have used up."""
-    total = 0.0
+def _processor_time(members: list[psutil.Process]) -> tuple[float, float]:
+    """Seconds that they have computed, and seconds that they were ready to and waited for others (0 where the system
+    does not say it)."""
+    computed = waited = 0.0
     for member in members:
+        with suppress(OSError, ValueError, IndexError):
+            words = Path(f"/proc/{member.pid}/schedstat").read_text().split()
+            if words[0] != "0":
+                computed += int(words[0]) / 1e9
+                waited += int(words[1]) / 1e9
+                continue
         with suppress(psutil.NoSuchProcess):
             times = member.cpu_times()
-            total += times.user + times.system
-    return total
+            computed += times.user + times.system
+    return computed, waited
 
 
 def _disk_taken(pid: int) -> float | None:
