@@ -17,22 +17,25 @@ AT_ONCE = 64
 """Connections accepted in one go, before others get their turn."""
 OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PATIENCE = 0.1
-"""Seconds without accepting when the system has no room for more; those who connect wait in the backlog."""
+"""Seconds without accepting when there is no room for more; those who connect wait in the backlog."""
 RETRY = 0.02
 """Seconds between two tries to open a door that somebody else stands in."""
 
 
 class Listener:
-    """Listens on some addresses and hands each connection to `accepted(client, source_port)`."""
+    """Listens on some addresses and hands each connection to `accepted(client, source_port)`, while there is
+    `room()` for one more."""
 
     def __init__(
         self,
         addresses: Sequence[SocketAddress],
         accepted: Callable[[socket.socket, int], None],
+        room: Callable[[], bool],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._wanted = list(addresses)
         self._accepted = accepted
+        self._room = room
         self._loop = loop
         self._doors: list[socket.socket | None] = []
         self.is_open = False
@@ -125,6 +128,9 @@ class Listener:
 
     def _accept(self, door: socket.socket, most: int = AT_ONCE) -> None:
         for _ in range(most):
+            if not self._room():
+                self._pause(door)
+                return
             try:
                 client, address = door.accept()
             except (BlockingIOError, InterruptedError):

@@ -58,6 +58,9 @@ __all__ = ["Proxy", "command", "main"]
 
 OWN_WITHIN = 10.0
 """Seconds in which an announced sample must come: later, its port may be somebody else's."""
+MOST_FILES = 65536
+OTHER_FILES = 40
+"""Files that are open or may be needed for something else than connections."""
 REMEMBERED = 1000
 """Effects that are over and can still be asked about."""
 NAMES_FOR = 1.0
@@ -94,7 +97,8 @@ class Proxy:
         """Bytes that wait in all pipes together."""
         self.upstream_failed = 0
         """Connections that were reset because the upstream could not be reached."""
-        self._listener = Listener(listen, self._accepted, self.loop)
+        self._most = most_connections()
+        self._listener = Listener(listen, self._accepted, lambda: len(self._connections) < self._most, self.loop)
         self._upstream = Upstream(connect, self.loop)
         self._holds = Holds(self._begin, self._end, beat_limit=beat_limit)
         more: dict[str, Handler] = {"own": self._own, "met": self._met, "stats": self._stats}
@@ -323,10 +327,18 @@ def _words(problem: OSError | ValueError) -> str:
 
 def _allow_many_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft < wanted:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def most_connections() -> int:
+    """How many connections there may be at once, so that each finds a file for its other side, and the control socket
+    one for its talks. More wait in the system's queue until one of them has ended."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = MOST_FILES if soft == resource.RLIM_INFINITY else min(soft, MOST_FILES)
+    return max(4, (allowed - OTHER_FILES) // 2)
 
 
 if __name__ == "__main__":

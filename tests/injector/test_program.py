@@ -109,6 +109,22 @@ async def test_a_fault_ends_by_itself_when_the_runner_is_gone_or_the_time_is_ove
                 assert (await call_async(control, {"do": "holds"}))["over"][key] == why
 
 
+async def test_with_few_files_more_connections_wait_and_the_control_socket_answers(folder: Path) -> None:
+    control = folder / "c.sock"
+    async with serving() as server:
+        ours, ready = os.pipe()
+        words = command("127.0.0.1:0", f"127.0.0.1:{server.port}", control, ready_fd=ready)
+        async with running(["sh", "-c", 'ulimit -n 60; exec "$@"', "sh", *words], ready, ours):
+            port = await _port(control)
+            clients = [_connect(port) for _ in range(40)]
+            for client in clients:
+                await client.send(b"?")
+            for client in clients:  # the system holds them in its queue until others have ended
+                assert await client.exactly(1) == b"?"
+                client.close()
+                assert (await call_async(control, {"do": "stats"}))["upstream_failed"] == 0
+
+
 async def test_the_module_can_be_run_by_its_name(folder: Path) -> None:
     control = folder / "c.sock"
     ours, ready = os.pipe()
