@@ -11,7 +11,7 @@ from chaosrunner.model.target import Target
 from chaosrunner.ports import Fault, Holders, Parameters, Sighting, StressEffect
 
 ENOUGH = 0.5
-"""Of what was asked for: used, or waited for where others compete for the same processors: that is the fault at work."""
+"""Of what was asked for: used, or waited for where others compete for them, which is the fault at work."""
 
 
 class Params(Parameters):

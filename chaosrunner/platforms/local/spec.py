@@ -122,7 +122,8 @@ class Service(Frozen):
         if not (self.start or self.listens or self.pid_file or self.command):
             raise ValueError("expected a way to start or find it: start, listens, pidFile or command")
         if self.start is None:
-            idle = [name for name in ("cwd", "env", "restart") if name in self.model_fields_set]
+            given = {"cwd": self.cwd, "env": self.env, "restart": self.restart != "never"}
+            idle = [name for name, value in given.items() if value]
             if idle:
                 raise ValueError(f"{', '.join(idle)} only mean something together with start")
         if isinstance(self.command, str):
