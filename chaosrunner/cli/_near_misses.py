@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,7 +96,8 @@ def table(near_misses: Sequence[NearMiss]) -> Iterator[str]:
         for each in near_misses
     ]
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head) - 1)]
-    left = max(20, shutil.get_terminal_size((120, 24)).columns - sum(widths) - 2 * len(widths))
+    wide = shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() else 1000
+    left = max(20, wide - sum(widths) - 2 * len(widths))
     yield click.style(_line(head, widths, left), bold=True)
     for row in rows:
         line = _line(row, widths, left)
@@ -209,10 +211,10 @@ def history(record: Record) -> Iterator[str]:
     """One line for each event, oldest first."""
     for event in record.history:
         before = f"{event.before} → " if event.before else ""
-        change = f" {before}{event.after}" if event.before or event.after else ""
-        reason = f": {' '.join(event.reason.split())}" if event.reason else ""
+        change = f": {before}{event.after or 'none'}" if event.before or event.after else ""
+        reason = " ".join(event.reason.split()) if event.reason != event.after else ""
         run = f" [{event.run}]" if event.run else ""
-        yield f"  {_at(event.at)}  {event.actor}  {event.what}{change}{reason}{run}"
+        yield f"  {_at(event.at)}  {event.actor}  {event.what}{change}{f'; {reason}' if reason else ''}{run}"
 
 
 def _at(at: float) -> str:

@@ -45,6 +45,7 @@ def command() -> None:
     "priorities",
     multiple=True,
     type=click.Choice(_PRIORITIES, case_sensitive=False),
+    metavar="P1…P4",
     help="Only of this priority; repeatable.",
 )
 @click.option(
@@ -123,7 +124,7 @@ def history(settings: terms.Settings, near_miss: str, as_json: bool) -> None:
 
 @command.command("set")
 @click.argument("near_miss", metavar="NM")
-@click.argument("state", type=click.Choice(_STATES), required=False)
+@click.argument("state", type=click.Choice(_STATES), required=False, metavar="[STATE]")
 @click.option("--reason", default="", metavar="TEXT", help="Why.")
 @click.option("--by", metavar="NAME", help="Who accepts a waiver, or approves a rejection.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="End of a waiver.")
@@ -133,6 +134,7 @@ def history(settings: terms.Settings, near_miss: str, as_json: bool) -> None:
 @click.option(
     "--priority",
     type=click.Choice((*_PRIORITIES, "computed"), case_sensitive=False),
+    metavar="P1…P4",
     help="Set it by hand, with a reason; `computed` goes back.",
 )
 @terms.json_option

@@ -37,6 +37,8 @@ _BY_TIER: dict[str, dict[int, Potential]] = {
 }
 """What a realistic outage would cost, by how bad it was and the service's tier, where no error budget tells."""
 
+_COST = {"loss": "production would lose", "degraded": "production would degrade", "weakness": "a weakness of"}
+
 _BY_BUDGET: tuple[tuple[Potential, float], ...] = (("S1", 1.0), ("S2", 0.1), ("S3", 0.02))
 """The share of the error budget from which on."""
 
@@ -132,16 +134,16 @@ def _gravity(inputs: ScoreInputs) -> str:
 
 def _potential(inputs: ScoreInputs) -> tuple[Potential, str]:
     tier = inputs.tier or 2
-    declared = f"tier {inputs.tier}" if inputs.tier else "tier not declared, taken as 2"
+    whose = f"a service of tier {inputs.tier}" if inputs.tier else "a service (tier not declared, taken as 2)"
     gravity = _gravity(inputs)
     by_tier = _BY_TIER[gravity][tier]
     if inputs.budget is None:
-        return by_tier, f"{by_tier}: {gravity} of a service ({declared})"
+        return by_tier, f"{by_tier}: {_COST[gravity]} {whose}"
     spends = inputs.budget
     by_budget: Potential = next((potential for potential, least in _BY_BUDGET if spends >= least), "S4")
     spent = f"an hour of this in production would spend {inputs.budget:.0%} of the error budget"
     if gravity == "loss" and tier == 1:
-        return "S1", f"S1: {gravity} of a tier 1 service; {spent}"
+        return "S1", f"S1: {_COST[gravity]} {whose}; {spent}"
     return by_budget, f"{by_budget}: {spent}"
 
 

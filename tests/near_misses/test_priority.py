@@ -60,7 +60,7 @@ def test_the_score_can_be_computed_again_from_what_is_kept() -> None:
 
 
 def test_an_undeclared_tier_is_said() -> None:
-    assert "tier not declared, taken as 2" in score(inputs()).rationale[0]
+    assert score(inputs()).rationale[0] == "S3: production would degrade a service (tier not declared, taken as 2)"
     assert "luck and no defence" in score(inputs()).rationale[1]
 
 
