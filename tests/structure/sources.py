@@ -12,13 +12,15 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "chaosrunner"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Module:
     """One source file."""
 
     path: str
     """From the package's folder, `files/reader.py`."""
     tree: ast.Module
+    every: tuple[ast.AST, ...]
+    """All nodes of the tree, walked once."""
 
     @property
     def part(self) -> str:
@@ -27,17 +29,22 @@ class Module:
         return first.removesuffix(".py") if first != "__init__.py" else ""
 
     def nodes(self, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
-        return (node for node in ast.walk(self.tree) if isinstance(node, kinds))
+        return (node for node in self.every if isinstance(node, kinds))
 
     def imports(self, *, only_top: bool = False) -> Iterator[tuple[int, str]]:
         """(line, dotted name) of everything imported; `only_top`: what importing the file itself imports."""
-        nodes = _at_import(self.tree.body) if only_top else ast.walk(self.tree)
+        nodes = _at_import(self.tree.body) if only_top else self.every
         for node in nodes:
             if isinstance(node, ast.Import):
                 yield from ((node.lineno, name.name) for name in node.names)
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{self.path}:{node.lineno}: a relative import"
                 yield from ((node.lineno, f"{node.module}.{name.name}") for name in node.names)
+
+
+def _module(file: Path, folder: Path) -> Module:
+    tree = ast.parse(file.read_text())
+    return Module(str(file.relative_to(folder)), tree, tuple(ast.walk(tree)))
 
 
 def _at_import(body: list[ast.stmt]) -> Iterator[ast.AST]:
@@ -54,11 +61,11 @@ def _at_import(body: list[ast.stmt]) -> Iterator[ast.AST]:
 def modules() -> tuple[Module, ...]:
     """All of the package."""
     files = sorted(PACKAGE.rglob("*.py"))
-    return tuple(Module(str(file.relative_to(PACKAGE)), ast.parse(file.read_text())) for file in files)
+    return tuple(_module(file, PACKAGE) for file in files)
 
 
 @cache
 def of_the_tests() -> tuple[Module, ...]:
     """All test files."""
     folder = ROOT / "tests"
-    return tuple(Module(str(file.relative_to(folder)), ast.parse(file.read_text())) for file in folder.rglob("*.py"))
+    return tuple(_module(file, folder) for file in sorted(folder.rglob("*.py")))

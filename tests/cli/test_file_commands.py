@@ -1,0 +1,152 @@
+"""check, schema, catalog and explain, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from chaosrunner import catalog, glossary
+from chaosrunner.cli import chaosrunner
+from chaosrunner.pages import pages
+from chaosrunner.reports import catalogue
+from tests.files.good import WHOLE
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(chaosrunner, arguments)
+
+
+def raised(*arguments: str) -> str:
+    result = call(*arguments)
+    assert result.exception is not None
+    return str(result.exception)
+
+
+def test_check_says_that_files_are_in_order(here: Path) -> None:
+    (here / "experiments").mkdir()
+    (here / "experiments" / "f.yaml").write_text(WHOLE)
+    result = call("check")
+    assert (result.exit_code, result.output) == (0, "1 file in order\n")
+
+
+def test_check_lists_every_mistake_and_exits_2(here: Path) -> None:
+    (here / "f.yaml").write_text(WHOLE.replace("rate: 50/s", "rate: 50").replace("occurrence: 4", "occurence: 4"))
+    result = call("check", "f.yaml")
+    assert result.exit_code == 2
+    assert result.output.splitlines() == [
+        "f.yaml:64:54: `rate` is 50, expected a rate such as 50/s",
+        "f.yaml:81:10: unknown field `occurence`, did you mean 'occurrence'?",
+        "2 mistakes in 1 of 1 file",
+    ]
+
+
+def test_warnings_alone_exit_0(here: Path) -> None:
+    (here / "f.yaml").write_text(WHOLE.replace("      abortAt: {atMost: 5s, for: 2s}\n", ""))
+    result = call("check", "f.yaml")
+    assert result.exit_code == 0
+    warning, end = result.output.splitlines()
+    assert warning.startswith("warning: f.yaml:58:7: no measure has `abortAt`")
+    assert end == "1 file in order"
+
+
+def test_check_answers_as_json_too(here: Path) -> None:
+    (here / "f.yaml").write_text(WHOLE.replace("rate: 50/s", "rat: 50/s"))
+    result = call("check", "f.yaml", "--json")
+    answer = json.loads(result.output)
+    assert result.exit_code == 2
+    assert answer["inOrder"] is False
+    assert answer["files"] == ["f.yaml"]
+    assert answer["problems"] == [
+        {
+            "file": "f.yaml",
+            "line": 64,
+            "column": 48,
+            "path": "spec.traffic.rat",
+            "message": "unknown field `rat`",
+            "expected": "",
+            "nearest": "rate",
+        }
+    ]
+
+
+def test_check_without_files_says_what_it_looked_for(here: Path) -> None:
+    assert "none of the folders environments, experiments, hypotheses" in raised("check")
+    assert "there is no file or folder 'nowhere.yaml'" in raised("check", "nowhere.yaml")
+
+
+def test_schema_prints_and_writes(here: Path) -> None:
+    assert json.loads(call("schema", "experiment").output)["title"] == "Experiment"
+    result = call("schema", "--write", "schemas")
+    assert result.exit_code == 0
+    names = {"chaosrunner.json", "experiment.json", "hypothesis.json", "environment.json"}
+    assert {file.name for file in (here / "schemas").iterdir()} == names
+    assert "did you mean 'Hypothesis'?" in raised("schema", "hypotesis")
+
+
+def test_catalog_lists_every_plugin_with_one_line() -> None:
+    lines = call("catalog").output.splitlines()
+    for role in catalog.ROLES:
+        for kind in catalog.kinds(role):
+            assert any(line.startswith(f"  {kind} ") for line in lines)
+    assert max(map(len, lines)) < 200
+
+
+def test_catalog_shows_one_plugin_whole() -> None:
+    shown = call("catalog", "network-latency").output
+    for part in ("delay: duration, required", "platforms: ", "acts on: ", "example:", "and undoes it: "):
+        assert part in shown
+
+
+def test_catalog_tells_roles_apart_where_a_kind_is_in_several() -> None:
+    assert "noop  (fault)" in call("catalog", "faults/noop").output
+    assert "noop  (probe)" in call("catalog", "probes/noop").output
+    assert "did you mean 'network-latency'?" in raised("catalog", "network-latncy")
+
+
+def test_catalog_answers_as_json_too() -> None:
+    (shown,) = json.loads(call("catalog", "network-latency", "--json").output)
+    assert shown["role"] == "faults"
+    (delay,) = [row for row in shown["parameters"] if row["name"] == "delay"]
+    assert (delay["type"], delay["required"]) == ("duration", True)
+
+
+def test_the_catalogue_page_can_be_printed() -> None:
+    assert call("catalog", "--markdown").output == catalogue.markdown(pages(only_own=True))
+
+
+@pytest.mark.parametrize("word", list(glossary.WORDS))
+def test_every_word_is_explained(word: str) -> None:
+    assert call("explain", *word.split()).output.startswith(f"{word}  (word)")
+
+
+@pytest.mark.parametrize("code", list(glossary.EXIT_CODES))
+def test_every_exit_code_is_explained(code: int) -> None:
+    assert call("explain", str(code)).output.startswith(f"{code}  (exit code)")
+
+
+@pytest.mark.parametrize(
+    ("word", "part"),
+    [
+        ("near-miss", "near miss  (word)"),
+        ("hypotheses", "spec.hypotheses  (field of Experiment)"),
+        ("network-latency", "network-latency  (fault)"),
+        ("maxAffected", "spec.guards.maxAffected  (field of Environment)"),
+        ("spec.method.for", "spec.method[].for  (field of Experiment)"),
+    ],
+)
+def test_plugins_and_fields_are_explained(word: str, part: str) -> None:
+    assert part in call("explain", word).output
+
+
+def test_a_word_that_is_not_known_gets_the_nearest() -> None:
+    assert "did you mean 'tolerance'?" in raised("explain", "tolerence")
