@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from chaosrunner.model.verdict import Verdict
 from chaosrunner.model.words import GapKind
 from chaosrunner.ports import ProbeContext
 from chaosrunner.reports.account import Account, gather
-from chaosrunner.reports.shown_gap import ShownGap
+from chaosrunner.reports.shown_gap import ShownGap, shown
 from chaosrunner.stages.detect import detect
 from chaosrunner.stages.judge import judge
 from chaosrunner.stages.run import RunOutcome
@@ -113,6 +113,7 @@ async def _keep(
                 await follow(book, tracker, desk.clock, waiting)
             done = register(verdict, plan, gaps, book, desk.clock)
             items = await remediate(done, book, tracker, desk.clock)
+            known = [book.get(each.near_miss.id) for each in done.recorded]
     except NotPossibleNow as error:
         desk.tell(
             f"the near misses of this run are not recorded: {error}; they are in `chaosrunner judge {verdict.run}`"
@@ -121,20 +122,13 @@ async def _keep(
     for item in items:
         if item.trouble:
             desk.tell(f"{item.near_miss.id}: {item.trouble}")
-    urls = {item.near_miss.id: item.url for item in items}
-    found = tuple(_found(gap, each.near_miss, urls) for gap, each in zip(gaps, done.recorded, strict=True))
-    return found, tuple(_progress(each) for each in done.tried)
+    return _shown(gaps, known), tuple(_progress(each) for each in done.tried)
 
 
-def _found(gap: Gap, near_miss: NearMiss, urls: Mapping[str, str]) -> ShownGap:
-    return ShownGap(
-        gap=gap,
-        id=near_miss.id,
-        priority=near_miss.priority.value,
-        state=near_miss.state.value,
-        occurrences=near_miss.occurrences,
-        remediation=urls.get(near_miss.id, ""),
-    )
+def _shown(gaps: Sequence[Gap], known: Sequence[NearMiss]) -> tuple[ShownGap, ...]:
+    """Each gap with its near miss; gaps of one fingerprint share theirs."""
+    by_fingerprint = {fingerprint: each for each in known for fingerprint in each.fingerprints.values()}
+    return tuple(shown(gap, by_fingerprint.get(gap.fingerprint)) for gap in gaps)
 
 
 def _progress(tried: Tried) -> str:
