@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import selectors
 import shutil
@@ -225,14 +226,17 @@ def main(arguments: list[str] | None = None) -> int:
         words = f"not measured: {' and '.join(missing)} not installed (Debian: apt-get install {' '.join(missing)})"
         print(json.dumps({"missing": missing}) if given.json else words)
         return 0
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
     figures = measure(given.rounds, given.seconds)
     if given.json:
-        print(json.dumps({"figures": [asdict(figure) for figure in figures]}, indent=2))
+        print(json.dumps({"load_before": load, "figures": [asdict(figure) for figure in figures]}, indent=2))
     else:
         for figure in figures:
             met = "" if figure.met is None else ("met" if figure.met else "NOT MET")
             value = f"{figure.value:g} {figure.unit}".strip()
             print(f"{figure.name:<45} {value:>12}  {figure.bar:<8} {met:<8} {figure.note}".rstrip())
+        if load > cores / 2:
+            print(f"The machine was busy with something else before (load {load:.1f}, {cores} cores): measure again.")
     return 1 if any(figure.met is False for figure in figures) else 0
 
 
