@@ -41,6 +41,7 @@ class ConnectionReset(Fault[Params]):
     platforms = frozenset({"local"})
     acts_on = frozenset({"link"})
     fault_class = "dependency-flaky"
+    harder = {"share": "more"}
     example = """\
 - fault: connection-reset
   target: {service: checkout, to: payments}
@@ -50,9 +51,9 @@ class ConnectionReset(Fault[Params]):
 
     @classmethod
     def does(cls, params: Params) -> str:
-        which = "Every connection" if params.share == 1 else f"{show(params.share, 'ratio')} of the connections, each"
+        which = "All" if params.share == 1 else f"{show(params.share, 'ratio')} of the"
         when = f"{write_duration(params.after)} after it was opened" if params.after else "as soon as it is opened"
-        return f"{which} is reset {when}."
+        return f"{which} connections are reset, each {when}; open ones too."
 
     @classmethod
     def undoes(cls, params: Params) -> str:

@@ -31,6 +31,7 @@ class CpuStress(Fault[Params]):
     platforms = frozenset({"local"})
     acts_on = frozenset({"process"})
     fault_class = "capacity"
+    harder = {"cores": "more"}
     example = """\
 - fault: cpu-stress
   target: {service: checkout}
@@ -44,7 +45,7 @@ class CpuStress(Fault[Params]):
 
     @classmethod
     def does(cls, params: Params) -> str:
-        return f"{_cores(params.cores)} beside the target kept busy."
+        return f"Beside the target, {_cores(params.cores)} kept busy."
 
     @classmethod
     def undoes(cls, params: Params) -> str:

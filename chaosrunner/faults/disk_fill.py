@@ -72,6 +72,7 @@ class DiskFill(Fault[Params]):
     platforms = frozenset({"local"})
     acts_on = frozenset({"process"})
     fault_class = "capacity"
+    harder = {"size": "more"}
     needs = ("to write to the folder",)
     example = """\
 - fault: disk-fill

@@ -33,6 +33,7 @@ class MemoryStress(Fault[Params]):
     platforms = frozenset({"local"})
     acts_on = frozenset({"process"})
     fault_class = "capacity"
+    harder = {"size": "more"}
     example = """\
 - fault: memory-stress
   target: {service: checkout}
@@ -46,7 +47,7 @@ class MemoryStress(Fault[Params]):
 
     @classmethod
     def does(cls, params: Params) -> str:
-        return f"{write_size(params.size)} of memory beside the target are taken."
+        return f"Beside the target, {write_size(params.size)} of memory are taken."
 
     @classmethod
     def undoes(cls, params: Params) -> str:

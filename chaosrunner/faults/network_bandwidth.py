@@ -39,6 +39,7 @@ class NetworkBandwidth(Fault[Params]):
     platforms = frozenset({"local"})
     acts_on = frozenset({"link"})
     fault_class = "dependency-slow"
+    harder = {"rate": "less"}
     example = """\
 - fault: network-bandwidth
   target: {service: checkout, to: payments}

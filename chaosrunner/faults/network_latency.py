@@ -13,7 +13,7 @@ from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.quantities import Duration, show, write_duration
 from chaosrunner.ports import Fault, Links, LinkSample, NetworkEffect, Parameters, Sighting
 
-SAMPLES = 3
+SAMPLES = 5
 """Connections of one look: one alone can be slow, or lucky with the jitter."""
 
 
@@ -50,6 +50,7 @@ class NetworkLatency(Fault[Params]):
     platforms = frozenset({"local"})
     acts_on = frozenset({"link"})
     fault_class = "dependency-slow"
+    harder = {"delay": "more"}
     example = """\
 - fault: network-latency
   target: {service: checkout, to: payments}
@@ -72,21 +73,21 @@ class NetworkLatency(Fault[Params]):
         return self.platform.ability(Links)
 
     async def check(self) -> None:
-        times = await self._times(around=False)
+        times = await self._times()
         if len(times) < SAMPLES:
             raise CannotDoHonestly(
                 f"{self.target.name} does not answer now, so that a delay could not be seen; its `to` must run and "
                 f"answer, or end connections that are shut down"
             )
-        spread = max(times) - min(times)
-        if spread > self.params.round_trip / 2:
+        unrest = median(times) - min(times)
+        if unrest > self.params.round_trip / 2:
             raise CannotDoHonestly(
-                f"a round trip through {self.target.name} varies by {show(spread, 's')} by itself, so that "
+                f"a round trip through {self.target.name} varies by {show(unrest, 's')} by itself, so that "
                 f"{show(self.params.round_trip, 's')} more could not be told from it; use a longer delay"
             )
 
     async def prepare(self) -> JsonObject:
-        times = await self._times(around=False)
+        times = await self._times()
         return {"before": round(median(times), 6) if times else None}
 
     async def inject(self) -> None:
@@ -112,9 +113,8 @@ class NetworkLatency(Fault[Params]):
         links = self._links
         return await asyncio.gather(*(links.sample(self.target, around=around) for _ in range(SAMPLES)))
 
-    async def _times(self, *, around: bool) -> list[float]:
-        samples = await self._samples(around=around)
-        return [sample.seconds for sample in samples if sample.outcome == "answered"]
+    async def _times(self) -> list[float]:
+        return [sample.seconds for sample in await self._samples(around=False) if sample.outcome == "answered"]
 
     async def touched(self) -> int | None:
         return await self._links.met(self.target, self.hold)

@@ -12,7 +12,7 @@ _REMEDIES: dict[str, tuple[str, ...]] = {
         "retries of requests that are safe to repeat, with a budget, so that one lost instance is not seen outside",
         "an orderly end: stop accepting, finish what is in hand, then exit",
     ),
-    "instance-slow": (
+    "instance-hang": (
         "a timeout on every call to it, shorter than the caller's own",
         "a readiness check that fails while it cannot serve, so that traffic goes elsewhere",
         "a limit on requests in hand, so that a slow instance refuses early instead of queueing",
@@ -38,18 +38,7 @@ _REMEDIES: dict[str, tuple[str, ...]] = {
         "limits and requests that fit what is used under load, and autoscaling on what really runs short",
         "load shedding: refuse early and cheaply what cannot be served in time",
         "head-room: enough instances that the loss of one does not saturate the others",
-    ),
-    "cpu": (
-        "processor requests that fit the load, and autoscaling before saturation",
-        "load shedding: refuse early and cheaply what cannot be served in time",
-    ),
-    "memory": (
-        "a memory limit with room, and caches and queues that are bounded",
-        "an orderly restart when memory runs short, behind at least one other instance",
-    ),
-    "disk": (
-        "an alert well before the disk is full, and rotation of what grows",
-        "serve on when nothing can be written: logs and temporary files must not stop requests",
+        "bounded caches, queues and logs, and an alert well before memory or disk run out",
     ),
     "zone-loss": (
         "instances and data in at least two zones, with enough capacity in each to carry the other's load",

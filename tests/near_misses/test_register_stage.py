@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from chaosrunner import catalog
 from chaosrunner.model.life_cycle import Change
 from chaosrunner.model.plan import Plan
+from chaosrunner.model.remedies import usual_remedies
 from chaosrunner.model.sightings import Sighting
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.model.words import FindingClass, GapKind, Priority, State
@@ -173,3 +175,57 @@ def test_a_run_that_is_recorded_late_is_recorded_for_when_it_was(book: Register,
     register(verdict(), plan(), [gap()], book, clock, START - 5000)
     assert book.get("1").first_seen == START - 5000
     assert book.show("1").history[0].at == clock.at
+
+
+@pytest.mark.parametrize(
+    ("params", "counts"),
+    [
+        ({"delay": "0.6s"}, True),
+        ({"delay": "900ms"}, True),
+        ({"delay": "300ms"}, False),
+        ({"delay": "900ms", "direction": "response"}, False),
+    ],
+)
+def test_a_pass_counts_with_the_same_or_a_harder_fault(
+    book: Register, clock: SetClock, params: dict[str, str], counts: bool
+) -> None:
+    recorded(book, clock, verdict(), plan(environment=ONE_RUN))
+    fix(book, clock)
+    again = plan(environment=ONE_RUN, method=[{"faults": [planned_fault(params=params)]}])
+    (tried,) = recorded(book, clock, verdict("run-2", broken=False), again).tried
+    assert (tried.counts, tried.verified) == (counts, counts)
+
+
+def test_with_less_bandwidth_a_fault_is_harder(book: Register, clock: SetClock) -> None:
+    def narrow(rate: str) -> Plan:
+        step = planned_fault(fault="network-bandwidth", params={"rate": rate})
+        return plan(environment=ONE_RUN, method=[{"faults": [step]}])
+
+    recorded(book, clock, verdict(), narrow("10kB/s"))
+    fix(book, clock)
+    (wider,) = recorded(book, clock, verdict("run-2", broken=False), narrow("100kB/s")).tried
+    assert not wider.counts and "rate is 100000, it was 10000: a weaker fault" in wider.why
+    assert recorded(book, clock, verdict("run-3", broken=False), narrow("1kB/s")).tried[0].verified
+
+
+def test_a_fault_whose_plugin_is_gone_must_be_the_very_same(book: Register, clock: SetClock) -> None:
+    def gone(delay: str) -> Plan:
+        step = planned_fault(fault="queue-drop", params={"delay": delay})
+        return plan(environment=ONE_RUN, method=[{"faults": [step]}])
+
+    recorded(book, clock, verdict(), gone("1s"))
+    fix(book, clock)
+    assert not recorded(book, clock, verdict("run-2", broken=False), gone("2s")).tried[0].counts
+    assert recorded(book, clock, verdict("run-3", broken=False), gone("1s")).tried[0].verified
+
+
+def test_every_way_in_which_a_fault_grows_is_one_of_its_numbers() -> None:
+    for kind in catalog.kinds("faults"):
+        fault = catalog.find("faults", kind)
+        for name in fault.harder:
+            assert name in fault.Params.model_fields, f"{kind}: {name}"
+
+
+def test_every_class_of_fault_has_its_usual_remedies() -> None:
+    classes = {catalog.find("faults", kind).fault_class for kind in catalog.kinds("faults")} - {"nothing"}
+    assert all(len(usual_remedies([each])) > 1 for each in classes)
