@@ -399,6 +399,8 @@ class TrafficWindow:
     """None: not one of them was answered."""
     why: str = ""
     """The most frequent error, in words."""
+    late: float = 0.0
+    """The share of its requests that the generator itself started late, so that their latencies are partly its own."""
 
 
 class TrafficSource(Protocol):

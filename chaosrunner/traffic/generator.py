@@ -144,7 +144,8 @@ class Load:
         self._flights: deque[Flight] = deque()
         self._open = 0
         self._next = 0
-        self._addresses: tuple[float, list[tuple[Any, ...]]] = (0.0, [])
+        self._lookup: asyncio.Task[list[tuple[Any, ...]]] | None = None
+        self._looked_up = 0.0
         self._ended: list[float] = []
         self._late: list[int] = []
         self._unfit: list[int] = []
@@ -232,12 +233,17 @@ class Load:
         return connection
 
     async def _resolve(self) -> list[tuple[Any, ...]]:
-        since, addresses = self._addresses
-        if not addresses or self._loop.time() - since > _RESOLVED:
+        """The host's addresses, looked up at most once a second and never twice at the same time."""
+        if self._lookup is None or (self._lookup.done() and self._loop.time() - self._looked_up > _RESOLVED):
+            self._lookup = self._loop.create_task(self._look_up())
+        return await asyncio.shield(self._lookup)  # whoever gives up waiting does not end it for the others
+
+    async def _look_up(self) -> list[tuple[Any, ...]]:
+        try:
             found = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-            addresses = list(dict.fromkeys(entry[4] for entry in found))
-            self._addresses = (self._loop.time(), addresses)
-        return addresses
+        finally:
+            self._looked_up = self._loop.time()
+        return list(dict.fromkeys(entry[4] for entry in found))
 
     # -- what becomes of requests
 

@@ -17,15 +17,20 @@ from chaosrunner.errors import NoReading, NotPossibleNow, UsageError
 from chaosrunner.model.experiment import TrafficSpec
 from chaosrunner.model.journal import TrafficSample
 from chaosrunner.ports import TrafficWindow
-from chaosrunner.traffic.window import MOST_SPOILT, Record
+from chaosrunner.traffic.window import Record
 from chaosrunner.urls import check_url
 
 _STARTING = 10.0
 _SILENT = 2.0
 """Seconds without a word from the generator after which it is taken for stuck."""
 _SHORTEST = 1.0
-_MOST_OPEN = 10_000
-_LONGEST = 24 * 3600.0
+_MOST_LATE = 0.2
+"""Share of requests started late, above which nothing it says is believed. Quantiles bear less, see the probe."""
+_MOST_UNFIT = 0.01
+MOST_OPEN = 10_000
+"""Requests under way at once, before further ones are counted as failed without being sent."""
+LONGEST = 24 * 3600.0
+"""Seconds after which the generator ends whatever happens."""
 _LINE = 32 * 1024 * 1024
 
 
@@ -33,14 +38,20 @@ class Traffic:
     """The load of one run: `start`, ask for `window`s, `stop`.
 
     The generator is a process of its own, so that it and the run do not disturb each other. It ends when it is
-    stopped, when this process is gone however that came about, or after a day. `on_sample` is called with each second
-    of the load, in order, as soon as all its requests have ended or timed out.
+    stopped, when this process is gone however that came about, or after `longest` seconds. `on_sample` is called with
+    each second of the load, in order, as soon as all its requests have ended or timed out.
     """
 
     def __init__(
-        self, spec: TrafficSpec, clock: Clock, on_sample: Callable[[TrafficSample], None] | None = None
+        self,
+        spec: TrafficSpec,
+        clock: Clock,
+        on_sample: Callable[[TrafficSample], None] | None = None,
+        *,
+        most_open: int = MOST_OPEN,
+        longest: float = LONGEST,
     ) -> None:
-        self._task = _task_of(spec)
+        self._task = {**_task_of(spec), "most_open": most_open, "longest": longest}
         self._clock = clock
         self._on_sample = on_sample
         self._record = Record(spec.rate, spec.timeout)
@@ -50,7 +61,11 @@ class Traffic:
         self._heard = 0.0
         self._gone = "the load generator has not been started"
         self._second = 0
-        self._ours = ""
+
+    @property
+    def pid(self) -> int | None:
+        """The generator's process while there is one."""
+        return self._process.pid if self._process is not None else None
 
     async def start(self) -> None:
         """Begin; returns when the first request is about to be sent. Raises `NotPossibleNow` if it cannot."""
@@ -96,7 +111,7 @@ class Traffic:
         """What the load met in the last so many seconds (see `chaosrunner.traffic.window` for what counts).
 
         Raises `NoReading` while it is not running, has run for less than a second, has had nothing to send, has gone
-        silent, or spoilt more than a hundredth of the requests itself.
+        silent, started more than a fifth of its requests late, or had no file descriptors or ports for some of them.
         """
         if self._gone:
             raise NoReading(self._gone)
@@ -106,9 +121,10 @@ class Traffic:
         if self._record.now - self._record.t0 < min(seconds, _SHORTEST):
             raise NoReading("the load has only just begun")
         window = self._record.window(seconds)
-        spoilt = self._record.spoilt(seconds)
-        if spoilt > MOST_SPOILT:
-            raise NoReading(f"the load generator {self._ours} for {spoilt:.0%} of its requests")
+        if window.late > _MOST_LATE:
+            raise NoReading(_fell_behind(window.late))
+        if (unfit := self._record.unfit(seconds)) > _MOST_UNFIT:
+            raise NoReading(f"the load generator had no file descriptors or ports for {unfit:.1%} of its requests")
         if not window.due and not window.answered and not window.errors:
             raise NoReading(f"no request was due in the last {seconds:g} s")
         return window
@@ -124,11 +140,7 @@ class Traffic:
 
     def _learn(self, told: dict[str, Any]) -> None:
         self._record.learn(told["now"], told["next"], told["ended"], told["why"])
-        if told["late"]:
-            self._ours = "fell behind its own schedule (this machine is too busy)"
-        if told["unfit"]:
-            self._ours = "had no file descriptors or ports left"
-        self._record.spoil(told["late"] + told["unfit"])
+        self._record.spoil(told["late"], told["unfit"])
         while (counted := self._record.second(self._second)) is not None:
             self._second += 1
             if self._on_sample is not None:
@@ -168,6 +180,11 @@ async def _last_line(stream: asyncio.StreamReader) -> str:
     return lines[-1][:300] if lines else ""
 
 
+def _fell_behind(late: float) -> str:
+    """In words for people."""
+    return f"the load generator fell behind its own schedule for {late:.1%} of its requests: this machine is too busy"
+
+
 def _task_of(spec: TrafficSpec) -> dict[str, Any]:
     """What the generator is told. Raises `UsageError` for what cannot be sent."""
     try:
@@ -187,8 +204,6 @@ def _task_of(spec: TrafficSpec) -> dict[str, Any]:
         "rate": spec.rate,
         "timeout": spec.timeout,
         "expect": expect,
-        "most_open": _MOST_OPEN,
-        "longest": _LONGEST,
     }
 
 

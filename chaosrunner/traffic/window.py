@@ -22,8 +22,6 @@ from chaosrunner.ports import TrafficWindow
 QUANTILES = (0.50, 0.95, 0.99)
 OK = 0
 """The code of an expected answer."""
-MOST_SPOILT = 0.01
-"""Share of requests that the generator itself may have spoilt before its numbers are about itself."""
 
 Quantiles = tuple[float | None, float | None, float | None]
 _OPEN = math.nan
@@ -52,7 +50,8 @@ class Record:
         self._first = 0
         self._taken = array("d")
         self._codes = bytearray()
-        self._spoilt: set[int] = set()
+        self._late: set[int] = set()
+        self._unfit: set[int] = set()
         self._why: dict[int, tuple[str, bool]] = {OK: ("", True)}
         self._horizon = timeout + 10.0
         self._last: tuple[float, float, TrafficWindow] | None = None
@@ -61,6 +60,11 @@ class Record:
     def next(self) -> int:
         """The first request that was not due yet."""
         return self._first + len(self._taken)
+
+    @property
+    def known(self) -> int:
+        """How many requests are remembered."""
+        return len(self._taken)
 
     def learn(self, now: float, upto: int, ended: Sequence[float], why: Iterable[tuple[int, str, bool]]) -> None:
         """Take in what the generator told; `ended` holds number, seconds, code of each request, one after another."""
@@ -77,9 +81,10 @@ class Record:
         self.now = now
         self._forget()
 
-    def spoil(self, indexes: Iterable[int]) -> None:
-        """The generator itself failed these requests."""
-        self._spoilt.update(indexes)
+    def spoil(self, late: Iterable[int], unfit: Iterable[int]) -> None:
+        """The generator itself started these late, or failed for want of file descriptors or ports."""
+        self._late.update(late)
+        self._unfit.update(unfit)
 
     def _forget(self) -> None:
         old = self._at(self.now - self._horizon) - self._first
@@ -87,17 +92,21 @@ class Record:
             del self._taken[:old]
             del self._codes[:old]
             self._first += old
-            self._spoilt = {index for index in self._spoilt if index >= self._first}
+            self._late = {index for index in self._late if index >= self._first}
+            self._unfit = {index for index in self._unfit if index >= self._first}
 
     def _at(self, when: float) -> int:
         """The first request due at this time or later, that is still known and was due already."""
         return max(self._first, min(self.next, math.ceil((when - self.t0) * self.rate - _EPSILON)))
 
-    def spoilt(self, seconds: float) -> float:
-        """The share of requests that the generator itself spoilt, of those that such a window looks at."""
+    def unfit(self, seconds: float) -> float:
+        """The share of requests that failed through the generator's own fault, of those that such a window looks at."""
+        return self._share(self._unfit, seconds)
+
+    def _share(self, indexes: set[int], seconds: float) -> float:
         begin = self._at(self.now - 2 * seconds)
         looked_at = self.next - begin
-        return sum(index >= begin for index in self._spoilt) / looked_at if looked_at else 0.0
+        return sum(index >= begin for index in indexes) / looked_at if looked_at else 0.0
 
     def window(self, seconds: float) -> TrafficWindow:
         """Of the last so many seconds, or since the load began if that is less."""
@@ -109,7 +118,8 @@ class Record:
         due = range(self._at(begin), self.next)
         p50, p95, p99 = self._quantiles(due) if self._heard(begin) else (None, None, None)
         why = failures.most_common(1)[0][0] if failures else ""
-        window = TrafficWindow(self.now - begin, len(due), ok, failures.total(), p50, p95, p99, why)
+        late = self._share(self._late, seconds)
+        window = TrafficWindow(self.now - begin, len(due), ok, failures.total(), p50, p95, p99, why, late)
         self._last = (self.now, seconds, window)
         return window
 
