@@ -241,6 +241,12 @@ def _one_of(known: Sequence[str]) -> str:
     return f"one of {', '.join(known)}" if len(known) > 1 else f"{known[0]!r}" if known else "another value"
 
 
+def said_at(spot: Spot, said: str) -> Problem:
+    """What one of our own validators says of the value at `spot`, as a problem."""
+    message, expected, near = _own_words(spot, said, spot.value)
+    return spot.problem(message, expected, near)
+
+
 def _own_words(spot: Spot, said: str, value: JsonValue) -> tuple[str, str, str]:
     """What one of our own validators says: `expected X, found Y`, or a sentence that stands for itself."""
     name = called(spot)

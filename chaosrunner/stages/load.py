@@ -13,11 +13,12 @@ from chaosrunner.errors import FileProblems, Problem, UsageError
 from chaosrunner.files import plugins
 from chaosrunner.files.advice import CheckedHypothesis, advice, impossible
 from chaosrunner.files.documents import Document, document, is_ours, kind_of
+from chaosrunner.files.guards import unanswerable, windows
 from chaosrunner.files.measures import checked_measures
 from chaosrunner.files.node import Spot
 from chaosrunner.files.references import ENDINGS, FOLDERS, File, Library, NotFound, has_kindless
 from chaosrunner.files.steps import checked_steps, fault_steps, known_places
-from chaosrunner.files.validation import show
+from chaosrunner.files.validation import said_at, show
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.experiment import Experiment, HypothesisDocument
 from chaosrunner.model.frozen import JsonObject
@@ -170,7 +171,22 @@ class _Look:
         spec = spot.child("spec")
         if spec is not None and kind_of(spot) == "Hypothesis":
             checked_measures(spec, self.problems)
+        if spec is not None and kind_of(spot) == "Environment":
+            self._guards(file, spec)
         return result
+
+    def _guards(self, file: File, spec: Spot) -> None:
+        from chaosrunner.stages.guard import parse_window
+
+        self.problems += unanswerable(spec)
+        for window in windows(spec):
+            try:
+                parse_window(str(window.value))
+            except ValueError as error:
+                self.problems.append(said_at(window, str(error)))
+        budget = spec.get("guards", "errorBudget", "hypothesis")
+        if budget is not None and isinstance(budget.value, str):
+            self._refer("Hypothesis", file, budget)
 
     def experiment(self, file: File, spot: Spot, environment: str | None, *, required: bool) -> Experiment | None:
         """An experiment with all that it refers to. `required`: it must name an environment."""

@@ -125,6 +125,41 @@ DOCUMENTS = [
         "item 1 of `notify` is 'slack', expected exactly one kind with its parameters (no notifiers are installed)",
     ),
     M("  verification:", "  ‸errorBudget: 1\n  verification:", "unknown field `errorBudget`, expected"),
+    M(
+        'windows: ["Mon-Fri 09:00-16:00 Europe/Berlin"]',
+        'windows: [‸"Mon-Fri 9-16"]',
+        "item 1 of `windows` is 'Mon-Fri 9-16', expected a window such as `Mon-Fri 09:00-16:00 Europe/Berlin`",
+        only_check=True,
+    ),
+    M(
+        'windows: ["Mon-Fri 09:00-16:00 Europe/Berlin"]',
+        'windows: [‸"Mon-Fir 09:00-16:00"]',
+        "item 1 of `windows`: unknown day 'Fir', expected one of Mon, Tue, Wed, Thu, Fri, Sat, Sun",
+        only_check=True,
+    ),
+    M(
+        'windows: ["Mon-Fri 09:00-16:00 Europe/Berlin"]',
+        'windows: [‸"09:00-16:00 Europe/Belrin"]',
+        "item 1 of `windows`: window '09:00-16:00 Europe/Belrin': 'No time zone found with key Europe/Belrin'",
+        only_check=True,
+    ),
+    M(
+        "    always: [windows]",
+        "    always: [‸window]",
+        "unknown guard 'window', did you mean 'windows'?",
+        only_check=True,
+    ),
+    M(
+        "    always: [windows]",
+        "    errorBudget: {hypothesis: ‸nope, objective: 99.9%, window: 30d, atLeast: 20%}",
+        "there is no Hypothesis 'nope', expected one of checkout-slo",
+        only_check=True,
+    ),
+    M(
+        "    always: [windows]",
+        "    errorBudget: ‸{hypothesis: checkout-slo, objective: 99.9%, window: 30d}",
+        "`errorBudget` has no `atLeast`",
+    ),
 ]
 
 HYPOTHESES = [
