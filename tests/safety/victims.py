@@ -1,0 +1,87 @@
+"""Runs that are killed: a process that has everything imported and forks one run after the other, each in a process
+group of its own, each with its own moment of death.
+
+Reads one JSON object a line: {"words": the command's, "folder", "machine", "output": file, "event": "fault-seen/2" |
+null, "after": seconds | null}. Answers "PID\\n" as soon as the command's process lives. Its output, and in a last line
+its exit code, go to the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from chaosrunner.app import Order, run_experiment
+from chaosrunner.cli import main as cli
+from chaosrunner.model.journal import Entry
+
+
+def die() -> None:
+    """As the kernel would do it: the whole group, at once."""
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def die_after(event: str) -> Any:
+    """An observer that dies at the given occurrence of an event."""
+    kind, _, number = event.partition("/")
+    seen: Counter[str] = Counter()
+
+    def observe(entry: Entry) -> None:
+        name = entry.event.type
+        seen[name] += 1
+        if name == kind and seen[name] == int(number or 1):
+            die()
+
+    return observe
+
+
+def live(order: dict[str, Any]) -> int:
+    """One command in this freshly forked process; its exit code, if it lives that long."""
+    os.setpgid(0, 0)
+    os.chdir(order["folder"])
+    os.environ["CHAOSRUNNER_MACHINE"] = order["machine"]
+    if order["after"] is not None:
+        threading.Timer(order["after"], die).start()
+    if order["event"]:
+        experiment, state = order["words"][-1], Path(order["words"][1])
+        asyncio.run(run_experiment(Order(experiment=experiment, state=state), [die_after(order["event"])]))
+        return 0
+    sys.argv = ["chaosrunner", *order["words"]]
+    try:
+        cli()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def main() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            sink = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(sink, 1)
+            os.dup2(sink, 2)
+            code = 70
+            try:
+                code = live(order)
+            finally:
+                sys.stdout.flush()
+                os.write(sink, f"\n{code}".encode())
+                os._exit(code)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
