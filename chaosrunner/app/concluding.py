@@ -104,7 +104,8 @@ async def _keep(
     from chaosrunner.stages.register import register
     from chaosrunner.stages.remediate import follow, open_tracker, remediate
 
-    context = ProbeContext(clock=desk.clock, http=desk.http, folder=desk.state, environment=plan.environment)
+    folder = Path(plan.folder)
+    context = ProbeContext(desk.clock, desk.http, folder, environment=plan.environment, state=desk.state)
     try:
         with open_register(desk.state, desk.clock) as book:
             tracker = open_tracker(plan.environment, context)

@@ -155,6 +155,8 @@ def _part(title: str) -> Iterator[str]:
 
 def _facts(near_miss: NearMiss) -> Iterator[str]:
     item = near_miss.item
+    hit = ", ".join(near_miss.target_services) or "no service"
+    identity = "".join(f", {name} {value}" for name, value in sorted(near_miss.identity.items()))
     overdue = ", overdue" if near_miss.overdue(today()) else ""
     facts = {
         "state": f"{state_in_words(near_miss)}{f': {near_miss.reason}' if near_miss.reason else ''}",
@@ -162,7 +164,7 @@ def _facts(near_miss: NearMiss) -> Iterator[str]:
         "due": f"{near_miss.due}{overdue}" if not near_miss.closed else "",
         "service": f"{near_miss.service} (environments of class {near_miss.environment_class})",
         "hypothesis": near_miss.hypothesis or near_miss.subject or "",
-        "faults": f"{', '.join(near_miss.fault_classes)} on {', '.join(near_miss.target_services) or 'no service'}",
+        "faults": f"{', '.join(near_miss.fault_classes)} on {hit}{identity}",
         "owner": near_miss.owner or "nobody yet",
         "seen": f"{near_miss.occurrences}×, first {_at(near_miss.first_seen)}, last {_at(near_miss.last_seen)}",
         "regressed": f"{near_miss.regressions}×" if near_miss.regressions else "",

@@ -80,7 +80,8 @@ def _told(near_miss: NearMiss) -> dict[str, str]:
         "fix": near_miss.fixed_by or "",
         "waiver": f"until {waiver.until}, accepted by {waiver.accepted_by}" if waiver else "",
         "duplicate of": near_miss.duplicate_of or "",
-        "remediation": f"{item.tracker} {item.key} {item.state}" if item else "",
+        "item": f"{item.tracker} {item.key}" if item else "",
+        "item's state": item.state if item else "",
     }
 
 
