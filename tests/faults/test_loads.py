@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from chaosrunner.errors import CannotDoHonestly, FaultFailed
+from chaosrunner.injector import processes
 from chaosrunner.platforms.local import LocalPlatform
 from chaosrunner.ports import Fault
 from tests.local_stage import ROOT, RUN, Stage, until
@@ -100,7 +101,7 @@ async def test_without_a_heartbeat_the_load_ends_by_itself(shared: Stage, kind: 
     await fault.inject()
     process = holder(shared, fault)
     await platform.close()
-    await until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    await until(lambda: not processes.started(process.pid))
     await until(lambda: not list((shared.machine / "local").glob("h*")))
 
 
@@ -122,7 +123,7 @@ async def test_memory_is_resident_until_the_undo(shared: Stage) -> None:
     sighting = await fault.confirm(prepared)
     assert sighting, sighting.how
     await fault.undo(prepared)
-    assert not process.is_running()
+    assert not processes.started(process.pid)
     await platform.close()
 
 

@@ -16,7 +16,8 @@ Announce = Callable[[int], Awaitable[None]]
 """Called with the local port of a connection before it is opened, so that it is not counted as the system's."""
 
 PIECE = 4096
-"""Bytes of padding in one request's headers; the strictest of the usual servers take 8 KiB of headers."""
+"""Bytes of one request with its padding; the strictest of the usual servers take 8 KiB of headers."""
+_STATUS = re.compile(rb"HTTP/1\.[01] \d{3} ")
 _LENGTH = re.compile(rb"(?im)^content-length:\s*(\d+)\s*$")
 
 
@@ -45,18 +46,26 @@ async def sample(path: Path, clock: Clock, silent_after: float, stay: float = 0.
 
 
 async def push(path: Path, clock: Clock, silent_after: float, payload: int) -> LinkSample:
-    """Push so many bytes through, in the headers of requests one after the other, and measure how fast they went.
+    """Push so many bytes through, in the headers of requests sent one right after the other, and measure how fast.
 
-    Only where HTTP is spoken: nobody can tell what another server does with bytes that mean nothing to it, so there
-    is one plain exchange and no speed.
+    It is over when the last request is answered, which is when the last byte has arrived. Only where HTTP is spoken:
+    nobody can tell what another server does with bytes that mean nothing to it, so there is one plain exchange then,
+    and no speed.
     """
     if path.http is None:
         return await sample(path, clock, silent_after)
+    piece = min(PIECE, max(64, payload))
     began, pushed = clock.monotonic(), 0
     while True:
-        padding = min(PIECE, max(64, payload - pushed))
-        last = await _one(path, clock, silent_after, padding=padding)
-        pushed += len(_request(path, padding))
+        wanted = -(-(payload - pushed) // piece)
+        answered = 0
+
+        async def exchange(connection: socket.socket, count: int = wanted) -> None:
+            nonlocal answered
+            answered = await _pipeline(connection, path, piece, count)
+
+        last = await _look(path, clock, silent_after, exchange)
+        pushed += answered * piece
         seconds = max(clock.monotonic() - began, 1e-6)
         if last.outcome != "answered":
             return LinkSample(last.outcome, seconds)
@@ -64,14 +73,24 @@ async def push(path: Path, clock: Clock, silent_after: float, payload: int) -> L
             return LinkSample("answered", seconds, pushed / seconds)
 
 
-async def _one(path: Path, clock: Clock, silent_after: float, *, stay: float = 0.0, padding: int = 0) -> LinkSample:
+async def _one(path: Path, clock: Clock, silent_after: float, *, stay: float = 0.0) -> LinkSample:
+    async def exchange(connection: socket.socket) -> None:
+        if not stay or await _stays(connection, stay):
+            await _exchange(connection, path)
+
+    return await _look(path, clock, silent_after + stay, exchange)
+
+
+async def _look(
+    path: Path, clock: Clock, silent_after: float, exchange: Callable[[socket.socket], Awaitable[None]]
+) -> LinkSample:
+    """Connect, make the exchange, and tell what became of it."""
     began = clock.monotonic()
     outcome: Literal["answered", "refused", "reset", "silent"] = "answered"
     try:
-        async with asyncio.timeout(silent_after + stay):
+        async with asyncio.timeout(silent_after):
             with await _connect(path) as connection:
-                if not stay or await _stays(connection, stay):
-                    await _exchange(connection, path, padding)
+                await exchange(connection)
     except TimeoutError:
         outcome = "silent"
     except ConnectionRefusedError:
@@ -111,24 +130,47 @@ async def _stays(connection: socket.socket, seconds: float) -> bool:
     return False
 
 
-def _request(path: Path, padding: int) -> bytes:
-    lines = [
-        f"GET {path.http} HTTP/1.1",
-        f"Host: {path.host}:{path.port}",
-        "User-Agent: chaosrunner",
-        "Connection: close",
-    ]
+def _request(path: Path, padding: int = 0, *, last: bool = True) -> bytes:
+    lines = [f"GET {path.http} HTTP/1.1", f"Host: {path.host}:{path.port}", "User-Agent: chaosrunner"]
+    if last:
+        lines.append("Connection: close")
     if padding:
-        lines.append(f"X-Chaosrunner-Padding: {'.' * padding}")
+        bare = len("\r\n".join([*lines, "X-Padding: ", "", ""]))
+        lines.append(f"X-Padding: {'.' * max(1, padding - bare)}")
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-async def _exchange(connection: socket.socket, path: Path, padding: int) -> None:
+async def _pipeline(connection: socket.socket, path: Path, piece: int, count: int) -> int:
+    """Send so many requests of this size without waiting for answers; how many were answered before the server
+    closed, which it may do after any of them."""
+    loop = asyncio.get_running_loop()
+    requests = _request(path, piece, last=False) * (count - 1) + _request(path, piece)
+    sending = asyncio.ensure_future(loop.sock_sendall(connection, requests))
+    answers, answered = bytearray(), 0
+    try:
+        while answered < count:
+            more = await loop.sock_recv(connection, 65536)
+            if not more:
+                break
+            answers += more
+            answered = len(_STATUS.findall(answers))
+    except ConnectionResetError:
+        if not answered:  # it closed while more was under way: what it answered counts
+            raise
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+    if not answered:
+        raise _CutOff
+    return answered
+
+
+async def _exchange(connection: socket.socket, path: Path) -> None:
     loop = asyncio.get_running_loop()
     if path.http is None:
         connection.shutdown(socket.SHUT_WR)
     else:
-        await loop.sock_sendall(connection, _request(path, padding))
+        await loop.sock_sendall(connection, _request(path))
     answer = bytearray()
     while piece := await loop.sock_recv(connection, 65536):
         answer += piece
@@ -150,7 +192,7 @@ async def http_status(host: str, port: int, path: str) -> int:
     """The status that a GET answers with. Raises OSError if there is no answer; the caller limits the time."""
     loop = asyncio.get_running_loop()
     with await _connect(Path(host, port, path)) as connection:
-        await loop.sock_sendall(connection, _request(Path(host, port, path), 0))
+        await loop.sock_sendall(connection, _request(Path(host, port, path)))
         answer = bytearray()
         while b"\r\n" not in answer and (piece := await loop.sock_recv(connection, 4096)):
             answer += piece
