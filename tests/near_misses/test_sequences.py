@@ -112,7 +112,7 @@ def a_register() -> Iterator[Register]:
         yield register
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 @given(steps=st.lists(STEPS, max_size=14), asked=st.sampled_from([Verification(), Verification(runs=1, days=1)]))
 def test_no_sequence_loses_an_occurrence_or_verifies_without_passing_runs(
     steps: list[object], asked: Verification
