@@ -214,7 +214,9 @@ def known_places(steps: Sequence[Spot], services: JsonObject | None, links: Json
 
 def _path(target: Spot, services: JsonObject | None, links: JsonObject | None) -> Iterator[Problem]:
     start, end = target.child("service"), target.child("to")
-    if start is None or end is None or links is None:
+    if start is None or end is None or links is None or not isinstance(start.value, str):
+        return
+    if not isinstance(end.value, str):
         return
     if services is not None and not (start.value in services and end.value in services):
         return

@@ -187,6 +187,7 @@ _EXPECTED: dict[str, str] = {
     "int_type": "a whole number",
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
+    "int_parsing_size": "a whole number that is not so big",
     "float_type": "a number",
     "float_parsing": "a number",
     "finite_number": "a finite number",
@@ -234,7 +235,7 @@ def _words(spot: Spot, error: ErrorDetails) -> tuple[str, str, str]:
         return stands, "" if near and len(known) > 1 else _one_of(known), near
     if kind == "step":
         return f"{name} is no step", "`fault`, `wait` or `together`", ""
-    return stands, _lowered(error["msg"]), ""
+    return stands, "another value", ""
 
 
 def _one_of(known: Sequence[str]) -> str:
@@ -256,11 +257,6 @@ def _own_words(spot: Spot, said: str, value: JsonValue) -> tuple[str, str, str]:
     if isinstance(value, dict | list) and value:
         return f"{name} is not right", match["expected"], ""
     return f"{name} is {show(value)}", match["expected"], ""
-
-
-def _lowered(message: str) -> str:
-    """What is left of a sentence of pydantic's for which there are no words of our own."""
-    return re.sub(r"^(Input|Value|[A-Z]\w+) should (be|have|match) ", "", message)
 
 
 # ------------------------------------------------------------------------------ what pydantic would read too kindly
