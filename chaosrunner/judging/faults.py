@@ -93,7 +93,7 @@ def _trouble(facts: Facts, fault: FaultFacts) -> str:
             return f"{verb.get(stage, 'it was never seen in force')}: {error}"
     if fault.in_force_at is None:
         return "it was never seen in force" if fault.injected_at is not None else "it was never injected"
-    if fault.lost_at is not None:
+    if fault.lost_at is not None and fault.because != "target-gone":
         when = show(fault.lost_at - fault.in_force_at, "s")
         return f"it was lost after {when} in force: {fault.lost_how}"
     if fault.touched == 0:
@@ -116,7 +116,8 @@ def _too_short(facts: Facts, fault: FaultFacts) -> str:
     part = share_in_force(facts, fault)
     if fault.planned is None or part >= NEEDED_IN_FORCE:
         return ""
-    why = " as its target went away" if fault.because == "target-gone" else ""
+    gone = f" ({fault.lost_how})" if fault.lost_how else ""
+    why = f" as its target went away{gone}" if fault.because == "target-gone" else ""
     wanted = show(fault.planned.lasts, "s")
     needed = share(NEEDED_IN_FORCE)
     return f"it was in force for {share(part)} of {wanted} only{why}, and held needs {needed}"

@@ -244,7 +244,7 @@ def _of_stretch(measure: PlannedMeasure, facts: Facts, tally: Tally, stretch: St
         return Answer.HELD, tally.words_of_holding()
     if not stretch.pieces:
         return Answer.INCONCLUSIVE, "the fault was in force no longer than its settle"
-    if tally.coverage.missing and missing_breaks(measure, facts, *_missing_between(measure, facts, stretch)):
+    if missing_breaks(measure, facts, *_missing_between(measure, facts, stretch)):
         return Answer.BROKEN, f"{complaint}; the source answers, and whenMissing is broken"
     return Answer.INCONCLUSIVE, complaint
 

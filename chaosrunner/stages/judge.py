@@ -58,8 +58,8 @@ def judge(entries: Iterable[Entry]) -> Verdict:
     recovery = _recovery(facts, state, hypotheses)
     abort = _abort(facts)
     because = _inconclusive_because(facts, faults, hypotheses, recovery)
+    # A recovery that failed is in the hypotheses' answers already, one that cannot be told in the reasons against it.
     answers = [hypothesis.answer for hypothesis in hypotheses]
-    answers += [recovery.answer] if recovery is not None else []
     answers += [Answer.INCONCLUSIVE] if because else []
     answer = worst(*answers)
     ending = facts.ended.ending if facts.ended is not None else None

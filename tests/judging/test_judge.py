@@ -291,6 +291,24 @@ SETTLE: list[Case] = [
     ),
 ]
 
+SETTLE.append(
+    (
+        "a violation does not go on over the settling of another fault",
+        lambda: replace(
+            Story(
+                plan(
+                    measure(tolerance={"fault": {"atMost": "200ms", "for": "8s"}}),
+                    method=[PlannedItem(faults=(fault("a"), fault("b", after="10s", lasts="20s", settle="5s")))],
+                )
+            ),
+            steps((18, 28, 0.5)),
+        ),
+        HELD,
+        0,
+        "",
+    )
+)
+
 PHASES: list[Case] = [
     (
         "a phase without a rule is observed",
@@ -554,6 +572,18 @@ FAULTS: list[Case] = [
         "as its target went away",
     ),
     (
+        "a target that went away when the step was all but over is held",
+        lambda: (
+            Story()
+            .without(j.FaultUndone, j.UndoBegan, j.FaultTouched)
+            .add(39.5, j.FaultLost(fault="slow/1", how="the target went away: process 4711 exited"))
+            .add(39.6, j.FaultUndone(fault="slow/1", because="target-gone", seen_gone=None))
+        ),
+        HELD,
+        0,
+        "",
+    ),
+    (
         "a fault that was never injected is inconclusive",
         lambda: Story(
             plan(method=[PlannedItem(faults=(fault("a"),)), PlannedItem(faults=(fault("b"),))]),
@@ -629,7 +659,7 @@ FAULTS: list[Case] = [
 RECOVERY: list[Case] = [
     ("not back in time is broken", lambda: bad(40.35, 99), BROKEN, 1, "no recovery within 10 s"),
     ("back in time is held", lambda: bad(40.35, 50), HELD, 0, ""),
-    ("back too late is broken", lambda: bad(40.35, 57), BROKEN, 1, ""),
+    ("back too late is broken", lambda: bad(40.35, 52), BROKEN, 1, "no recovery within 10 s"),
     (
         "no readings after the undo are inconclusive",
         lambda: bad(40.35, 99, Missing()),
@@ -964,6 +994,35 @@ def test_of_faults_together_those_in_force_when_it_broke_are_told() -> None:
         return judge(replace(story, steps((second, second + 1, 0.5))).entries()).hypotheses[0].broken_during
 
     assert (when(15), when(30)) == (("a/1",), ("a/1", "b/1"))
+
+
+def test_what_broke_first_counts_over_all_measures() -> None:
+    story = slow_in_steps({}, {})
+    story.plan = plan(measure("a"), measure("b"), method=story.plan.method)
+    story.without(j.RunStarted).add(0.0, started(story.plan))
+    replace(story, steps((30, 31, 0.5)), "slo/a")
+    replace(story, steps((15, 16, 0.5)), "slo/b")
+    assert judge(story.entries()).hypotheses[0].broken_during == ("step0/1",)
+
+
+def test_the_first_violation_is_told_and_the_worst() -> None:
+    phase = phase_of(judge(one(steps((20, 21, 0.3), (30, 33, 0.4))).entries()))
+    assert phase.first_violation == pytest.approx(20.07)
+    assert phase.violated_for == pytest.approx(2.0)
+    assert phase.worst == 0.4
+
+
+def test_while_one_of_two_faults_is_not_undone_there_is_no_recovery() -> None:
+    story = Story(plan(method=[PlannedItem(faults=(fault("a", lasts="10s"), fault("b")))])).cut(35)
+    recovery = judge(story.entries()).recovery
+    assert recovery is not None
+    assert recovery.answer is INCONCLUSIVE
+
+
+def test_an_abort_limit_reached_before_the_fault_is_not_its_doing() -> None:
+    limit = j.LimitReached(measure="slo/p99", limit="at most 2s", reading_ended=5.0, value=3.0)
+    verdict = judge(of({"abortAt": {"atMost": "2s"}}).add(5.0, limit).entries())
+    assert verdict.hypotheses[0].answer is HELD
 
 
 def test_an_abort_tells_how_long_the_undo_took() -> None:

@@ -63,9 +63,9 @@ def test_a_reading_that_began_before_the_undo_does_not_count() -> None:
 
 
 def test_the_default_is_three_readings() -> None:
-    state, into = until_decided(back_at(0), measure(every="4s"))
+    state, into = until_decided(back_at(0), measure(every="6s"))
     assert state.kind == "recovered"
-    assert into == 8
+    assert into == 12
 
 
 def test_the_default_is_at_least_five_seconds() -> None:

@@ -149,6 +149,16 @@ def test_a_baseline_needs_three_readings() -> None:
     assert watch.counts() == {"slo/p99": 3}
 
 
+def test_readings_that_tell_of_the_time_before_are_no_part_of_the_median() -> None:
+    # Of readings at 0, 8, 16, 24 and 32 the first two tell of what was before the baseline.
+    state, into, watch = until_decided(
+        lambda into, key: 0.9 if into < 12 else 0.1, measure(tolerance=RELATIVE, every="8s", lag="12s"), within=60.0
+    )
+    assert state.kind == "steady"
+    assert into == 32
+    assert watch.medians() == {"slo/p99": 0.1}
+
+
 def test_a_baseline_without_three_readings_is_not_readable() -> None:
     state, _, watch = until_decided(
         lambda into, key: 0.1 if into < 8 else Missing(), measure(tolerance=RELATIVE, every="4s"), within=20.0
