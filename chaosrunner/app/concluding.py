@@ -74,10 +74,11 @@ async def conclude(plan: Plan, outcome: RunOutcome, desk: Desk) -> RunReport:
 
 async def conclude_dead(plan: Plan, journal: Path, desk: Desk) -> tuple[ShownGap, ...]:
     """The same for a run whose runner died before it could: what it found is not forgotten."""
-    verdict = judge(read_journal(journal, skip_damaged=True))
+    entries = list(read_journal(journal, skip_damaged=True))
+    verdict = judge(entries)
     gaps = detect(verdict, plan)
-    found, _ = await _keep(plan, verdict, gaps, desk)
-    _write_report(gather(read_journal(journal, skip_damaged=True)), verdict, found, journal, desk)
+    found, _ = await _keep(plan, verdict, gaps, desk, ended=entries[-1].at)
+    _write_report(gather(entries), verdict, found, journal, desk)
     return found
 
 
@@ -92,27 +93,44 @@ def _write_report(account: Account, verdict: Verdict, found: tuple[ShownGap, ...
     return html
 
 
+async def look_at_items(plan: Plan, desk: Desk) -> None:
+    """Before a run: items that were closed in the tracker make their near misses fix-ready, so that this run counts."""
+    from chaosrunner.register import open_register, register_exists
+
+    if not register_exists(desk.state):
+        return
+    from chaosrunner.register.near_misses import Wanted
+    from chaosrunner.stages.remediate import follow, open_tracker
+
+    try:
+        with open_register(desk.state, desk.clock) as book:
+            concerned = Wanted(service=plan.service, environment_class=plan.environment.class_name)
+            if waiting := [each.id for each in book.list(concerned)]:
+                await follow(book, open_tracker(plan.environment, _context(plan, desk)), desk.clock, waiting)
+    except NotPossibleNow as error:
+        desk.tell(f"the register cannot be asked: {error}")
+
+
+def _context(plan: Plan, desk: Desk) -> ProbeContext:
+    folder = Path(plan.folder)
+    return ProbeContext(desk.clock, desk.http, folder, environment=plan.environment, state=desk.state)
+
+
 async def _keep(
-    plan: Plan, verdict: Verdict, gaps: Sequence[Gap], desk: Desk
+    plan: Plan, verdict: Verdict, gaps: Sequence[Gap], desk: Desk, ended: float | None = None
 ) -> tuple[tuple[ShownGap, ...], tuple[str, ...]]:
     """Record near misses and their remediation. The register is opened only where there is something to say to it."""
     from chaosrunner.register import open_register, register_exists
 
     if not gaps and not register_exists(desk.state):
         return (), ()
-    from chaosrunner.register.near_misses import Wanted
     from chaosrunner.stages.register import register
-    from chaosrunner.stages.remediate import follow, open_tracker, remediate
+    from chaosrunner.stages.remediate import open_tracker, remediate
 
-    folder = Path(plan.folder)
-    context = ProbeContext(desk.clock, desk.http, folder, environment=plan.environment, state=desk.state)
     try:
         with open_register(desk.state, desk.clock) as book:
-            tracker = open_tracker(plan.environment, context)
-            concerned = Wanted(service=plan.service, environment_class=plan.environment.class_name)
-            if waiting := [each.id for each in book.list(concerned)]:
-                await follow(book, tracker, desk.clock, waiting)
-            done = register(verdict, plan, gaps, book, desk.clock)
+            tracker = open_tracker(plan.environment, _context(plan, desk))
+            done = register(verdict, plan, gaps, book, desk.clock, ended)
             items = await remediate(done, book, tracker, desk.clock)
             known = [book.get(each.near_miss.id) for each in done.recorded]
     except NotPossibleNow as error:

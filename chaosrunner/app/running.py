@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from chaosrunner import __version__
-from chaosrunner.app.concluding import Desk, RunReport, Tell, conclude
+from chaosrunner.app.concluding import Desk, RunReport, Tell, conclude, look_at_items
 from chaosrunner.app.healing import heal_before
 from chaosrunner.app.orders import FINDING, Order, Prepared, prepared, who
 from chaosrunner.clock import new_run_id
@@ -41,12 +41,14 @@ async def run_experiment(
         signals = _signals(stop, tell)
     async with prepared(order) as ready:
         await heal_before(ready.plan.environment.name, machine, ready.clock, tell)
+        desk = Desk(order.state, ready.clock, ready.http, tell)
+        await look_at_items(ready.plan, desk)
         run_id = new_run_id(ready.clock)
         with signals:
             outcome = await run(
                 ready.plan, _identity(run_id, ready.plan), _setting(ready, run_id, machine, stop, observers)
             )
-        return await conclude(ready.plan, outcome, Desk(order.state, ready.clock, ready.http, tell))
+        return await conclude(ready.plan, outcome, desk)
 
 
 def _identity(run_id: str, plan: Plan) -> RunStarted:

@@ -1,14 +1,15 @@
 """Runs that are killed: a process that has everything imported and forks one run after the other, each in a process
 group of its own, each with its own moment of death.
 
-Reads one JSON object a line: {"words": the command's, "folder", "machine", "output": file, "event": "fault-seen/2" |
-null, "after": seconds | null}. Answers "PID\\n" as soon as the command's process lives. Its output, and in a last line
-its exit code, go to the file.
+Reads one JSON object a line: {"words": the command's, "folder", "machine", "output": file, "event": "fault-seen/2" or
+null, "after": seconds since its first line or null}. Answers with the process number as soon as the command's process
+lives. Its output, and in a last line its exit code, go to the file.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from chaosrunner import catalog
 from chaosrunner.app import Order, run_experiment
 from chaosrunner.cli import main as cli
 from chaosrunner.model.journal import Entry
@@ -28,12 +30,16 @@ def die() -> None:
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def die_after(event: str) -> Any:
-    """An observer that dies at the given occurrence of an event."""
-    kind, _, number = event.partition("/")
+def die_after(event: str | None, after: float | None) -> Any:
+    """An observer that dies at the given occurrence of an event, or so long after the first."""
+    kind, _, number = (event or "").partition("/")
     seen: Counter[str] = Counter()
 
     def observe(entry: Entry) -> None:
+        if after is not None and not seen:
+            timer = threading.Timer(after, die)
+            timer.daemon = True
+            timer.start()
         name = entry.event.type
         seen[name] += 1
         if name == kind and seen[name] == int(number or 1):
@@ -47,11 +53,10 @@ def live(order: dict[str, Any]) -> int:
     os.setpgid(0, 0)
     os.chdir(order["folder"])
     os.environ["CHAOSRUNNER_MACHINE"] = order["machine"]
-    if order["after"] is not None:
-        threading.Timer(order["after"], die).start()
-    if order["event"]:
+    if order["event"] or order["after"] is not None:
         experiment, state = order["words"][-1], Path(order["words"][1])
-        asyncio.run(run_experiment(Order(experiment=experiment, state=state), [die_after(order["event"])]))
+        observers = [die_after(order["event"], order["after"])]
+        asyncio.run(run_experiment(Order(experiment=experiment, state=state), observers))
         return 0
     sys.argv = ["chaosrunner", *order["words"]]
     try:
@@ -61,7 +66,17 @@ def live(order: dict[str, Any]) -> int:
     return 0
 
 
+def import_everything() -> None:
+    """What a run imports late, so that not every fork has to."""
+    for role in ("faults", "probes", "platforms", "trackers"):
+        for kind in catalog.kinds(role):
+            catalog.find(role, kind)
+    for module in ("register.near_misses", "stages.register", "stages.remediate", "reports.html", "reports.summary"):
+        importlib.import_module(f"chaosrunner.{module}")
+
+
 def main() -> None:
+    import_everything()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         order = json.loads(line)
