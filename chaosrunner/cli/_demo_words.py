@@ -87,6 +87,12 @@ def once_more(report: RunReport) -> str:
     return f"{_mark(Tone.WARN)} nothing can be told, so once more: {clean(why)}"
 
 
+def closing(seconds: float, *, kept: bool) -> str:
+    """After the shop was ended, or kept."""
+    left = "the shop is still up" if kept else "the shop is ended, nothing is left running"
+    return f"\nThe demo took {seconds:.0f} s; {left}."
+
+
 def me() -> str:
     """How this command is called here: by its name if the shell finds it, else by its path."""
     called = Path(sys.argv[0])
@@ -118,7 +124,6 @@ class Ending:
     layout: Layout
     fixed: bool
     kept: bool
-    seconds: float
 
     def exit_code(self, played: Sequence[tuple[Act, RunReport]], near_misses: Sequence[NearMiss]) -> int:
         """0 if everything went as the demo expects."""
@@ -152,7 +157,7 @@ class Ending:
             lines += ["", _bold("Held"), *(f"  {_mark(Tone.GOOD)} {name}" for name in held)]
         for odd in self._unexpected(played, near_misses):
             lines.append(f"{_mark(Tone.WARN)} not as it should be: {odd}")
-        lines += ["", *self._next(played), "", self._closing()]
+        lines += ["", *self._next(played)]
         return "\n".join(lines)
 
     def _found(self, played: Sequence[tuple[Act, RunReport]]) -> list[str]:
@@ -200,7 +205,3 @@ class Ending:
         tries.append(("end the shop", f"{base} local down {environment}"))
         width = max(len(what) for what, _ in tries)
         return [_bold("What to try next"), *(f"  {what:<{width}}  {how}" for what, how in tries)]
-
-    def _closing(self) -> str:
-        left = "the shop is still up" if self.kept else "the shop is ended, nothing is left running"
-        return f"The demo took {self.seconds:.0f} s; {left}."

@@ -84,7 +84,7 @@ class Wire:
 async def eventually(holds: Callable[[], bool]) -> None:
     """Wait until it holds; the test's own time limit ends a wait in vain."""
     async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110  what is waited for tells nobody
+        while not holds():
             await asyncio.sleep(0.01)
 
 
