@@ -48,36 +48,31 @@ def judge(entries: Iterable[Entry]) -> Verdict:
     faults = fault_verdicts(facts)
     spans = [span for fault in facts.faults.values() if (span := span_of(facts, fault)) is not None]
     state = _recovery_state(facts, faults)
-    measures = {
-        measure.key: judge_measure(measure, facts, stretches(spans), state) for measure in facts.plan.measures
-    }  # fmt: skip
+    judged = stretches(spans)
+    measures = {one.key: judge_measure(one, facts, judged, state) for one in facts.plan.measures}
     hypotheses = tuple(
         _hypothesis(hypothesis, [measures[measure.key] for measure in hypothesis.measures], facts, spans)
         for hypothesis in facts.plan.hypotheses
     )
     recovery = _recovery(facts, state, hypotheses)
-    abort = _abort(facts)
     because = _inconclusive_because(facts, faults, hypotheses, recovery)
     # A recovery that failed is in the hypotheses' answers already, one that cannot be told in the reasons against it.
-    answers = [hypothesis.answer for hypothesis in hypotheses]
-    answers += [Answer.INCONCLUSIVE] if because else []
-    answer = worst(*answers)
+    answer = worst(*(one.answer for one in hypotheses), *([Answer.INCONCLUSIVE] if because else []))
     ending = facts.ended.ending if facts.ended is not None else None
     undo_failed = any(fault.undo_failed for fault in faults)
-    gap = answer is Answer.BROKEN or bool(facts.spilled)
     verdict = Verdict(
         run=facts.started.run,
         experiment=facts.plan.experiment,
         answer=answer,
         ending=ending,
         ending_reason=facts.ended.reason if facts.ended is not None else "the journal stops before the run's end",
-        exit_code=exit_code(answer, ending, undo_failed=undo_failed, gap=gap),
+        exit_code=exit_code(answer, ending, undo_failed=undo_failed, gap=bool(facts.spilled)),
         summary="",
         inconclusive_because=because,
         hypotheses=hypotheses,
         faults=faults,
         recovery=recovery,
-        abort=abort,
+        abort=_abort(facts),
         spilled=tuple(f"{spill.service}: {spill.what}, {spill.detail}" for spill in facts.spilled),
         seconds=facts.last,
     )
@@ -85,7 +80,8 @@ def judge(entries: Iterable[Entry]) -> Verdict:
 
 
 def exit_code(answer: Answer, ending: Ending | None, *, undo_failed: bool, gap: bool) -> int:
-    """DESIGN section 8's, where several apply: 7, 70, 1, 6, 5, 4, 3, 0. `ending` None: the runner died."""
+    """Where several apply: 7, 70, 1, 6, 5, 4, 3, 0. `gap`: one that is not in the answer, such as a spill-over. `ending`
+    None: the journal stops before the run's end."""
     applying = {
         7: undo_failed,
         70: ending is Ending.DEFECT,

@@ -14,8 +14,8 @@ from chaosrunner.model.plan import PlannedItem
 from chaosrunner.model.words import Ending, FindingClass, GapKind
 from chaosrunner.stages.detect import detect
 from chaosrunner.stages.judge import judge
+from tests.judging.changed import aborted, lost, replace
 from tests.judging.journals import Missing, NoAnswer, Said, Story, fault, link, measure, one, plan, steps
-from tests.judging.test_judge import aborted, lost, replace
 
 Kinds = list[tuple[GapKind, tuple[GapKind, ...]]]
 
