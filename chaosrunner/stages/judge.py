@@ -80,7 +80,7 @@ def judge(entries: Iterable[Entry]) -> Verdict:
 
 
 def exit_code(answer: Answer, ending: Ending | None, *, undo_failed: bool, gap: bool) -> int:
-    """Where several apply: 7, 70, 1, 6, 5, 4, 3, 0. `gap`: one that is not in the answer, such as a spill-over. `ending`
+    """Where several apply: 7, 70, 1, 6, 5, 4, 3, 0. `gap`: one that is not in the answer, like spill-over. `ending`
     None: the journal stops before the run's end."""
     applying = {
         7: undo_failed,
