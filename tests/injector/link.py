@@ -172,7 +172,7 @@ class Link:
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(PATIENCE):
-            while not await condition():  # noqa: ASYNC110 - it is another's state that is asked for
+            while not await condition():
                 await asyncio.sleep(0.005)
 
     def close(self) -> None:

@@ -220,6 +220,16 @@ def test_another_file_in_its_place_is_left_alone(path: Path) -> None:
     assert path.read_text() == "mine"
 
 
+async def test_a_server_that_is_too_busy_to_answer_is_left_alone(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as one:
+        busy.bind(str(path))
+        busy.listen(0)
+        one.connect(str(path))  # its queue is full, and it does not accept
+        with pytest.raises(ControlError, match="is in use"):
+            await Control(path, {}).open()
+        assert stat.S_ISSOCK((await asyncio.to_thread(path.stat)).st_mode)
+
+
 async def test_a_socket_that_somebody_else_put_there_meanwhile_is_not_removed(path: Path) -> None:
     first, second = Control(path, {}), Control(path, {"echo": lambda request: {}})
     await first.open()

@@ -113,6 +113,20 @@ async def test_connections_that_hang_are_counted_once_something_was_withheld() -
         assert await it.met() == 2
 
 
+async def test_bytes_that_were_under_way_when_a_hang_began_met_it() -> None:
+    async with link() as it:
+        client = await it.connect()
+        await it.begin("slow", delay=30)
+        await client.send(b"?")
+        await it.until(lambda: _held(it))
+        await it.begin("stuck", loss="hang")
+        assert await it.met("stuck") == 1
+
+
+async def _held(it: Link) -> bool:
+    return bool((await it.stats())["bytes_held"])
+
+
 async def _met(it: Link, count: int) -> bool:
     return await it.met() == count
 

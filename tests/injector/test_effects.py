@@ -114,6 +114,26 @@ async def test_an_end_and_a_reset_wait_their_turn_behind_delayed_bytes() -> None
         assert asyncio.get_running_loop().time() - since >= 0.14
 
 
+async def test_a_reset_comes_no_sooner_than_the_bytes_before_it() -> None:
+    async def answer_and_slam(peer: Peer) -> None:
+        await peer.receive()
+        await peer.send(b"answer")
+        peer.reset()
+
+    async with link(answer_and_slam) as it:
+        loop = asyncio.get_running_loop()
+        await it.begin("a", delay=0.15, direction="response")
+        await it.begin("b", jitter=0.05, direction="response")
+        for _ in range(4):
+            client = await it.connect()
+            await client.send(b"?")
+            since = loop.time()
+            assert await client.exactly(6) == b"answer"
+            with pytest.raises(ConnectionResetError):
+                await client.receive()
+            assert loop.time() - since >= 0.15
+
+
 async def test_delayed_bytes_arrive_in_order_when_the_delay_is_taken_back() -> None:
     async with link() as it:
         client = await it.connect()
@@ -163,6 +183,26 @@ async def test_a_delayed_pipe_takes_in_no_more_than_its_window() -> None:
         assert len(await client.to_the_end()) == 200 * 2**18
 
 
+async def test_a_slow_reader_of_a_delayed_link_fills_no_memory_either() -> None:
+    async def flood(peer: Peer) -> None:
+        for _ in range(100):
+            await peer.send(bytes(2**18))
+
+    async with link(flood) as it:
+        await it.begin(delay=0.001, direction="response")
+        client = await it.connect()
+        passed = [-1]
+
+        async def stuck() -> bool:
+            await asyncio.sleep(0.05)
+            passed.append((await it.stats())["bytes"]["response"])
+            return passed[-1] == passed[-2] > 0
+
+        await it.until(stuck)
+        assert (await it.stats())["bytes_held"] < 4 * 2**20
+        assert len(await client.to_the_end()) == 100 * 2**18
+
+
 # ----------------------------------------------------------------------------------------------------------- bandwidth
 
 
@@ -175,10 +215,11 @@ async def test_bandwidth_limits_how_fast_bytes_pass_and_only_while_it_is_in_forc
         assert await client.round_trip(bytes(100_000)) < 0.4
 
 
-async def test_bandwidth_is_smooth_from_the_first_byte() -> None:
+async def test_bandwidth_is_smooth_from_the_first_byte_and_saves_nothing_up() -> None:
     async with link() as it:
         client = await it.connect()
         await it.begin(bandwidth=100_000, direction="response")
+        assert await client.says_nothing(0.3)
         await client.send(bytes(60_000))
         loop = asyncio.get_running_loop()
         first = await client.receive()
@@ -220,7 +261,7 @@ async def test_the_smallest_of_several_bandwidths_counts() -> None:
 async def test_what_waits_for_its_turn_passes_when_the_bandwidth_is_given_back() -> None:
     async with link() as it:
         client = await it.connect()
-        await it.begin(bandwidth=10)
+        await it.begin(bandwidth=0.01)
         await client.send(MEGABYTES[:50_000])
         await it.until(lambda: _some_passed(it))
         await it.end()

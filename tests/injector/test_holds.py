@@ -217,6 +217,25 @@ async def test_a_hold_that_ends_while_it_begins_is_taken_back_after_it_began() -
     assert order == ["begun", "taken back"]
 
 
+async def test_a_begin_that_fails_while_it_is_being_ended_has_nothing_to_take_back() -> None:
+    refused, calls = asyncio.Event(), []
+
+    async def put(key: str, effect: dict[str, Any]) -> None:
+        await refused.wait()
+        raise RequestRefused("not this one")
+
+    holds = Holds(put, lambda key, effect, why: calls.append(why))
+    beginning = asyncio.create_task(holds.begin({"id": "a", "run": "R", "seconds": 60}))
+    await asyncio.sleep(0)
+    ending = asyncio.create_task(holds.end({"id": "a"}))
+    await asyncio.sleep(0)
+    refused.set()
+    with pytest.raises(RequestRefused, match="not this one"):
+        await beginning
+    await ending
+    assert calls == []
+
+
 async def test_one_that_fails_to_be_taken_back_does_not_keep_others() -> None:
     taken = []
 

@@ -63,7 +63,7 @@ def _connect(port: int) -> Peer:
 
 async def _nothing_in_force(control: Path) -> None:
     async with asyncio.timeout(10):
-        while (await call_async(control, {"do": "stats"}))["in_force"]:  # noqa: ASYNC110 - of another process
+        while (await call_async(control, {"do": "stats"}))["in_force"]:
             await asyncio.sleep(0.01)
 
 
