@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import importlib.util
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 from chaosrunner import __version__
 from chaosrunner.clock import Clock
@@ -40,6 +42,8 @@ _AGAIN = frozenset({429, 502, 503, 504})
 _LONGEST_WAIT = 30.0
 _IDLE = 75.0
 """Seconds that an unused connection is kept: longer than measures usually pause."""
+_MOST_IDLE = 32
+"""Unused connections that are kept for each server."""
 _STALE = 3
 """How many kept connections may turn out to be closed in one reading."""
 
@@ -54,7 +58,7 @@ class Http:
         self.clock = clock
         self.folder = folder or Path()
         self._environ = os.environ if environ is None else environ
-        self._transports: dict[tuple[bool, str | None, str | None, bool], httpx.AsyncHTTPTransport] = {}
+        self._transports: dict[tuple[str, str | None, str | None, bool], httpx.AsyncHTTPTransport] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -126,10 +130,10 @@ class Http:
         return value
 
     def transport(self, request: Request) -> httpx.AsyncHTTPTransport:
-        """The connection pool for a request: one for each trust, way and freshness."""
+        """The connection pool for a request: one for each server, trust, way and freshness."""
         tls = request.url.lower().startswith("https:")
         proxy = proxy_for(request.url, self._environ)
-        key = (tls, request.ca_file if tls else None, proxy, request.fresh)
+        key = (urlsplit(request.url).netloc, request.ca_file if tls else str(tls), proxy, request.fresh)
         if key not in self._transports:
             self._transports[key] = self._new_transport(request, tls, proxy)
         return self._transports[key]
@@ -138,10 +142,10 @@ class Http:
         import httpx
 
         # No upper limit of connections: a system that hangs would make other measures wait for a free one, and that
-        # would look like its silence.
-        limits = httpx.Limits(
-            max_connections=None, max_keepalive_connections=0 if request.fresh else 512, keepalive_expiry=_IDLE
-        )
+        # would look like its silence. Few idle ones: httpcore looks at each of them with every request, so that after
+        # a burst of hundreds every request would cost milliseconds, for good.
+        idle = 0 if request.fresh else _MOST_IDLE
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=idle, keepalive_expiry=_IDLE)
         trust = self._trust(request.ca_file) if tls or (proxy or "").startswith("https:") else _no_trust()
         try:
             return httpx.AsyncHTTPTransport(
@@ -186,6 +190,10 @@ def _load_httpx() -> None:
 
     assert httpx is not None
     del sys.modules["httpx._main"]
+    if importlib.util.find_spec("sniffio") is None:
+        # httpcore tries to import it several times for each request. Where it is not installed, that search of all of
+        # sys.path is a quarter of a request's time; this entry makes it fail at once.
+        sys.modules["sniffio"] = None  # type: ignore[assignment]
     # What they import on first use would otherwise count as latency of the first answer (some 30 ms).
     httpcore.AnyIOBackend()
     with suppress(RuntimeError):  # outside of an event loop

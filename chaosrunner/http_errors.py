@@ -98,6 +98,8 @@ def is_own(error: BaseException) -> bool:
             return one.errno in _OWN_NAMES
         if isinstance(one, ssl.SSLCertVerificationError):
             return one.verify_code in _UNTRUSTED_HERE
+        if isinstance(one, ssl.SSLError):
+            return False  # its numbers are OpenSSL's own and mean nothing to the operating system
         if isinstance(one, OSError) and one.errno in _OWN_ERRNOS:
             return True
     return False

@@ -43,10 +43,11 @@ class HttpServer:
     connections: int = 0
     port: int = 0
     tls: Any = None
+    host: str = "127.0.0.1"
 
     async def __aenter__(self) -> Self:
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self.tls)
+        self._server = await asyncio.start_server(self._accept, self.host, self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -58,7 +59,7 @@ class HttpServer:
         await self._server.wait_closed()
 
     def url(self, path: str = "/") -> str:
-        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}{path}"
+        return f"http{'s' if self.tls else ''}://{self.host}:{self.port}{path}"
 
     def on(self, path: str, behaviour: Behaviour) -> str:
         self.behaviours[path] = behaviour
