@@ -28,6 +28,9 @@ from chaosrunner.model.target import Target
 from chaosrunner.model.words import Ending
 from chaosrunner.ports import Fault, Hold, Platform, Sighting
 
+ENOUGH = 0.95
+"""A target that goes away by itself counts as undone; after this share of the step that costs nothing."""
+
 Because = Literal["finished", "aborted", "halted", "failed", "deadline", "target-gone", "heal"]
 
 
@@ -97,6 +100,7 @@ class FaultRun:
         self._fault = plugin(plugin.Params.model_validate(planned.params), target, means.platform, self._hold)
         self._prepared: JsonObject | None = None
         self._stray = False
+        self._since = 0.0
         self.in_force = False
         """Whether it was seen in force and is not known to have ended since."""
         self.trouble = ""
@@ -190,6 +194,7 @@ class FaultRun:
                 return False
             if sighting.seen:
                 self.in_force = True
+                self._since = self._means.clock.monotonic()
                 self._means.recorder.record(FaultInForce(fault=self.id))
                 return True
             if self._means.clock.monotonic() - began >= self._limits.seen_within:
@@ -243,7 +248,8 @@ class FaultRun:
         self.in_force = False
         if gone := await self._target_gone():
             self._means.recorder.record(FaultLost(fault=self.id, how=f"the target went away: {gone}"))
-            self.trouble = self.trouble or f"the target went away: {gone}"
+            if self._means.clock.monotonic() - self._since < ENOUGH * self.planned.lasts:
+                self.trouble = self.trouble or f"the target went away: {gone}"
             return "target-gone"
         self._means.recorder.record(FaultLost(fault=self.id, how=how))
         self.trouble = self.trouble or f"no longer in force: {how}"

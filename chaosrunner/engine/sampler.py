@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from chaosrunner.clock import Clock
@@ -67,12 +68,14 @@ class Sampler:
             late = self._clock.monotonic() - due
             due += measure.every * (math.floor(late / measure.every) + 1)
 
-    def _keep(self, measure: PlannedMeasure, reading: Reading) -> None:
+    def _keep(self, measure: PlannedMeasure, taken: Reading) -> None:
+        """Record it, and show just what was recorded, so that a later judge sees what was decided by."""
+        reading = replace(taken, began=round(taken.began, 6), ended=round(taken.ended, 6))
         self._recorder.record(
             ReadingTaken(
                 measure=measure.key,
-                began=round(reading.began, 6),
-                ended=round(reading.ended, 6),
+                began=reading.began,
+                ended=reading.ended,
                 value=reading.value,
                 no_answer=reading.no_answer,
                 missing=reading.missing,

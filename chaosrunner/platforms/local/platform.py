@@ -111,7 +111,7 @@ class LocalPlatform(LocalProcesses, LocalLinks, LocalHolders, Platform):
                 Target(
                     kind="link",
                     id=f"link:{name}",
-                    name=f"{name} ({link.listen} -> {link.connect})",
+                    name=name,
                     service=link.from_,
                     to=link.to,
                     details={
