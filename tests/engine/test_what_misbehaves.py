@@ -427,3 +427,19 @@ def test_faults_together_are_each_taken_back(tmp_path: Path) -> None:
     world.go()
     assert sorted(event.fault for event in world.of(FaultUndone)) == ["one/1", "two/1", "two/2"]
     assert world.system.slow == {}
+
+
+@pytest.mark.parametrize(("gone_at", "answer"), [(40.5, Answer.HELD), (30.0, Answer.INCONCLUSIVE)])
+def test_a_target_that_goes_away_at_the_very_end_costs_nothing(tmp_path: Path, gone_at: float, answer: Answer) -> None:
+    world = World(tmp_path)
+    harmless(world)
+    world.plan = plan(method=[PlannedItem(faults=(fault(params={"delay": 0.02}, lasts="40s"),))])
+
+    def vanish(world: World) -> None:
+        world.system.slow.clear()
+        world.system.gone.add("fake:1")
+
+    world.at[gone_at] = vanish
+    world.go()
+    assert world.of(FaultUndone)[0].because == "target-gone"
+    assert world.verdict().answer is answer
