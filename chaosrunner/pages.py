@@ -155,7 +155,7 @@ def _rows(model: type[BaseModel], prefix: str, above: tuple[type[BaseModel], ...
             type=fields.words(annotation, short=True),
             default=_default(info, annotation),
             required=info.is_required(),
-            meaning=" ".join((info.description or _of_its_model(annotation)).split()),
+            meaning=" ".join((fields.meaning_of(model, name) or _of_its_model(annotation)).split()),
         )
         if len(above) < DEEPEST:
             for step, inner in fields.models_below(annotation):

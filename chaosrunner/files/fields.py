@@ -67,6 +67,12 @@ def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
     }
 
 
+def meaning_of(model: type[BaseModel], name: str) -> str:
+    """What the field that files call so means; empty where nothing is said."""
+    told = frozen.meanings(model)
+    return next((told.get(own, "") for own, info in model.model_fields.items() if (info.alias or own) == name), "")
+
+
 def annotation_of(info: FieldInfo) -> Any:
     """A field's type with what stands beside it."""
     annotation: Any = info.annotation

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, WithJsonSchema
-from pydantic.alias_generators import to_camel
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
 
 def _alias(name: str) -> str:
-    return to_camel(name.rstrip("_"))
+    first, *others = name.rstrip("_").split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 JsonObject = dict[str, JsonValue]
@@ -25,14 +32,49 @@ class Frozen(BaseModel):
         alias_generator=_alias,
         populate_by_name=True,
         ser_json_inf_nan="strings",
-        use_attribute_docstrings=True,
         allow_inf_nan=False,
+        defer_build=True,  # most commands use few of the models
     )
 
     def as_json(self) -> JsonObject:
         """What files and journals hold: aliases, JSON values, nothing that is unset and has no default."""
         dumped: JsonObject = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         return dumped
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """pydantic's own schema, each field described by what is written below it."""
+        shape = handler(core_schema)
+        properties = handler.resolve_ref_schema(shape).get("properties", {})
+        for name, meaning in meanings(cls).items():
+            written = properties.get(cls.model_fields[name].alias or _alias(name), properties.get(name))
+            if written is not None:
+                written.setdefault("description", meaning)
+        return shape
+
+
+@cache
+def meanings(model: type[BaseModel]) -> Mapping[str, str]:
+    """What stands below each field of a model (a docstring), by the field's name.
+
+    Looked up when somebody asks: finding it means reading the source again, and a run has no use for it.
+    """
+    import ast
+    import inspect
+    from textwrap import dedent
+
+    found: dict[str, str] = {}
+    for owner in reversed(model.__mro__):
+        if not issubclass(owner, Frozen) or owner is Frozen:
+            continue
+        body = ast.parse(dedent(inspect.getsource(owner))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, below in zip(body.body, body.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                found.pop(field.target.id, None)
+                if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                    found[field.target.id] = inspect.cleandoc(str(below.value.value))
+    return {name: meaning for name, meaning in found.items() if name in model.model_fields}
 
 
 class Parameters(Frozen):

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from chaosrunner.clock import Clock
 from chaosrunner.errors import JournalFailed
@@ -24,8 +24,8 @@ from chaosrunner.model.journal import Entry, Event, KnownEvent, ReadingTaken, Un
 RESERVE = 128 * 1024
 """Bytes kept on disk beside the journal, given up when the disk is full."""
 
-_adapter: TypeAdapter[Any] = TypeAdapter(KnownEvent)
-_known = frozenset(event.model_fields["type"].default for event in get_args(get_args(KnownEvent)[0]))
+_KNOWN = {event.model_fields["type"].default: event for event in get_args(get_args(KnownEvent)[0])}
+"""What `type` says -> the event's class."""
 
 
 async def _fsync_in_thread(descriptor: int) -> None:
@@ -169,7 +169,7 @@ def _event(found: dict[str, Any]) -> Event:
             no_answer=found.get("noAnswer"),
             missing=found.get("missing"),
         )
-    if kind not in _known:
+    if kind not in _KNOWN:
         return Unknown(type=kind)
-    event: Event = _adapter.validate_python(found)
+    event: Event = _KNOWN[kind].model_validate(found)
     return event
