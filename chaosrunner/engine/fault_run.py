@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from chaosrunner.clock import Clock
-from chaosrunner.engine.leash import CutShort, Leash, Overdue
+from chaosrunner.engine.leash import Leash, Outcome
 from chaosrunner.engine.recorder import Recorder
 from chaosrunner.engine.stop import Stop
-from chaosrunner.errors import ChaosrunnerError, JournalFailed, UndoFailed
+from chaosrunner.errors import JournalFailed, UndoFailed
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.journal import (
     FaultFailed,
@@ -27,6 +28,8 @@ from chaosrunner.model.plan import PlannedFault
 from chaosrunner.model.target import Target
 from chaosrunner.model.words import Ending
 from chaosrunner.ports import Fault, Hold, Platform, Sighting
+
+T = TypeVar("T")
 
 ENOUGH = 0.95
 """A target that goes away by itself counts as undone; after this share of the step that costs nothing."""
@@ -99,6 +102,7 @@ class FaultRun:
         )
         self._fault = plugin(plugin.Params.model_validate(planned.params), target, means.platform, self._hold)
         self._prepared: JsonObject | None = None
+        self._by_hand: tuple[str, ...] = ()
         self._stray = False
         self._since = 0.0
         self.in_force = False
@@ -116,7 +120,7 @@ class FaultRun:
     ) -> FaultRun:
         """A fault of a run that died, ready to be taken back."""
         run = cls(plugin, planned, entry.target, int(entry.fault.rpartition("/")[2]), means)
-        run._prepared = entry.undo
+        run._prepared, run._by_hand = entry.undo, entry.by_hand
         return run
 
     # -- going
@@ -129,6 +133,9 @@ class FaultRun:
                 because = await self._last()
             elif self._means.stop.cause is None:
                 because = "failed"
+        except Exception as error:
+            self._means.stop.now(Ending.DEFECT, "chaosrunner", f"{type(error).__name__}: {error}")
+            raise
         finally:
             await self.take_back(self._why_now(because))
 
@@ -138,22 +145,29 @@ class FaultRun:
 
     async def _inject(self) -> bool:
         """Prepare, write the ledger, act, look. Whether it is in force."""
-        try:
-            if gone := await self._means.leash.call(self._means.platform.gone(self.target), self._limits.prepare):
-                self._failed("prepare", f"the target is not there any more: {gone}")
-                return False
-            prepared = await self._means.leash.call(self._fault.prepare(), self._limits.prepare, self._means.stop)
-            by_hand = tuple(self._fault.by_hand(prepared))
-            await self._means.recorder.ledger(self._ledger_entry(prepared, by_hand))
-            self._prepared = prepared
-        except CutShort:
+        gone = await self._ask(self._means.platform.gone(self.target), self._limits.prepare)
+        if gone.error is not None or gone.value:
+            self._failed("prepare", gone.trouble or f"the target is not there any more: {gone.value}")
             return False
+        prepared = await self._ask(self._prepare(), self._limits.prepare)
+        if prepared.error is not None:
+            self._failed("prepare", prepared.trouble)
+        if prepared.value is None:
+            return False
+        try:
+            await self._means.recorder.ledger(prepared.value)
         except JournalFailed:
             return False
-        except Exception as error:  # noqa: BLE001  a fault may raise anything; nothing was changed yet
-            self._failed("prepare", _words(error))
-            return False
+        self._prepared, self._by_hand = prepared.value.undo, prepared.value.by_hand
         return await self._act()
+
+    async def _ask(self, work: Coroutine[Any, Any, T], seconds: float) -> Outcome[T]:
+        """Call the plugin, for so long, until the run is stopped."""
+        return await self._means.leash.ask(work, seconds, self._means.stop)
+
+    async def _prepare(self) -> FaultPrepared:
+        prepared = await self._fault.prepare()
+        return self._ledger_entry(prepared, tuple(self._fault.by_hand(prepared)))
 
     def _ledger_entry(self, prepared: JsonObject, by_hand: tuple[str, ...]) -> FaultPrepared:
         return FaultPrepared(
@@ -172,15 +186,13 @@ class FaultRun:
         if self._means.stop.asked:
             return False
         before = len(self._means.leash.strays)
-        try:
-            await self._means.leash.call(self._fault.inject(), self._limits.inject, self._means.stop)
-        except CutShort:
+        injected = await self._ask(self._fault.inject(), self._limits.inject)
+        self._stray = len(self._means.leash.strays) > before
+        if injected.cut:
             return False
-        except Exception as error:  # noqa: BLE001  a fault may raise anything, half-way too; the undo follows
-            self._failed("inject", _words(error))
+        if injected.error is not None:
+            self._failed("inject", injected.trouble)
             return False
-        finally:
-            self._stray = len(self._means.leash.strays) > before
         self._means.recorder.record(FaultInjected(fault=self.id))
         return await self._first_sight()
 
@@ -206,16 +218,10 @@ class FaultRun:
     async def _look(self) -> Sighting | None:
         """One confirmation, recorded; a look that fails sees nothing. None if the run stops meanwhile."""
         assert self._prepared is not None
-        try:
-            sighting = _checked(
-                await self._means.leash.call(
-                    self._fault.confirm(self._prepared), self._limits.confirm, self._means.stop
-                )
-            )
-        except CutShort:
+        looked = await self._ask(self._fault.confirm(self._prepared), self._limits.confirm)
+        if looked.cut:
             return None
-        except Exception as error:  # noqa: BLE001  a fault may raise anything
-            sighting = Sighting(False, f"the look failed: {_words(error)}")
+        sighting = _sighting(looked)
         self._means.recorder.record(FaultSeen(fault=self.id, seen=sighting.seen, how=sighting.how))
         return sighting
 
@@ -246,7 +252,8 @@ class FaultRun:
 
     async def _vanished(self, how: str) -> Because:
         self.in_force = False
-        if gone := await self._target_gone():
+        gone = (await self._means.leash.ask(self._means.platform.gone(self.target), self._limits.confirm)).value
+        if gone:
             self._means.recorder.record(FaultLost(fault=self.id, how=f"the target went away: {gone}"))
             if self._means.clock.monotonic() - self._since < ENOUGH * self.planned.lasts:
                 self.trouble = self.trouble or f"the target went away: {gone}"
@@ -254,12 +261,6 @@ class FaultRun:
         self._means.recorder.record(FaultLost(fault=self.id, how=how))
         self.trouble = self.trouble or f"no longer in force: {how}"
         return "failed"
-
-    async def _target_gone(self) -> str:
-        try:
-            return await self._means.leash.call(self._means.platform.gone(self.target), self._limits.confirm)
-        except Exception:  # noqa: BLE001  a platform that cannot be asked does not make the target gone
-            return ""
 
     def _failed(self, stage: Literal["prepare", "inject", "confirm", "touched"], error: str) -> None:
         self.trouble = self.trouble or error
@@ -274,28 +275,30 @@ class FaultRun:
         if self.in_force:
             await self._count_touched()
         self._means.recorder.record(UndoBegan(fault=self.id, because=because))
-        error, commands = "", tuple(self._fault.by_hand(self._prepared))
+        error = ""
         for attempt in range(self._limits.undo_attempts):
             if attempt:
                 await self._means.clock.sleep(self._limits.retry_after * 2 ** (attempt - 1))
-            try:
-                await self._means.leash.call(self._fault.undo(self._prepared), self._limits.undo)
-                gone, how = await self._see_it_gone()
-            except UndoFailed as failure:
-                error, commands = str(failure), tuple(failure.commands) or commands
-            except Exception as failure:  # noqa: BLE001  an undo may raise anything; it is tried again
-                error = _words(failure)
-            else:
-                if gone is not False:
-                    self._means.recorder.record(FaultUndone(fault=self.id, because=because, seen_gone=gone, how=how))
-                    self.in_force, self.over = False, True
-                    return
-                error = f"after the undo it is still seen in force: {how}"
+            error, gone, how = await self._undo_once(self._prepared)
+            if not error:
+                self._means.recorder.record(FaultUndone(fault=self.id, because=because, seen_gone=gone, how=how))
+                self.in_force, self.over = False, True
+                return
         self._means.recorder.record(
-            UndoFailedEvent(fault=self.id, error=error, attempts=self._limits.undo_attempts, commands=commands)
+            UndoFailedEvent(fault=self.id, error=error, attempts=self._limits.undo_attempts, commands=self._by_hand)
         )
         self.trouble = f"the undo failed: {error}"
         self.undo_failed = True
+
+    async def _undo_once(self, prepared: JsonObject) -> tuple[str, bool | None, str]:
+        """(what went wrong, whether it was seen gone, how)"""
+        undone = await self._means.leash.ask(self._fault.undo(prepared), self._limits.undo)
+        if undone.error is not None:
+            if isinstance(undone.error, UndoFailed) and undone.error.commands:
+                self._by_hand = tuple(undone.error.commands)
+            return undone.trouble, None, ""
+        gone, how = await self._see_it_gone()
+        return (f"after the undo it is still seen in force: {how}" if gone is False else ""), gone, how
 
     async def sweep(self) -> None:
         """Undo once more if the injection went on after it was cancelled: it may have acted after the undo."""
@@ -304,12 +307,11 @@ class FaultRun:
             await self.take_back("failed")
 
     async def _count_touched(self) -> None:
-        try:
-            count = await self._means.leash.call(self._fault.touched(), self._limits.touched)
-        except Exception as error:  # noqa: BLE001  not being able to count changes nothing about the undo
-            self._failed("touched", _words(error))
-            return
-        self._means.recorder.record(FaultTouched(fault=self.id, count=count))
+        counted = await self._means.leash.ask(self._fault.touched(), self._limits.touched)
+        if counted.error is not None:
+            self._failed("touched", counted.trouble)
+        else:
+            self._means.recorder.record(FaultTouched(fault=self.id, count=counted.value))
 
     async def _see_it_gone(self) -> tuple[bool | None, str]:
         """Whether it was seen gone; None where that cannot be seen (over at once, or the look fails)."""
@@ -319,12 +321,10 @@ class FaultRun:
         ends = self._means.clock.monotonic() + self._limits.gone_within
         pause = 0.02
         while True:
-            try:
-                sighting = _checked(
-                    await self._means.leash.call(self._fault.confirm(self._prepared), self._limits.confirm)
-                )
-            except Exception as error:  # noqa: BLE001  the undo went well; only the look after it failed
-                return None, f"could not look: {_words(error)}"
+            looked = await self._means.leash.ask(self._fault.confirm(self._prepared), self._limits.confirm)
+            if looked.error is not None:
+                return None, f"could not look: {looked.trouble}"
+            sighting = _sighting(looked)
             if not sighting.seen:
                 return True, sighting.how
             if self._means.clock.monotonic() >= ends:
@@ -333,14 +333,10 @@ class FaultRun:
             pause = min(pause * 2, 0.5)
 
 
-def _checked(sighting: object) -> Sighting:
-    if isinstance(sighting, Sighting):
-        return sighting
-    return Sighting(False, f"confirm returned {sighting!r}, expected a Sighting")
-
-
-def _words(error: BaseException) -> str:
-    """An error for the journal: our own say it themselves, others with their type."""
-    if isinstance(error, ChaosrunnerError | Overdue):
-        return str(error) or type(error).__name__
-    return f"{type(error).__name__}: {error}"
+def _sighting(looked: Outcome[Sighting]) -> Sighting:
+    """A look that failed, or that returned something else, has seen nothing."""
+    if looked.error is not None:
+        return Sighting(False, f"the look failed: {looked.trouble}")
+    if not isinstance(looked.value, Sighting):
+        return Sighting(False, f"confirm returned {looked.value!r}, expected a Sighting")
+    return looked.value

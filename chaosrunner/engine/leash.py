@@ -1,12 +1,16 @@
-"""Runs other people's code with a time limit that holds even if the code does not listen to its cancellation."""
+"""Runs other people's code with a time limit that holds even if the code does not listen to its cancellation, and makes
+a value of whatever it raises.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from chaosrunner.engine.stop import Stop
+from chaosrunner.errors import ChaosrunnerError
 
 T = TypeVar("T")
 
@@ -20,6 +24,24 @@ class Overdue(Exception):
 
 class CutShort(Exception):
     """The run was stopped while the call was under way; it was cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """What became of a call: a value, an error, or cut short because the run was stopped."""
+
+    value: T | None = None
+    error: Exception | None = None
+    cut: bool = False
+
+    @property
+    def trouble(self) -> str:
+        """The error for the journal: our own say it themselves, others with their type. Empty: there is none."""
+        if self.error is None:
+            return ""
+        if isinstance(self.error, ChaosrunnerError | Overdue):
+            return str(self.error) or type(self.error).__name__
+        return f"{type(self.error).__name__}: {self.error}"
 
 
 class Leash:
@@ -51,6 +73,15 @@ class Leash:
         if stop is not None and stop.asked:
             raise CutShort
         raise Overdue(f"did not end within {seconds:g} s")
+
+    async def ask(self, work: Coroutine[Any, Any, T], seconds: float, stop: Stop | None = None) -> Outcome[T]:
+        """The same, with whatever it raises as a value: a plugin's failure is an event of the run, not its end."""
+        try:
+            return Outcome(value=await self.call(work, seconds, stop))
+        except CutShort:
+            return Outcome(cut=True)
+        except Exception as error:  # noqa: BLE001  the one wrapper around plugins: they may raise anything
+            return Outcome(error=error)
 
     async def _cancel(self, task: asyncio.Task[Any]) -> None:
         task.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from chaosrunner.engine.fault_run import FaultRun, Means
@@ -50,7 +50,7 @@ class Method:
         self._means.recorder.record(StepEnded(step=""))
 
     async def _together(self, item: PlannedItem) -> None:
-        await asyncio.gather(*(self._step(fault) for fault in item.faults))
+        await _all(self._step(fault) for fault in item.faults)
         if trouble := next((run for run in self._runs if run.trouble), None):
             self._means.stop.now(Ending.FAULT_FAILED, trouble.id, trouble.trouble)
 
@@ -59,19 +59,27 @@ class Method:
             return
         self._means.recorder.record(StepBegan(step=planned.id, lasts=planned.lasts))
         if planned.targets:
-            plugin = self._find(planned.fault)
-            runs = [
-                FaultRun(plugin, planned, target, number, self._means)
-                for number, target in enumerate(planned.targets, 1)
-            ]
+            runs = self._fault_runs(planned)
             self._runs += runs
-            await asyncio.gather(*(run.go() for run in runs))
+            await _all(run.go() for run in runs)
         else:
             self._means.recorder.record(
                 FaultFailed(fault=f"{planned.id}/0", stage="prepare", error="no target matched")
             )
             self._means.stop.now(Ending.FAULT_FAILED, planned.id, "no target matched")
         self._means.recorder.record(StepEnded(step=planned.id))
+
+    def _fault_runs(self, planned: PlannedFault) -> list[FaultRun]:
+        try:
+            plugin = self._find(planned.fault)
+            return [
+                FaultRun(plugin, planned, target, number, self._means)
+                for number, target in enumerate(planned.targets, 1)
+            ]
+        except Exception as error:
+            # The others of this moment must not go on for their full time.
+            self._means.stop.now(Ending.DEFECT, "chaosrunner", f"{type(error).__name__}: {error}")
+            raise
 
     async def sweep(self) -> None:
         """Undo what is not undone, and what an injection did that went on after it was cancelled."""
@@ -80,3 +88,10 @@ class Method:
             if not run.undo_failed:
                 await run.take_back("failed")
                 await run.sweep()
+
+
+async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Wait for all of them, also when one fails: none is left to go on by itself. Raises the first failure."""
+    for result in await asyncio.gather(*works, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

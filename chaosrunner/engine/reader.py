@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from chaosrunner.engine.leash import Leash, Overdue
-from chaosrunner.errors import NoAnswer, NoReading
+from chaosrunner.engine.leash import Leash, Outcome, Overdue
+from chaosrunner.engine.pulse import Pulse
+from chaosrunner.errors import ChaosrunnerError, NoAnswer, NoReading
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model.journal import PluginMisbehaved
 from chaosrunner.model.plan import PlannedMeasure
@@ -23,9 +24,16 @@ OPENING = 10.0
 class Reader:
     """Reads with the measure's own time limit and retries. A probe is opened before its first reading."""
 
-    def __init__(self, leash: Leash, t: Callable[[], float], report: Callable[[PluginMisbehaved], None]) -> None:
+    def __init__(
+        self,
+        leash: Leash,
+        t: Callable[[], float],
+        report: Callable[[PluginMisbehaved], None],
+        pulse: Pulse,
+    ) -> None:
         """`t` is the time that readings are given; `report` hears of probes that break their contract."""
         self._leash = leash
+        self._pulse = pulse
         self._t = t
         self._report = report
         self._opened: set[str] = set()
@@ -33,29 +41,41 @@ class Reader:
     async def take(self, measure: PlannedMeasure, probe: Probe[Any]) -> Reading:
         """One reading; tried again at once, up to `retries` times, where the instrument failed."""
         for attempt in range(measure.retries + 1):
-            began = self._t()
+            began, mark = self._t(), self._pulse.mark()
             value, no_answer, missing = await self._attempt(measure, probe)
+            if (stall := self._pulse.stalled_since(mark)) and (no_answer or measure.room == "latency"):
+                # Time that passed while chaosrunner stood still says nothing about the system.
+                value, no_answer, missing = None, None, f"chaosrunner itself stood still for {stall:.2f} s"
             reading = Reading(began, self._t(), value, no_answer, missing)
             if missing is None or attempt == measure.retries:
                 break
         return reading
 
     async def _attempt(self, measure: PlannedMeasure, probe: Probe[Any]) -> tuple[Value | None, str | None, str | None]:
-        try:
-            if measure.key not in self._opened:
-                await self._leash.call(probe.open(), OPENING)
-                self._opened.add(measure.key)
-            return _checked(await self._leash.call(probe.read(), measure.timeout))
-        except NoAnswer as answer:
-            return None, str(answer) or "no answer", None
-        except NoReading as failure:
-            return None, None, str(failure) or "no reading"
-        except Overdue:
+        if measure.key not in self._opened:
+            opened = await self._leash.ask(probe.open(), OPENING)
+            if opened.error is not None:
+                return self._without(measure, probe, opened)
+            self._opened.add(measure.key)
+        taken = await self._leash.ask(probe.read(), measure.timeout)
+        return _checked(taken.value) if taken.error is None else self._without(measure, probe, taken)
+
+    def _without(
+        self, measure: PlannedMeasure, probe: Probe[Any], failed: Outcome[Any]
+    ) -> tuple[Value | None, str | None, str | None]:
+        """No answer, or no reading, and why."""
+        error = failed.error
+        if isinstance(error, NoAnswer):
+            return None, str(error) or "no answer", None
+        if isinstance(error, NoReading):
+            return None, None, str(error) or "no reading"
+        if isinstance(error, Overdue):
             late = f"no answer within {measure.timeout:g} s"
             return (None, late, None) if probe.answers else (None, None, late)
-        except Exception as error:  # noqa: BLE001  a probe may raise anything; whatever it is, it is no reading
-            self._report(PluginMisbehaved(plugin=f"probe {measure.probe}", error=f"{measure.key}: {error!r}"))
-            return None, None, f"the probe failed: {type(error).__name__}: {error}"
+        if isinstance(error, ChaosrunnerError):
+            return None, None, str(error)
+        self._report(PluginMisbehaved(plugin=f"probe {measure.probe}", error=f"{measure.key}: {error!r}"))
+        return None, None, f"the probe failed: {failed.trouble}"
 
 
 def _checked(value: object) -> tuple[Value | None, str | None, str | None]:

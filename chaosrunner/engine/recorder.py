@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 from chaosrunner.engine.stop import Stop
 from chaosrunner.errors import JournalFailed
-from chaosrunner.model.journal import Entry, Event, ReadingTaken
+from chaosrunner.model.journal import Entry, Event, Noted, ReadingTaken
 from chaosrunner.model.words import Ending
 from chaosrunner.store.journal import Journal
 
 Observer = Callable[[Entry], None]
-"""Sees every entry; must be quick and must not raise."""
+"""Sees every entry; must be quick. One that raises is not shown any more."""
 
 
 class Recorder:
@@ -20,7 +20,7 @@ class Recorder:
     def __init__(self, journal: Journal, stop: Stop, observers: Sequence[Observer] = ()) -> None:
         self._journal = journal
         self._stop = stop
-        self._observers = observers
+        self._observers = list(observers)
         self._n = 0
         self.trouble = ""
         """Why the journal could not be written; empty: it could."""
@@ -39,8 +39,12 @@ class Recorder:
         except JournalFailed as failure:
             entry = self._fall_back(event, failure)
         self._n = entry.n
-        for observer in self._observers:
-            observer(entry)
+        for observer in list(self._observers):
+            try:
+                observer(entry)
+            except Exception as error:  # noqa: BLE001  a view that fails (a closed pipe) must not end the run
+                self._observers.remove(observer)
+                self.record(Noted(who="chaosrunner", text=f"the live view ended: {error!r}"))
 
     def _fall_back(self, event: Event, failure: JournalFailed) -> Entry:
         if not self.trouble:

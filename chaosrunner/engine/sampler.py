@@ -10,6 +10,7 @@ from typing import Any
 
 from chaosrunner.clock import Clock
 from chaosrunner.engine.leash import Leash
+from chaosrunner.engine.pulse import Pulse
 from chaosrunner.engine.reader import Reader
 from chaosrunner.engine.recorder import Recorder
 from chaosrunner.judging.during import phases_read
@@ -34,13 +35,14 @@ class Sampler:
         recorder: Recorder,
         clock: Clock,
         on_reading: OnReading,
+        pulse: Pulse,
     ) -> None:
         self._probes = probes
         self._recorder = recorder
         self._clock = clock
         self._on_reading = on_reading
         self._leash = Leash()
-        self._reader = Reader(self._leash, lambda: recorder.t, recorder.record)
+        self._reader = Reader(self._leash, lambda: recorder.t, recorder.record, pulse)
         self.phase = Phase.BASELINE
         """The phase under way: measures are read only in the phases that their `during` names."""
 
@@ -85,8 +87,8 @@ class Sampler:
 
     async def _close(self) -> None:
         for measure, probe in self._probes:
-            try:
-                await self._leash.call(probe.close(), 1.0)
-            except Exception as error:  # noqa: BLE001  closing is a courtesy; its failure changes nothing
-                self._recorder.record(PluginMisbehaved(plugin=f"probe {measure.probe}", error=f"close: {error!r}"))
+            closed = await self._leash.ask(probe.close(), 1.0)
+            if closed.error is not None:
+                event = PluginMisbehaved(plugin=f"probe {measure.probe}", error=f"close: {closed.trouble}")
+                self._recorder.record(event)
         await self._leash.end()

@@ -17,6 +17,7 @@ from chaosrunner.clock import Clock
 from chaosrunner.engine.fault_run import Limits, Means
 from chaosrunner.engine.leash import Leash
 from chaosrunner.engine.method import FindFault, Method
+from chaosrunner.engine.pulse import Pulse
 from chaosrunner.engine.recorder import Observer, Recorder
 from chaosrunner.engine.sampler import Sampler
 from chaosrunner.engine.stop import Stop
@@ -44,6 +45,8 @@ from chaosrunner.store.machine import ActiveRun, Lock, Machine
 
 HALT_LOOK = 0.2
 """Seconds between two looks for a halt."""
+HUNG = 3.0
+"""Seconds without a beat of the event loop after which the heartbeat to the faults' holders stops, too."""
 BLIND_LOOK = 0.25
 """Seconds between two looks for a measure that has gone blind."""
 
@@ -142,7 +145,7 @@ class _Execution:
         )
         self._sampler: Sampler | None = None
         self._leases: list[Lock] = []
-        self._heard = setting.clock.monotonic()
+        self._pulse = Pulse(setting.clock)
         self._halts = setting.machine.halts(plan.environment.name, identity.run)
         self._halt_noted = False
         self._spills: set[tuple[str, str]] = set()
@@ -154,7 +157,8 @@ class _Execution:
         try:
             self._recorder.record(self._identity)
             if self._may_go():
-                helpers += [asyncio.ensure_future(self._listen()), asyncio.ensure_future(self._tick())]
+                beside = (self._listen(), self._tick(), self._pulse.beat())
+                helpers += [asyncio.ensure_future(each) for each in beside]
                 await self._setting.platform.open(self._identity.run, self._alive)
                 await self._under_load()
         except NotPossibleNow as error:
@@ -209,7 +213,7 @@ class _Execution:
             if load is not None:
                 await load.start()
             probes = self._setting.make_probes(load)
-            self._sampler = Sampler(probes, self._recorder, self._setting.clock, self._watching.on_reading)
+            self._sampler = Sampler(probes, self._recorder, self._setting.clock, self._watching.on_reading, self._pulse)
             sampling = asyncio.ensure_future(self._sampler.run())
             await self._phases(self._sampler)
         finally:
@@ -286,10 +290,9 @@ class _Execution:
             self._recorder.record(HaltRequested(by=self._stop.halt.by, reason=self._stop.halt.reason))
 
     async def _tick(self) -> None:
-        """Show that the event loop lives, and look for measures gone blind."""
+        """Look for measures gone blind while a fault is in force."""
         since: float | None = None
         while True:
-            self._heard = self._setting.clock.monotonic()
             if self._method.in_force:
                 since = self._recorder.t if since is None else since
                 self._watching.look_for_blindness(since)
@@ -299,14 +302,14 @@ class _Execution:
 
     def _alive(self) -> bool:
         """Asked from the heartbeat's thread: a hung event loop must not keep its faults in force."""
-        return self._setting.clock.monotonic() - self._heard < 3.0
+        return self._pulse.since_beat < HUNG
 
     async def _others(self) -> Mapping[str, str]:
-        try:
-            return await self._leash.call(self._setting.platform.observe(self._targets()), 5.0)
-        except Exception as error:  # noqa: BLE001  not seeing the neighbours must not end a run with a fault in force
-            self._recorder.record(Noted(who="chaosrunner", text=f"could not look at what is not a target: {error}"))
+        seen = await self._leash.ask(self._setting.platform.observe(self._targets()), 5.0)
+        if seen.value is None:
+            self._recorder.record(Noted(who="chaosrunner", text=f"could not look at what is no target: {seen.trouble}"))
             return {}
+        return seen.value
 
     def _targets(self) -> Sequence[Target]:
         return [target for fault in self._plan.faults for target in fault.targets]

@@ -8,6 +8,7 @@ from typing import Any
 
 from chaosrunner.clock import Clock
 from chaosrunner.engine.leash import Leash
+from chaosrunner.engine.pulse import Pulse
 from chaosrunner.engine.reader import Reader
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model.plan import PlannedMeasure
@@ -18,8 +19,12 @@ async def sample(probes: Sequence[tuple[PlannedMeasure, Probe[Any]]], clock: Clo
     """A reading of each measure, by key, all taken at once; probes are closed again."""
     leash = Leash()
     began = clock.monotonic()
-    reader = Reader(leash, lambda: clock.monotonic() - began, lambda event: None)
+    pulse = Pulse(clock)
+    reader = Reader(leash, lambda: clock.monotonic() - began, lambda event: None, pulse)
+    beating = asyncio.ensure_future(pulse.beat())
     readings = await asyncio.gather(*(reader.take(measure, probe) for measure, probe in probes))
     await asyncio.gather(*(leash.call(probe.close(), 1.0) for _, probe in probes), return_exceptions=True)
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
     await leash.end()
     return {measure.key: reading for (measure, _), reading in zip(probes, readings, strict=True)}

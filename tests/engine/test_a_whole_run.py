@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 from chaosrunner.model.journal import (
@@ -75,6 +76,6 @@ def test_readings_go_on_in_every_phase_on_their_schedule(tmp_path: Path) -> None
     world = World(tmp_path)
     world.go()
     began = [event.began for event in world.of(ReadingTaken)]
-    gaps = [later - earlier for earlier, later in zip(began, began[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(began)]
     assert max(gaps) < 0.11
     assert min(gaps) > 0.09

@@ -17,7 +17,7 @@ from chaosrunner.model.journal import (
     PhaseBegan,
     RunEnded,
 )
-from chaosrunner.model.plan import GuardAnswer
+from chaosrunner.model.plan import GuardAnswer, PlannedItem
 from chaosrunner.model.words import Ending
 from tests.engine.world import World, fault, measure, plan
 
@@ -165,8 +165,6 @@ def test_a_refusal_by_a_guard_touches_nothing(tmp_path: Path) -> None:
 
 
 def test_a_failed_fault_stops_what_runs_beside_it(tmp_path: Path) -> None:
-    from chaosrunner.model.plan import PlannedItem
-
     world = World(tmp_path)
     later = PlannedItem(faults=(fault(id="later"),))
     world.plan = plan(method=[PlannedItem(faults=(fault(),)), later])
@@ -175,17 +173,24 @@ def test_a_failed_fault_stops_what_runs_beside_it(tmp_path: Path) -> None:
     assert world.system.log == []
 
 
-def test_a_defect_in_the_engine_still_undoes(tmp_path: Path) -> None:
+def test_a_defect_in_the_engine_still_undoes_what_is_in_force(tmp_path: Path) -> None:
     world = World(tmp_path)
-    boom = RuntimeError("a defect")
-
-    def raise_once(entry: Any) -> None:
-        if type(entry.event).__name__ == "FaultSeen" and world.on_entry is not None:
-            world.on_entry = None
-            raise boom
-
-    world.on_entry = raise_once
-    with pytest.raises(RuntimeError, match="a defect"):
+    together = PlannedItem(faults=(fault(lasts="30s"), fault(id="later", fault="unknown", after="2s")))
+    world.plan = plan(method=[together])
+    with pytest.raises(KeyError, match="unknown"):
         world.go()
     assert world.system.slow == {}
+    assert world.of(FaultUndone)[0].fault == "slow/1"
     assert world.of(RunEnded)[0].ending is Ending.DEFECT
+    assert world.verdict().exit_code == 70
+
+
+def test_a_view_that_fails_does_not_end_the_run(tmp_path: Path) -> None:
+    world = World(tmp_path)
+
+    def broken(entry: Any) -> None:
+        raise BrokenPipeError
+
+    world.on_entry = broken
+    assert world.go().ending is Ending.FINISHED
+    assert "the live view ended" in world.journal.read_text()

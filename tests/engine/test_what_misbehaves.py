@@ -401,7 +401,7 @@ def test_two_runs_on_one_target_the_second_is_refused(tmp_path: Path) -> None:
     other = world.machine.lease("fake:1")
     assert other.take({"run": "20261122-095959-other"})
     assert world.go().ending is Ending.REFUSED
-    refusal = [event.answer for event in world.of(GuardAnswered) if not event.answer.go][0]
+    refusal = next(event.answer for event in world.of(GuardAnswered) if not event.answer.go)
     assert "20261122-095959-other" in refusal.reason
     assert world.system.log == []
     assert not_held(world).exit_code == 4

@@ -287,7 +287,7 @@ class World:
             machine=self.machine,
             clock=self.clock,
             stop=self.stop or Stop(),
-            find_fault=lambda kind: self.fault_plugin,
+            find_fault=lambda kind: {"slow": self.fault_plugin}[kind],
             make_probes=lambda load: [(measure, probe(NoParams(), None)) for measure in self.plan.measures],  # type: ignore[arg-type]
             make_load=lambda spec, sample: None,  # type: ignore[arg-type,return-value]
             observers=[self._observe],
