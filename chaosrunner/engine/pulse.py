@@ -1,5 +1,5 @@
-"""Notices when chaosrunner itself stands still (no processor, a plugin that blocks, a machine that slept): readings taken
-meanwhile tell about chaosrunner, not about the system under test.
+"""Notices when chaosrunner itself stands still (no processor, a plugin that blocks, a machine that slept): what is read
+meanwhile tells about chaosrunner, not about the system under test.
 """
 
 from __future__ import annotations

@@ -47,6 +47,7 @@ spec:
 
 STEPS = {
     "latency": "{fault: network-latency, target: {link: client-to-web}, with: {delay: 120ms}, for: 600ms}",
+    "long": "{fault: network-latency, target: {link: client-to-web}, with: {delay: 120ms}, for: 30s}",
     "hang": "{fault: dependency-loss, target: {link: client-to-web}, with: {mode: hang}, for: 600ms}",
     "refuse": "{fault: dependency-loss, target: {link: client-to-web}, with: {mode: refuse}, for: 600ms}",
     "pause": "{fault: process-pause, target: {service: web}, for: 600ms}",
