@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := chaosrunner tests benchmarks
 
-.PHONY: all demo test check format docs bench smoke clean help
+.PHONY: all demo test check format docs picture bench smoke clean help
 
 all: check test  ## everything that a change must pass
 
@@ -36,11 +36,16 @@ format: $(VENV)/with-dev  ## put the code into its format
 docs: $(VENV)/with-dev  ## rewrite the generated pages
 	@$(BIN)/python tools/docs
 
+picture: $(VENV)/with-dev  ## the README's pictures, from a real run (needs Chromium)
+	@$(BIN)/python tools/picture
+
 bench: $(VENV)/with-dev  ## the figures, next to Chaos Toolkit and haproxy
 	@$(BIN)/python -m benchmarks
 
-smoke: pyproject.toml tools/venv  ## the installed package without the development tools
-	@rm -rf build/smoke && tools/venv build/smoke && build/smoke/bin/chaosrunner catalog >/dev/null
+smoke:  ## the installed package (not the checkout), without the development tools
+	@rm -rf build && tools/venv build/smoke package
+	@cd build && smoke/bin/chaosrunner catalog >out.txt || { cat out.txt; exit 1; }
+	@cd build && smoke/bin/chaosrunner --state state demo page-when-recommendations-are-gone >out.txt || { cat out.txt; exit 1; }
 	@build/smoke/bin/chaosrunner --version
 
 clean:  ## remove what was made
