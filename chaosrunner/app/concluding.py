@@ -13,7 +13,7 @@ from chaosrunner.http import Http
 from chaosrunner.model.gap import Gap
 from chaosrunner.model.plan import Plan
 from chaosrunner.model.verdict import Verdict
-from chaosrunner.model.words import GapKind
+from chaosrunner.model.words import GapKind, State
 from chaosrunner.ports import ProbeContext
 from chaosrunner.reports.account import Account, gather
 from chaosrunner.reports.shown_gap import ShownGap, shown
@@ -154,4 +154,8 @@ def _progress(tried: Tried) -> str:
     near_miss = tried.near_miss
     if tried.verified:
         return f"{near_miss.id} is verified: {near_miss.title}"
-    return f"{near_miss.id} ({near_miss.state.value}): {tried.why}"
+    if tried.counts and near_miss.state in (State.OPEN, State.TRIAGED, State.IN_PROGRESS):
+        fixed = f"chaosrunner near-miss set {near_miss.id} fix-ready --change COMMIT"
+        return f"{near_miss.id} ({near_miss.state.value}) was not shown; if it is fixed, say `{fixed}`"
+    progress = f"{near_miss.verification}: " if tried.counts and near_miss.verification else ""
+    return f"{near_miss.id} ({near_miss.state.value}): {progress}{tried.why}"

@@ -41,6 +41,8 @@ async def run_experiment(
         signals = _signals(stop, tell)
     async with prepared(order) as ready:
         await heal_before(ready.plan.environment.name, machine, ready.clock, tell)
+        for warning in ready.plan.warnings:
+            tell(warning)
         desk = Desk(order.state, ready.clock, ready.http, tell)
         await look_at_items(ready.plan, desk)
         run_id = new_run_id(ready.clock)

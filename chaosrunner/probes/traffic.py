@@ -48,7 +48,7 @@ class Traffic(Probe[Params]):
 
     async def read(self) -> Value:
         if self.context.traffic is None:
-            raise NoReading("there is no load to read: the experiment has no `traffic`")
+            raise NoReading("there is no load to read: the experiment's `traffic` sends it, and only during a run")
         window = self.context.traffic.window(self.params.over)
         if self.params.read == "throughput":
             return window.answered / window.seconds

@@ -84,8 +84,8 @@ async def test_what_was_started_late_spoils_the_quantiles_that_it_reaches(read, 
                 await read(window, what)
 
 
-async def test_an_experiment_without_traffic_is_no_reading(probe):
-    with pytest.raises(NoReading, match="the experiment has no `traffic`"):
+async def test_an_experiment_without_traffic_or_a_dry_run_is_no_reading(probe):
+    with pytest.raises(NoReading, match="the experiment's `traffic` sends it, and only during a run"):
         await probe("traffic", read="p95").read()
 
 
