@@ -50,9 +50,8 @@ def test_only_the_clock_asks_for_the_time_sleeps_or_rolls_dice() -> None:
 CATCHES_ALL = {
     "cli/terms.py": "the outermost wrapper of every command",
     "catalog.py": "an installed package may raise anything when it is imported",
-    "engine/reader.py": "a probe may raise anything: no reading",
-    "engine/sampler.py": "closing a probe is a courtesy",
-    "engine/fault_run.py": "a fault may raise anything: the undo follows",
+    "engine/leash.py": "the one wrapper around plugins: whatever they raise is an event of the run, not its end",
+    "engine/recorder.py": "a view that fails must not end a run with a fault in force",
     "stages/remediate.py": "a tracker may raise anything: the near miss keeps, and is told later",
     "stages/run.py": "whatever happens in a run, it is undone and the journal says so",
 }
