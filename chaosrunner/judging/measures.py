@@ -97,8 +97,11 @@ def _resolved(measure: PlannedMeasure, phase: Phase, facts: Facts) -> tuple[Reso
     rule = rule_in(measure, phase)
     if rule is None:
         return None, "", ""
+    baseline = facts.medians.get(measure.key)
+    if rule.says_nothing(baseline):
+        return None, str(rule), f"its baseline is 0, so that {rule} says nothing"
     try:
-        return resolve(rule, measure.unit, facts.medians.get(measure.key)), str(rule), ""
+        return resolve(rule, measure.unit, baseline), str(rule), ""
     except ValueError as error:
         return None, str(rule), str(error)
 
@@ -241,12 +244,27 @@ def _of_stretch(measure: PlannedMeasure, facts: Facts, tally: Tally, stretch: St
         return Answer.INCONCLUSIVE, f"the fault was in force for {lasting}, less than twice this measure's lag of {lag}"
     complaint = tally.coverage.complaint()
     if not complaint:
-        return Answer.HELD, tally.words_of_holding()
+        too_long = _too_long_a_for(tally, stretch, measure.lag)
+        return (Answer.INCONCLUSIVE, too_long) if too_long else (Answer.HELD, tally.words_of_holding())
     if not stretch.pieces:
         return Answer.INCONCLUSIVE, "the fault was in force no longer than its settle"
     if missing_breaks(measure, facts, *_missing_between(measure, facts, stretch)):
         return Answer.BROKEN, f"{complaint}; the source answers, and whenMissing is broken"
     return Answer.INCONCLUSIVE, complaint
+
+
+def _too_long_a_for(tally: Tally, stretch: Stretch, lag: float) -> str:
+    """Why readings outside mean nothing: the rule's `for:` could not be reached in what was judged. Or empty."""
+    rule = tally.rule
+    if rule is None or not tally.outside:
+        return ""
+    judged = max((end - start for start, end in stretch.pieces), default=0.0)
+    if judged - lag > rule.for_ and tally.outside < tally.coverage.readings:
+        return ""
+    return (
+        f"{tally.outside} of {tally.coverage.readings} readings were outside, and the {show(judged, 's')} that were "
+        f"judged are too short to tell whether that lasts: it should be {rule.text}"
+    )
 
 
 def _missing_between(measure: PlannedMeasure, facts: Facts, stretch: Stretch) -> tuple[float, float]:

@@ -114,8 +114,9 @@ class RecoveryWatch:
         for measure in measures:
             rule = rule_in(measure, Phase.RECOVERY)
             if rule is not None:
-                known = not rule.relative or measure.key in baselines
-                resolved = resolve(rule, measure.unit, baselines.get(measure.key)) if known else None
+                median = baselines.get(measure.key)
+                known = not rule.relative or (median is not None and not rule.says_nothing(median))
+                resolved = resolve(rule, measure.unit, median) if known else None
                 self._tracks[measure.key] = _Track(measure, resolved, holds)
         self._order = list(self._tracks.values())
         self._blocker = 0

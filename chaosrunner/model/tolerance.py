@@ -158,6 +158,11 @@ class Rule(Frozen):
         limits = [self.at_most, self.at_least, *(self.between or ())]
         return any(limit is not None and limit.relative for limit in limits)
 
+    def says_nothing(self, baseline: float | None) -> bool:
+        """Whether a baseline of 0 leaves nothing of it: `atLeast: 0.9x baseline` is then met by nothing at all."""
+        low = self.at_least
+        return baseline == 0 and low is not None and low.relative and (low.share or low.plus == 0)
+
     def bounds(self, unit: str | None, baseline: float | None) -> tuple[float | None, float | None]:
         """(lowest, highest) in the measure's unit, None where there is no such side.
 

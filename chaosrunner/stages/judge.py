@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from chaosrunner.judging.during import rule_in
 from chaosrunner.judging.facts import Facts, gather
 from chaosrunner.judging.faults import fault_verdicts, span_of, strength
 from chaosrunner.judging.measures import Judged, judge_measure
@@ -224,6 +225,8 @@ def _inconclusive_because(
         reasons.append("the run was aborted before its end")
     if ending in (Ending.REFUSED, Ending.NOT_STEADY, Ending.NOT_READABLE) and not facts.injected:
         return tuple(reasons)
+    if not any(rule_in(measure, phase) for measure in facts.plan.measures for phase in (Phase.FAULT, Phase.RECOVERY)):
+        reasons.append("nothing is judged while a fault is in force, or after it")
     empty = [fault.id for fault in facts.plan.faults if not fault.targets]
     reasons += [f"{step} matched no target" for step in empty]
     if not any(fault.in_force_at is not None for fault in faults):
