@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from chaosrunner.demo.shop import checkout, inventory, payments, prices, recommendations, storefront
 from chaosrunner.demo.shop.web import Service, Upstream
@@ -99,12 +100,12 @@ class Shop:
     wires: dict[str, Wire]
     shopper: Upstream
 
-    async def order(self) -> dict[str, str]:
-        answer: dict[str, str] = await self.shopper.call("POST", "/checkout", within=30)
+    async def order(self) -> dict[str, Any]:
+        answer: dict[str, Any] = await self.shopper.call("POST", "/checkout", within=30)
         return answer
 
-    async def page(self) -> dict[str, object]:
-        answer: dict[str, object] = await self.shopper.call("GET", "/", within=30)
+    async def page(self) -> dict[str, Any]:
+        answer: dict[str, Any] = await self.shopper.call("GET", "/", within=30)
         return answer
 
     def asked(self, service: str) -> int:

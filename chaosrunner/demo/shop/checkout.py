@@ -18,7 +18,7 @@ TRIES, IMPATIENCE = 5, 0.1
 """WEAK: calls of inventory for one order, and the seconds that each may take."""
 PATIENCE = 1.5
 """Repaired: seconds that inventory may take."""
-PAYMENT_TIMEOUT = 0.15
+PAYMENT_TIMEOUT = 0.25
 """Repaired: seconds that payments may take before the order is taken and the money later."""
 MOST_UNPAID = 1000
 """Repaired: orders that may wait for their payment; beyond it orders are refused, so that the risk is bounded."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from chaosrunner.demo.shop.web import Recent, Request, Response, Service, Unavailable, Upstream, arguments, run
 
-PRICES_TIMEOUT = 0.1
+PRICES_TIMEOUT = 0.2
 """Seconds; then the last known prices are shown."""
-NICETY_TIMEOUT = 0.1
+NICETY_TIMEOUT = 0.2
 """Repaired: seconds that the page waits for recommendations, before it is shown without them."""
 CHECKOUT_TIMEOUT = 10.0
 
