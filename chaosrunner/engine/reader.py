@@ -83,7 +83,10 @@ def _checked(value: object) -> tuple[Value | None, str | None, str | None]:
     if isinstance(value, bool):
         return value, None, None
     if isinstance(value, int | float):
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            return None, None, "the probe read a number that is too large"
         return (number, None, None) if math.isfinite(number) else (None, None, f"the probe read {number}")
     if isinstance(value, str):
         if len(value) <= LONGEST_TEXT:

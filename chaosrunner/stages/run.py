@@ -7,14 +7,14 @@ to it. So whatever ends the run, it goes through the undo.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from chaosrunner.clock import Clock
 from chaosrunner.engine.fault_run import Limits, Means
+from chaosrunner.engine.halting import HaltWatch
 from chaosrunner.engine.leash import Leash
 from chaosrunner.engine.method import FindFault, Method
 from chaosrunner.engine.pulse import Pulse
@@ -47,6 +47,10 @@ HALT_LOOK = 0.2
 """Seconds between two looks for a halt."""
 HUNG = 3.0
 """Seconds without a beat of the event loop after which the heartbeat to the faults' holders stops, too."""
+GUARD_LOOK = 5.0
+"""Seconds between two times that guards which say `always` are asked."""
+GUARD_TAKES = 10.0
+"""Seconds that they have to answer."""
 BLIND_LOOK = 0.25
 """Seconds between two looks for a measure that has gone blind."""
 
@@ -62,6 +66,8 @@ class Load(TrafficSource, Protocol):
 
 
 Probes = Sequence[tuple[PlannedMeasure, Probe[Any]]]
+AskAgain = Callable[[], Coroutine[Any, Any, Sequence[GuardAnswer]]]
+"""Asks those guards that the environment names under `always`."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,8 @@ class Setting:
     halt_file: Path | None = None
     limits: Limits = field(default_factory=Limits)
     make_journal: Callable[[Path, Clock], Journal] = Journal
+    ask_again: AskAgain | None = None
+    """None: no guard says `always`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +110,28 @@ async def run(plan: Plan, identity: RunStarted, setting: Setting) -> RunOutcome:
     Raises `JournalFailed` if no journal can be started: then nothing was touched.
     """
     path = setting.folder / "journal.jsonl"
+    halts = HaltWatch(setting.machine, plan.environment.name, identity.run, setting.stop, setting.halt_file)
     lock = setting.machine.enter(ActiveRun(identity.run, plan.environment.name, str(path.resolve())))
     try:
         journal = setting.make_journal(path, setting.clock)
     except JournalFailed:
-        lock.drop()
         setting.machine.leave(identity.run)
+        lock.drop()
         raise
-    execution = _Execution(plan, identity, setting, journal)
+    execution = _Execution(plan, identity, setting, journal, halts)
     try:
         return await execution.carry_out()
     finally:
-        lock.drop()
+        # Off the list first: one that is on it without its lock is taken for dead, and healed.
         if not execution.may_be_in_force:
             setting.machine.leave(identity.run)
+        lock.drop()
 
 
 class _Execution:
     """One run under way."""
 
-    def __init__(self, plan: Plan, identity: RunStarted, setting: Setting, journal: Journal) -> None:
+    def __init__(self, plan: Plan, identity: RunStarted, setting: Setting, journal: Journal, halts: HaltWatch) -> None:
         self._plan = plan
         self._identity = identity
         self._setting = setting
@@ -146,8 +156,9 @@ class _Execution:
         self._sampler: Sampler | None = None
         self._leases: list[Lock] = []
         self._pulse = Pulse(setting.clock)
-        self._halts = setting.machine.halts(plan.environment.name, identity.run)
+        self._halts = halts
         self._halt_noted = False
+        self._defect: BaseException | None = None
         self._spills: set[tuple[str, str]] = set()
         self.may_be_in_force = True
 
@@ -157,8 +168,8 @@ class _Execution:
         try:
             self._recorder.record(self._identity)
             if self._may_go():
-                beside = (self._listen(), self._tick(), self._pulse.beat())
-                helpers += [asyncio.ensure_future(each) for each in beside]
+                beside = (self._listen(), self._tick(), self._keep_asking(), self._pulse.beat())
+                helpers += [self._beside(each) for each in beside]
                 await self._setting.platform.open(self._identity.run, self._alive)
                 await self._under_load()
         except NotPossibleNow as error:
@@ -175,7 +186,21 @@ class _Execution:
             for lease in self._leases:
                 lease.drop()
             outcome = await self._end()
+        if self._defect is not None:
+            raise self._defect
         return outcome
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do it beside the phases. Should it fail, nobody would listen to halts any more, or read: the run stops."""
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(self._notice_failure)
+        return task
+
+    def _notice_failure(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        self._defect = self._defect or error
+        self._stop.now(Ending.DEFECT, "chaosrunner", f"{type(error).__name__}: {error}")
 
     # -- before
 
@@ -214,7 +239,7 @@ class _Execution:
                 await load.start()
             probes = self._setting.make_probes(load)
             self._sampler = Sampler(probes, self._recorder, self._setting.clock, self._watching.on_reading, self._pulse)
-            sampling = asyncio.ensure_future(self._sampler.run())
+            sampling = self._beside(self._sampler.run())
             await self._phases(self._sampler)
         finally:
             await self._method.sweep()
@@ -270,19 +295,9 @@ class _Execution:
     async def _listen(self) -> None:
         """Look for halts: of the machine, and the halt file."""
         while True:
-            self._look_for_halt()
+            self._halts.look()
+            self._note_halt()
             await self._setting.clock.sleep(HALT_LOOK)
-
-    def _look_for_halt(self) -> None:
-        now = self._setting.machine.halts(self._plan.environment.name, self._identity.run)
-        for name, content in now.items():
-            if self._halts.get(name) != content:
-                words = _halt_words(content)
-                self._stop.now(Ending.HALTED, words.get("by", "somebody"), words.get("reason", ""))
-        self._halts = now
-        if self._setting.halt_file is not None and self._setting.halt_file.exists():
-            self._stop.now(Ending.HALTED, "halt file", str(self._setting.halt_file))
-        self._note_halt()
 
     def _note_halt(self) -> None:
         if self._stop.halt is not None and not self._halt_noted:
@@ -299,6 +314,27 @@ class _Execution:
             else:
                 since = None
             await self._setting.clock.sleep(BLIND_LOOK)
+
+    async def _keep_asking(self) -> None:
+        """Ask the guards that say `always`, until everything is taken back. One that refuses stops the run."""
+        if self._setting.ask_again is None:
+            return
+        while self._sampler is None or self._sampler.phase is not Phase.RECOVERY:
+            await self._setting.clock.sleep(GUARD_LOOK)
+            asked = await self._leash.ask(self._setting.ask_again(), GUARD_TAKES, self._stop)
+            if asked.error is not None:
+                answers: Sequence[GuardAnswer] = [GuardAnswer(guard="always", go=False, reason=asked.trouble)]
+            else:
+                answers = asked.value or ()
+            for answer in answers:
+                if not answer.go:
+                    self._recorder.record(GuardAnswered(answer=answer))
+                    self._refuse_now(answer)
+
+    def _refuse_now(self, answer: GuardAnswer) -> None:
+        """Before the fault it is a refusal; with a fault injected the run is halted."""
+        before = self._sampler is None or self._sampler.phase is Phase.BASELINE
+        self._stop.now(Ending.REFUSED if before else Ending.HALTED, f"guard {answer.guard}", answer.reason)
 
     def _alive(self) -> bool:
         """Asked from the heartbeat's thread: a hung event loop must not keep its faults in force."""
@@ -341,11 +377,3 @@ class _Execution:
             trouble=self._recorder.trouble,
             undo_failed=self._method.undo_failed,
         )
-
-
-def _halt_words(content: str) -> dict[str, str]:
-    try:
-        found = json.loads(content)
-    except ValueError:
-        return {}
-    return {key: str(value) for key, value in found.items()} if isinstance(found, dict) else {}

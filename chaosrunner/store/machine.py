@@ -126,7 +126,10 @@ class Machine:
     def runs(self) -> Iterator[ActiveRun]:
         """Runs on the list, oldest first; dead ones among them need healing."""
         for note in sorted((self.folder / "runs").glob("*.json")):
-            found = _read(note.read_text()) if note.exists() else {}
+            try:
+                found = _read(note.read_text(errors="replace"))
+            except FileNotFoundError:  # it has just ended
+                continue
             if {"run", "environment", "journal"} <= set(found):
                 alive = self.run_lock(found["run"]).holder is not None
                 yield ActiveRun(found["run"], found["environment"], found["journal"], alive)
@@ -174,7 +177,9 @@ class Machine:
             self._halt_file(None, None),
         ):
             try:
-                found[path.name] = path.read_text()
-            except FileNotFoundError:
+                found[path.name] = path.read_text(errors="replace")
+            except (FileNotFoundError, NotADirectoryError):
                 continue
+            except OSError as error:
+                found[path.name] = str(error)  # that something is there is enough
         return found

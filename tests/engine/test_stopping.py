@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chaosrunner.errors import NoReading
+from chaosrunner.model.experiment import BaselineSpec
 from chaosrunner.model.journal import (
     FaultUndone,
     GuardAnswered,
@@ -18,8 +21,12 @@ from chaosrunner.model.journal import (
     RunEnded,
 )
 from chaosrunner.model.plan import GuardAnswer, PlannedItem
+from chaosrunner.model.tolerance import Tolerance
 from chaosrunner.model.words import Ending
-from tests.engine.world import World, fault, measure, plan
+from chaosrunner.store.journal import Journal
+from tests.engine.world import World, fault, journal_without_threads, measure, plan
+
+OBSERVED = Tolerance.model_validate({"baseline": {"atMost": "300ms"}, "recovery": {"atMost": "300ms"}})
 
 ABORTING = {"abort_at": {"atMost": "400ms", "for": "1s"}}
 
@@ -122,6 +129,51 @@ def test_a_halt_file_stops_the_run(tmp_path: Path) -> None:
     assert world.of(HaltRequested)[0].by == "halt file"
 
 
+def test_a_halt_file_that_cannot_be_looked_at_stops_the_run(tmp_path: Path) -> None:
+    class Forbidden(type(tmp_path)):  # type: ignore[misc]
+        def exists(self, **_: Any) -> bool:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    world = World(tmp_path, halt_file=Forbidden(tmp_path / "STOP"))
+    assert world.go().ending is Ending.HALTED
+    assert "cannot be looked at: Permission denied" in world.of(HaltRequested)[0].reason
+    assert world.system.log == []
+
+
+def test_a_halt_that_came_as_soon_as_the_run_was_on_the_list_is_heard(tmp_path: Path) -> None:
+    world = World(tmp_path)
+
+    def halted(path: Path, clock: Any) -> Journal:
+        assert [run.run for run in world.machine.runs()] == [world.run_id]
+        world.machine.halt("ben", "too soon", run=world.run_id)
+        return journal_without_threads(path, clock)
+
+    world.make_journal = halted
+    assert world.go().ending is Ending.HALTED
+    assert world.system.log == []
+
+
+def test_a_halt_that_cannot_be_read_is_a_halt(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.at[6.0] = lambda world: (tmp_path / "machine" / "halts" / "all").mkdir(parents=True)
+    assert world.go().ending is Ending.HALTED
+    assert world.system.slow == {}
+
+
+def test_a_run_that_nobody_listens_for_any_more_is_stopped(tmp_path: Path) -> None:
+    class Failing(type(tmp_path)):  # type: ignore[misc]
+        def exists(self, **_: Any) -> bool:
+            if world.system.slow:
+                raise ValueError("embedded null byte")
+            return False
+
+    world = World(tmp_path, halt_file=Failing(tmp_path / "STOP"))
+    with pytest.raises(ValueError, match="embedded"):
+        world.go()
+    assert world.system.slow == {}
+    assert world.of(RunEnded)[0].ending is Ending.DEFECT
+
+
 def test_a_second_halt_does_not_cut_off_the_undo(tmp_path: Path) -> None:
     world = World(tmp_path)
 
@@ -162,6 +214,55 @@ def test_a_refusal_by_a_guard_touches_nothing(tmp_path: Path) -> None:
     assert no in [event.answer for event in world.of(GuardAnswered)]
     assert world.platform.opened == 0
     assert world.verdict().exit_code == 4
+
+
+def asked_again(world: World, refuses: Callable[[], bool]) -> None:
+    async def ask() -> tuple[GuardAnswer, ...]:
+        return (GuardAnswer(guard="refuseWhileFiring", go=not refuses(), reason="firing: Burning"),)
+
+    world.ask_again = ask
+
+
+def test_a_guard_that_is_always_asked_stops_a_run_with_a_fault_in_force(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.plan = plan(method=[PlannedItem(faults=(fault(lasts="60s"),))], measures=[measure(tolerance=OBSERVED)])
+    asked_again(world, lambda: bool(world.system.slow))
+    assert world.go().ending is Ending.HALTED
+    assert world.t_of(FaultUndone) < 15
+    assert (world.of(HaltRequested)[0].by, world.of(HaltRequested)[0].reason) == (
+        "guard refuseWhileFiring",
+        "firing: Burning",
+    )
+    assert [event.answer.go for event in world.of(GuardAnswered)][-1] is False
+    assert world.verdict().exit_code == 6
+
+
+def test_a_guard_that_refuses_while_the_baseline_is_taken_refuses_the_run(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.plan = plan(baseline=BaselineSpec.model_validate({"for": "20s"}))
+    asked_again(world, lambda: True)
+    assert world.go().ending is Ending.REFUSED
+    assert world.system.log == []
+    assert world.verdict().exit_code == 4
+
+
+def test_a_guard_that_cannot_be_asked_again_refuses(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.plan = plan(method=[PlannedItem(faults=(fault(lasts="60s"),))])
+
+    async def hangs() -> tuple[GuardAnswer, ...]:
+        await asyncio.sleep(1000)
+        return ()
+
+    world.ask_again = hangs
+    assert world.go().ending is Ending.HALTED
+    assert world.t_of(FaultUndone) < 20
+
+
+def test_guards_that_go_on_saying_yes_change_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    asked_again(world, lambda: False)
+    assert world.go().ending is Ending.FINISHED
 
 
 def test_a_failed_fault_stops_what_runs_beside_it(tmp_path: Path) -> None:

@@ -68,7 +68,9 @@ def not_held(world: World) -> Any:
 
 
 @pytest.mark.parametrize(
-    "answer", [math.nan, math.inf, None.__class__, b"bytes", ["a", "list"], "x" * 20_000], ids=lambda a: str(a)[:12]
+    "answer",
+    [math.nan, math.inf, None.__class__, b"bytes", ["a", "list"], "x" * 20_000, 10**400],
+    ids=lambda a: str(a)[:12],
 )
 def test_garbage_from_a_probe_is_no_reading(tmp_path: Path, answer: Any) -> None:
     world = World(tmp_path, probe=lambda: answer)

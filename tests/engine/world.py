@@ -24,7 +24,7 @@ from chaosrunner.model.tolerance import Tolerance, Value
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.ports import Fault, Platform, Probe, Selection, Sighting
 from chaosrunner.stages.judge import judge
-from chaosrunner.stages.run import RunOutcome, Setting, run
+from chaosrunner.stages.run import AskAgain, RunOutcome, Setting, run
 from chaosrunner.store.journal import Journal, read_journal
 from chaosrunner.store.machine import Machine
 from tests.virtual_time import VirtualClock, run_virtually
@@ -239,6 +239,7 @@ class World:
     limits: Limits = field(default_factory=Limits)
     halt_file: Path | None = None
     make_journal: Callable[..., Journal] | None = None
+    ask_again: AskAgain | None = None
     strays: bool = False
     """Whether something that does not listen to its cancellation is part of the test."""
     run_id: str = "20261122-100000-abcdef"
@@ -294,6 +295,7 @@ class World:
             halt_file=self.halt_file,
             limits=self.limits,
             make_journal=self.make_journal or journal_without_threads,
+            ask_again=self.ask_again,
         )
 
     def _read(self) -> Any:
