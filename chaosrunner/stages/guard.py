@@ -68,9 +68,14 @@ def _production(guards: Guards, circumstances: Circumstances) -> GuardAnswer:
         return _go("production", "not a production environment")
     if not circumstances.production_confirmed:
         return _refuse("production", "this is production: say --i-know-this-is-production and name a second person")
-    if not circumstances.second or circumstances.second == circumstances.who:
+    if not circumstances.second.strip() or _person(circumstances.second) == _person(circumstances.who):
         return _refuse("production", "this is production: --second NAME must name somebody else who agrees")
     return _go("production", f"{circumstances.who} and {circumstances.second} know that this is production")
+
+
+def _person(name: str) -> str:
+    """Who is meant, however it is written: `ana@laptop` and ` Ana` are one person."""
+    return name.strip().casefold().partition("@")[0]
 
 
 # -- windows
