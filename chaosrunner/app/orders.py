@@ -6,9 +6,9 @@ import getpass
 import os
 import shlex
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from chaosrunner.clock import Clock, SystemClock, new_seed
 from chaosrunner.http import Http
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model.environment import Environment
-from chaosrunner.model.plan import Plan, PlannedMeasure
+from chaosrunner.model.plan import GuardAnswer, Plan, PlannedMeasure
 from chaosrunner.ports import Platform, Probe, ProbeContext, TrafficSource
-from chaosrunner.stages.guard import Alerts, Circumstances, ask
+from chaosrunner.stages.guard import Alerts, Circumstances, ask, ask_again
 from chaosrunner.stages.load import Loaded, load_experiment
 from chaosrunner.stages.plan import Finding, Intent, make_plan
 from chaosrunner.stages.sample import sample
@@ -91,6 +91,10 @@ class Prepared:
             platform=self.platform,
             traffic=load,
         )
+
+    async def ask_again(self) -> Sequence[GuardAnswer]:
+        """The guards that hold during the run, asked now."""
+        return await ask_again(self.plan, replace(self.circumstances, now=self.clock.now()))
 
     def probes(self, load: TrafficSource | None) -> list[tuple[PlannedMeasure, Probe[Any]]]:
         """One probe for each measure of the plan."""

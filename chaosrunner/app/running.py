@@ -84,6 +84,7 @@ def _setting(ready: Prepared, run_id: str, machine: Machine, stop: Stop, observe
         find_fault=FINDING.fault,
         make_probes=ready.probes,
         make_load=make_load,
+        ask_again=ready.ask_again if ready.plan.environment.spec.guards.always else None,
         observers=observers,
         halt_file=ready.order.halt_file,
     )
