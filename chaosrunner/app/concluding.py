@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaosrunner.clock import Clock
-from chaosrunner.errors import NotPossibleNow
+from chaosrunner.errors import JournalFailed, NotPossibleNow, UndoFailed
 from chaosrunner.http import Http
 from chaosrunner.model.gap import Gap
 from chaosrunner.model.plan import Plan
@@ -64,12 +64,26 @@ class Desk:
 
 async def conclude(plan: Plan, outcome: RunOutcome, desk: Desk) -> RunReport:
     """Judge the journal, keep what was found, write the report. What fails here changes no verdict: it is told."""
-    verdict = judge(read_journal(outcome.journal))
+    verdict = _verdict(outcome)
     gaps = detect(verdict, plan)
     found, verified = await _keep(plan, verdict, gaps, desk)
     account = gather(read_journal(outcome.journal))
     html = _write_report(account, verdict, found, outcome.journal, desk)
     return RunReport(plan, outcome, verdict, gaps, account, found, verified, html)
+
+
+def _verdict(outcome: RunOutcome) -> Verdict:
+    """What the journal says; that an undo failed is not forgotten where the journal could not be written any more."""
+    words = f"an undo failed, and a fault may still be in force: `chaosrunner heal {outcome.run}`"
+    try:
+        verdict = judge(read_journal(outcome.journal))
+    except JournalFailed as error:
+        if outcome.undo_failed:
+            raise UndoFailed(f"{words} ({error})") from error
+        raise
+    if not outcome.undo_failed or verdict.exit_code == UndoFailed.exit_code:
+        return verdict
+    return verdict.model_copy(update={"exit_code": UndoFailed.exit_code, "summary": f"{words}. {verdict.summary}"})
 
 
 async def conclude_dead(plan: Plan, journal: Path, desk: Desk) -> tuple[ShownGap, ...]:

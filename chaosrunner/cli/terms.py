@@ -62,7 +62,7 @@ def run(command: click.Command) -> NoReturn:
 
 
 def _outcome(command: click.Command) -> int:
-    from chaosrunner.errors import ChaosrunnerError
+    from chaosrunner.errors import ChaosrunnerError, UndoFailed
 
     try:
         result = command.main(standalone_mode=False, prog_name="chaosrunner")
@@ -77,6 +77,8 @@ def _outcome(command: click.Command) -> int:
         return 6
     except ChaosrunnerError as error:
         click.echo(str(error) if error.exit_code == 2 and "\n" in str(error) else f"chaosrunner: {error}", err=True)
+        for line in error.commands if isinstance(error, UndoFailed) else ():
+            click.echo(f"    by hand: {line}", err=True)
         return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()

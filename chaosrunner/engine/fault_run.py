@@ -154,11 +154,12 @@ class FaultRun:
             self._failed("prepare", prepared.trouble)
         if prepared.value is None:
             return False
+        # From here on it is undone whatever happens: the ledger may say so even if it could not be made durable.
+        self._prepared, self._by_hand = prepared.value.undo, prepared.value.by_hand
         try:
             await self._means.recorder.ledger(prepared.value)
         except JournalFailed:
             return False
-        self._prepared, self._by_hand = prepared.value.undo, prepared.value.by_hand
         return await self._act()
 
     async def _ask(self, work: Coroutine[Any, Any, T], seconds: float) -> Outcome[T]:

@@ -47,16 +47,19 @@ class Recorder:
                 self.record(Noted(who="chaosrunner", text=f"the live view ended: {error!r}"))
 
     def _fall_back(self, event: Event, failure: JournalFailed) -> Entry:
-        if not self.trouble:
-            self.trouble = str(failure)
-            self._journal.give_up_reserve()
-            self._stop.now(Ending.JOURNAL_FAILED, "journal", self.trouble)
+        self._give_up(failure)
         if not isinstance(event, ReadingTaken):
             try:
                 return self._journal.append(event)
             except JournalFailed:
                 self.unsaved.append(event)
         return Entry(n=self._n + 1, t=self.t, at=0.0, event=event)
+
+    def _give_up(self, failure: JournalFailed) -> None:
+        if not self.trouble:
+            self.trouble = str(failure)
+            self._journal.give_up_reserve()
+            self._stop.now(Ending.JOURNAL_FAILED, "journal", self.trouble)
 
     async def ledger(self, event: Event) -> None:
         """Append and make durable. Raises `JournalFailed`: then nothing may be injected."""
@@ -65,7 +68,11 @@ class Recorder:
         self.record(event)
         if self.trouble:
             raise JournalFailed(self.trouble)
-        await self._journal.durable()
+        try:
+            await self._journal.durable()
+        except JournalFailed as failure:
+            self._give_up(failure)
+            raise
 
     async def finish(self) -> None:
         """Make everything durable and close; a journal in trouble is closed as it is."""

@@ -22,7 +22,7 @@ from chaosrunner.engine.recorder import Observer, Recorder
 from chaosrunner.engine.sampler import Sampler
 from chaosrunner.engine.stop import Stop
 from chaosrunner.engine.watching import Watching
-from chaosrunner.errors import JournalFailed, NotPossibleNow
+from chaosrunner.errors import JournalFailed, NotPossibleNow, UndoFailed
 from chaosrunner.model.experiment import TrafficSpec
 from chaosrunner.model.journal import (
     BaselineTaken,
@@ -175,7 +175,7 @@ class _Execution:
         except NotPossibleNow as error:
             self._stop.now(Ending.NOT_READABLE, "chaosrunner", str(error))
         except Exception as error:
-            self._stop.now(Ending.DEFECT, "chaosrunner", f"{type(error).__name__}: {error}")
+            self._fail(error)
             raise
         finally:
             await self._method.sweep()
@@ -186,9 +186,20 @@ class _Execution:
             for lease in self._leases:
                 lease.drop()
             outcome = await self._end()
+            self._shout_before(outcome)
         if self._defect is not None:
             raise self._defect
         return outcome
+
+    def _shout_before(self, outcome: RunOutcome) -> None:
+        """An undo that failed is told before a defect: raises `UndoFailed` where there are both."""
+        if self._defect is not None and outcome.undo_failed:
+            words = "an undo failed, and a fault may still be in force; chaosrunner itself failed, too"
+            raise UndoFailed(f"{words}: {self._defect!r}", [f"chaosrunner heal {outcome.run}"]) from self._defect
+
+    def _fail(self, defect: BaseException) -> None:
+        self._defect = self._defect or defect
+        self._stop.now(Ending.DEFECT, "chaosrunner", f"{type(defect).__name__}: {defect}")
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do it beside the phases. Should it fail, nobody would listen to halts any more, or read: the run stops."""
@@ -197,10 +208,8 @@ class _Execution:
         return task
 
     def _notice_failure(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        self._defect = self._defect or error
-        self._stop.now(Ending.DEFECT, "chaosrunner", f"{type(error).__name__}: {error}")
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
 
     # -- before
 

@@ -12,14 +12,17 @@ from typing import Any
 
 import pytest
 
+from chaosrunner.app.concluding import Desk, conclude
 from chaosrunner.engine.fault_run import Limits
-from chaosrunner.errors import FaultFailed, NoAnswer, NoReading, UndoFailed
+from chaosrunner.errors import FaultFailed, JournalFailed, NoAnswer, NoReading, UndoFailed
 from chaosrunner.model.journal import (
     FaultFailed as FaultFailedEvent,
 )
 from chaosrunner.model.journal import (
+    FaultInForce,
     FaultInjected,
     FaultLost,
+    FaultPrepared,
     FaultUndone,
     GuardAnswered,
     PluginMisbehaved,
@@ -380,8 +383,69 @@ def test_without_a_durable_ledger_nothing_is_injected(tmp_path: Path) -> None:
         raise OSError(errno.EIO, "input/output error")
 
     world.make_journal = lambda path, clock: Journal(path, clock, fsync=broken)
-    world.go()
+    assert world.go().ending is Ending.JOURNAL_FAILED
     assert "inject shop-1" not in world.system.log
+    assert not_held(world).exit_code == 3, "nothing was injected, so nothing is left"
+
+
+def test_a_ledger_that_could_not_be_written_at_once_injects_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+    class FullOnce(Journal):
+        full = True
+
+        def append(self, event: Any) -> Any:
+            if isinstance(event, FaultPrepared) and self.full:
+                self.full = False
+                raise JournalFailed("no space left")
+            return super().append(event)
+
+    world = World(tmp_path)
+    world.make_journal = lambda path, clock: FullOnce(path, clock, fsync=_no_fsync)
+    assert world.go().ending is Ending.JOURNAL_FAILED
+    assert "inject shop-1" not in world.system.log
+    assert not_held(world).exit_code == 3
+
+
+def test_a_failed_undo_is_told_before_a_defect(tmp_path: Path) -> None:
+    world = World(tmp_path)
+
+    def never(fault: Any) -> None:
+        raise UndoFailed("access denied")
+
+    world.hooks["undo"] = never
+    together = PlannedItem(faults=(fault(), fault(id="later", fault="unknown", after="2s")))
+    world.plan = plan(method=[together])
+    with pytest.raises(UndoFailed, match="chaosrunner itself failed, too: KeyError"):
+        world.go()
+    assert world.verdict().exit_code == 7
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_failed_undo_is_told_where_the_journal_cannot_say_it(tmp_path: Path, gone: bool) -> None:
+    class Full(Journal):
+        full = False
+
+        def append(self, event: Any) -> Any:
+            self.full = self.full or isinstance(event, FaultInForce)
+            if self.full:
+                raise JournalFailed("no space left")
+            return super().append(event)
+
+    world = World(tmp_path)
+    world.hooks["undo"] = _deny
+    world.make_journal = lambda path, clock: Full(path, clock, fsync=_no_fsync)
+    outcome = world.go()
+    assert outcome.undo_failed
+    desk = Desk(tmp_path, world.clock, None, lambda words: None)  # type: ignore[arg-type]
+    if gone:
+        world.journal.unlink()
+        with pytest.raises(UndoFailed, match=f"chaosrunner heal {world.run_id}"):
+            asyncio.run(conclude(world.plan, outcome, desk))
+    else:
+        assert asyncio.run(conclude(world.plan, outcome, desk)).verdict.exit_code == 7
+
+
+def _deny(fault: Any) -> None:
+    raise UndoFailed("access denied")
 
 
 @pytest.mark.parametrize("step", [-86_400.0, 86_400.0])
