@@ -155,7 +155,7 @@ async def _keep(
     for item in items:
         if item.trouble:
             desk.tell(f"{item.near_miss.id}: {item.trouble}")
-    return _shown(gaps, known), tuple(_progress(each) for each in done.tried)
+    return _shown(gaps, known), tuple(progress(each) for each in done.tried)
 
 
 def _shown(gaps: Sequence[Gap], known: Sequence[NearMiss]) -> tuple[ShownGap, ...]:
@@ -164,12 +164,13 @@ def _shown(gaps: Sequence[Gap], known: Sequence[NearMiss]) -> tuple[ShownGap, ..
     return tuple(shown(gap, by_fingerprint.get(gap.fingerprint)) for gap in gaps)
 
 
-def _progress(tried: Tried) -> str:
+def progress(tried: Tried) -> str:
+    """What a passing run meant to a near miss, in a sentence that says what is to be done, if anything is."""
     near_miss = tried.near_miss
     if tried.verified:
         return f"{near_miss.id} is verified: {near_miss.title}"
     if tried.counts and near_miss.state in (State.OPEN, State.TRIAGED, State.IN_PROGRESS):
         fixed = f"chaosrunner near-miss set {near_miss.id} fix-ready --change COMMIT"
         return f"{near_miss.id} ({near_miss.state.value}) was not shown; if it is fixed, say `{fixed}`"
-    progress = f"{near_miss.verification}: " if tried.counts and near_miss.verification else ""
-    return f"{near_miss.id} ({near_miss.state.value}): {progress}{tried.why}"
+    so_far = f"{near_miss.verification}: " if tried.counts and near_miss.verification else ""
+    return f"{near_miss.id} ({near_miss.state.value}): {so_far}{tried.why}"
