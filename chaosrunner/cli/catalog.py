@@ -35,7 +35,7 @@ def command(kind: str | None, markdown: bool, as_json: bool) -> None:
     if markdown:
         from chaosrunner.reports import catalogue
 
-        click.echo(catalogue.markdown(found), nl=False)
+        terms.write(catalogue.markdown(found))
     elif as_json:
         terms.say_json([pages.as_json(page) for page in found])
     elif kind is None or len({page.role for page in found}) < len(found):

@@ -33,5 +33,5 @@ def command(settings: terms.Settings, run: str, as_json: bool) -> None:
     else:
         page = runs.folder(found) / "report.html"
         beside = str(page) if page.exists() else ""
-        click.echo(written(seen, "text", page=beside, colour=colour(), width=width()), nl=False)
+        terms.write(written(seen, "text", page=beside, colour=colour(), width=width()))
     terms.leave(seen.verdict.exit_code)

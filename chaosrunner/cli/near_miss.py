@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -215,25 +216,37 @@ def note(settings: terms.Settings, near_miss: str, text: str) -> None:
 
 
 @command.command()
-@click.argument("file", type=click.File("w", lazy=True), default="-")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
 @click.pass_obj
-def export(settings: terms.Settings, file: IO[str]) -> None:
+def export(settings: terms.Settings, file: Path) -> None:
     """Write everything as JSON Lines, to FILE or standard output."""
     from chaosrunner.cli import _near_misses as words
+    from chaosrunner.errors import UsageError
 
     with words.opened(settings.state) as register:
-        for line in register.export():
-            file.write(f"{line}\n")
+        lines = "".join(f"{line}\n" for line in register.export())
+    if str(file) == "-":
+        terms.write(lines)
+        return
+    try:
+        file.write_text(lines, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}") from None
 
 
 @command.command("import")
-@click.argument("file", type=click.File("r"))
+@click.argument("file", type=click.File("r", encoding="utf-8"))
 @click.pass_obj
 def import_(settings: terms.Settings, file: IO[str]) -> None:
     """Add everything of an export; what is there already is left."""
     from chaosrunner.clock import SystemClock
+    from chaosrunner.errors import UsageError
     from chaosrunner.register import open_register
 
+    try:
+        lines = file.readlines()
+    except UnicodeDecodeError:
+        raise UsageError(f"{file.name} is no export of near misses: it is not UTF-8 text") from None
     with open_register(settings.state, SystemClock()) as register:
-        added = register.load(file)
-    terms.say(f"{added} records added")
+        added = register.load(lines)
+    terms.say(f"{added} record{'' if added == 1 else 's'} added")

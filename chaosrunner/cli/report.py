@@ -43,7 +43,7 @@ def command(settings: terms.Settings, run: str, form: str | None, output: str | 
     if to_file:
         terms.say(str(write_file(Path(str(output)), text)))
     else:
-        click.echo(text, nl=False)
+        terms.write(text)
 
 
 def _by_name(output: str | None) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 import click
 
@@ -31,17 +32,48 @@ environment_option = click.option("-e", "--environment", metavar="NAME", help="E
 
 def say(text: str = "") -> None:
     """One piece of the answer, on standard output."""
-    click.echo(text)
+    write(f"{text}\n")
+
+
+def write(text: str) -> None:
+    """A part of the answer as it is, on standard output.
+
+    Who reads it may go when it has seen enough (`| head`): the rest is dropped, the command goes on, and its exit code
+    is the one that it deserves. Raises `NotPossibleNow` where the answer cannot be written (a full disk).
+    """
+    try:
+        click.echo(text, nl=False)
+    except BrokenPipeError:
+        _drop(sys.stdout)
+    except OSError as error:
+        from chaosrunner.errors import NotPossibleNow
+
+        _drop(sys.stdout)
+        raise NotPossibleNow(f"the answer cannot be written: {error.strerror}") from None
 
 
 def warn(text: str) -> None:
     """Something to know beside the answer, on standard error."""
-    click.echo(f"chaosrunner: {text}", err=True)
+    _complain(f"chaosrunner: {text}")
 
 
 def say_json(value: Any) -> None:
     """The answer as JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False))
+    say(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False))
+
+
+def _complain(text: str) -> None:
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        _drop(sys.stderr)
+
+
+def _drop(stream: TextIO) -> None:
+    """Let everything that is still written there, what waits in the buffer too, go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -69,20 +101,19 @@ def _outcome(command: click.Command) -> int:
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as ended:
         return ended.exit_code
-    except click.UsageError as error:
+    except click.ClickException as error:
         error.show()
         return 2
+    except SystemExit:
+        return 0  # so click leaves where nobody reads its help any more
     except (click.Abort, KeyboardInterrupt):
         warn("interrupted")
         return 6
     except ChaosrunnerError as error:
-        click.echo(str(error) if error.exit_code == 2 and "\n" in str(error) else f"chaosrunner: {error}", err=True)
+        _complain(str(error) if error.exit_code == 2 and "\n" in str(error) else f"chaosrunner: {error}")
         for line in error.commands if isinstance(error, UndoFailed) else ():
-            click.echo(f"    by hand: {line}", err=True)
+            _complain(f"    by hand: {line}")
         return error.exit_code
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
     except Exception as error:  # noqa: BLE001  the outermost wrapper: whatever arrives here is our own defect
         return _defect(error)
 
