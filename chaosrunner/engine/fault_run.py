@@ -48,6 +48,8 @@ class Limits:
     seen_within: float = 5.0
     """A fault that was not seen in force so long after its injection has failed."""
     look_every: float = 1.0
+    look_late: float = 2.0
+    """After the last look before the planned end; later than that it is looked at once more."""
     touched: float = 0.3
     undo: float = 10.0
     """Of one attempt."""
@@ -228,7 +230,8 @@ class FaultRun:
 
     async def _last(self) -> Because:
         """Stay in force for the planned time, looking again and again. Why it ended."""
-        ends = self._means.clock.monotonic() + self.planned.lasts
+        looked = self._means.clock.monotonic()
+        ends = looked + self.planned.lasts
         every = min(self._limits.look_every, max(self.planned.lasts / 5, 0.05))
         while (left := ends - self._means.clock.monotonic()) > 0:
             if await self._means.stop.wait(min(every, left)):
@@ -237,6 +240,10 @@ class FaultRun:
                 continue
             if (ended := await self._still_there()) is not None:
                 return ended
+            looked = self._means.clock.monotonic()
+        if not self.planned.instant and self._means.clock.monotonic() - looked > every + self._limits.look_late:
+            # The runner stood still: what was in force then, nobody saw, and its holders may have let go meanwhile.
+            return await self._still_there() or "finished"
         return "finished"
 
     async def _still_there(self) -> Because | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import json
 import os
 from collections.abc import Awaitable, Callable, Iterator
@@ -53,13 +54,25 @@ class Journal:
         self._size = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            began_at = self._take_up() if path.exists() else 0.0
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            self._lock()
+            began_at = self._take_up()
             os.ftruncate(self._file, self._size)
             self._set_aside()
         except OSError as error:
             raise JournalFailed(f"cannot write the journal {path}: {error.strerror}") from error
         self._zero = clock.monotonic() - began_at
+
+    def _lock(self) -> None:
+        """Nobody else may write, such as a healer that takes a living run for dead. Goes with the process."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            raise JournalFailed(f"the journal {self.path} is being written by another process") from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):  # a file system without locks
+                raise
 
     def _take_up(self) -> float:
         last: Entry | None = None

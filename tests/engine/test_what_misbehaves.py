@@ -37,7 +37,7 @@ from chaosrunner.model.plan import PlannedItem
 from chaosrunner.model.words import Answer, Ending
 from chaosrunner.ports import Sighting
 from chaosrunner.store.journal import Journal, read_journal
-from tests.engine.world import World, fault, plan, target
+from tests.engine.world import World, fault, measure, plan, target
 
 
 async def _forever(*_: Any) -> None:
@@ -215,6 +215,22 @@ def test_a_fault_taken_back_by_somebody_else_makes_the_run_inconclusive(tmp_path
     world.at[6.0] = lambda world: world.system.slow.clear()
     world.go()
     assert len(world.of(FaultLost)) == 1
+    assert not_held(world).exit_code == 3
+
+
+def test_a_fault_that_ended_while_the_runner_stood_still_at_its_end_is_not_held(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    harmless(world)
+    item = PlannedItem(faults=(fault(params={"delay": 0.02}, lasts="60s"),))
+    world.plan = plan(method=[item], measures=[measure(every="1s")])
+
+    def stand_still(world: World) -> None:
+        asyncio.get_running_loop()._virtual.passed += 8  # type: ignore[attr-defined]
+        world.system.slow.clear()
+
+    world.at[56.0] = stand_still
+    world.go()
+    assert world.of(FaultLost)
     assert not_held(world).exit_code == 3
 
 

@@ -115,3 +115,16 @@ def test_a_write_that_the_kernel_refuses_is_an_error(tmp_path: Path) -> None:
     os.close(full)
     with pytest.raises((JournalFailed, OSError)):
         journal.append(NOTE)
+
+
+def test_a_journal_that_is_being_written_is_not_written_by_another(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    living = journal_of(path, NOTE)
+    before = path.read_bytes()
+    with pytest.raises(JournalFailed, match="is being written by another process"):
+        Journal(path, SystemClock())
+    assert path.read_bytes() == before
+    living.append(NOTE)
+    living.close()
+    Journal(path, SystemClock()).close()
+    assert len(list(read_journal(path))) == 2
