@@ -13,7 +13,7 @@ from pathlib import Path
 from chaosrunner.clock import Clock
 from chaosrunner.demo.caretaker import DONE
 from chaosrunner.demo.layout import SHIPPED, Layout, lay_out
-from chaosrunner.errors import Busy
+from chaosrunner.errors import Busy, NotPossibleNow
 from chaosrunner.platforms.local.spec import Spec
 from chaosrunner.platforms.local.system import LocalSystem
 from chaosrunner.stages.load import load_environment
@@ -60,9 +60,22 @@ class Stage:
             if await self._shop(SHIPPED / "environments" / f"{name}.yaml").down():
                 say("the shop of an earlier demo was still up, and was ended")
         self.layout = lay_out(self._folder)
-        self._system = self._shop(self.environment)
         self._caretaker = self._engage()
-        await self._system.up()
+        for last in (False, False, True):
+            self._system = self._shop(self.environment)
+            try:
+                await self._system.up()
+                return
+            except NotPossibleNow:
+                await self._system.down()
+                if last or not self._moved():
+                    raise
+
+    def _moved(self) -> bool:
+        """Whether somebody took one of our ports between choosing and using them; then others are chosen."""
+        before = self.layout
+        self.layout = lay_out(self._folder)
+        return self.layout.moved != before.moved
 
     async def close(self, *, keep: bool = False) -> None:
         """End the shop, unless it is to be kept. Idempotent."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import socket
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from chaosrunner.clock import SystemClock
 from chaosrunner.demo.acts import acts_of
+from chaosrunner.demo.layout import PORTS
 from chaosrunner.demo.shop.web import Upstream
 from chaosrunner.demo.stage import Stage
 from chaosrunner.errors import Busy, UsageError
@@ -83,3 +86,26 @@ def test_what_breaks_has_a_repair_and_what_holds_has_none() -> None:
 def test_an_act_that_is_not_there_is_named_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'checkout-when-payments-hangs'"):
         acts_of(["checkout-when-payment-hangs"])
+
+
+class Raced(Stage):
+    """Somebody takes a port of the shop after it was chosen, and before it is used."""
+
+    taken: socket.socket
+
+    def _engage(self) -> subprocess.Popen[bytes]:
+        self.taken = socket.socket()
+        self.taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.taken.bind(("127.0.0.1", PORTS[0] + self.layout.moved))
+        self.taken.listen()
+        return super()._engage()
+
+
+async def test_a_port_that_is_taken_at_the_last_moment_moves_the_shop(machine: Path, tmp_path: Path) -> None:
+    stage = Raced(tmp_path, fixed=False, clock=SystemClock())
+    try:
+        await stage.open(print)
+        assert await page(stage)
+    finally:
+        await stage.close()
+        stage.taken.close()
