@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import socket
 import sys
@@ -44,13 +45,13 @@ class Layout:
         return self.folder / "environments" / ("shop-fixed.yaml" if fixed else "shop.yaml")
 
 
-def lay_out(folder: Path) -> Layout:
+def lay_out(folder: Path, prefer: int | None = None) -> Layout:
     """Write the files into `folder`, over those of an earlier demo.
 
     The ports of the earlier demo are used again if they are free, so that its runs can be compared with the next
-    ones. Raises `NotPossibleNow` where no free ports are found.
+    ones; or those moved by `prefer`. Raises `NotPossibleNow` where no free ports are found.
     """
-    moved = free_ports(_moved_before(folder))
+    moved = free_ports(_moved_before(folder) if prefer is None else prefer)
     for name in FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
         for old in (folder / name).glob("*.yaml"):
@@ -65,6 +66,11 @@ def here(text: str, moved: int) -> str:
     """A file's text with this Python, and with its ports moved."""
     text = text.replace("[python3,", f"[{json.dumps(sys.executable)},")
     return _PORT.sub(lambda found: str(int(found[0]) + moved), text)
+
+
+def somewhere_else() -> int:
+    """How far to move the ports so that several demos which start at once do not all move to the same place."""
+    return os.getpid() * 7 % (FURTHEST // STEP) * STEP
 
 
 def free_ports(first: int = 0) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from chaosrunner.clock import Clock
 from chaosrunner.demo.caretaker import DONE
-from chaosrunner.demo.layout import SHIPPED, Layout, lay_out
+from chaosrunner.demo.layout import SHIPPED, Layout, free_ports, lay_out, somewhere_else
 from chaosrunner.errors import Busy, NotPossibleNow
 from chaosrunner.platforms.local.spec import Spec
 from chaosrunner.platforms.local.system import LocalSystem
@@ -73,9 +73,10 @@ class Stage:
 
     def _moved(self) -> bool:
         """Whether somebody took one of our ports between choosing and using them; then others are chosen."""
-        before = self.layout
-        self.layout = lay_out(self._folder)
-        return self.layout.moved != before.moved
+        if free_ports(self.layout.moved) == self.layout.moved:
+            return False
+        self.layout = lay_out(self._folder, prefer=somewhere_else())
+        return True
 
     async def close(self, *, keep: bool = False) -> None:
         """End the shop, unless it is to be kept. Idempotent."""
