@@ -7,9 +7,9 @@ from pathlib import Path
 from chaosrunner.app.concluding import Desk, Tell, conclude_dead
 from chaosrunner.app.orders import FINDING, make_platform, who
 from chaosrunner.clock import Clock, SystemClock
-from chaosrunner.errors import Busy, UndoFailed, UsageError
+from chaosrunner.errors import Busy, ChaosrunnerError, JournalFailed, NotPossibleNow, UndoFailed, UsageError
 from chaosrunner.http import Http
-from chaosrunner.stages.heal import Healed, Ledger, has_begun, heal, read_ledger
+from chaosrunner.stages.heal import Healed, Ledger, has_begun, heal, read_ledger, without_plan
 from chaosrunner.stages.load import load_environment
 from chaosrunner.store.machine import ActiveRun, Machine, machine_folder
 from chaosrunner.store.runs import Runs
@@ -19,6 +19,8 @@ async def heal_before(environment: str, machine: Machine, clock: Clock, tell: Te
     """Take back what dead runs left on this environment, so that the next run starts clean."""
     for dead in [each for each in machine.runs() if not each.alive and each.environment == environment]:
         healed = await _heal_one(dead, machine, clock, tell)
+        if healed.trouble:
+            raise NotPossibleNow(f"run {dead.run} died, and what it left cannot be told: {healed.trouble}")
         if healed.undone:
             tell(f"took back {', '.join(healed.undone)}, which the dead run {dead.run} had left in force")
         if not healed.whole:
@@ -36,7 +38,7 @@ async def heal_runs(state: Path, word: str | None, tell: Tell) -> list[Healed]:
     """
     machine, clock = Machine(machine_folder()), SystemClock()
     if word is None:
-        return [await _heal_one(each, machine, clock, tell) for each in machine.runs() if not each.alive]
+        return [await _heal_what_can_be(each, machine, clock, tell) for each in machine.runs() if not each.alive]
     listed = [run for run in machine.runs() if run.run.startswith(word)]
     if len(listed) != 1:
         runs = Runs(state)
@@ -50,6 +52,14 @@ async def heal_runs(state: Path, word: str | None, tell: Tell) -> list[Healed]:
     return [await _heal_one(listed[0], machine, clock, tell)]
 
 
+async def _heal_what_can_be(dead: ActiveRun, machine: Machine, clock: Clock, tell: Tell) -> Healed:
+    """One that cannot be healed must not keep the others from it."""
+    try:
+        return await _heal_one(dead, machine, clock, tell)
+    except ChaosrunnerError as error:
+        return Healed(dead.run, trouble=str(error))
+
+
 async def _heal_one(dead: ActiveRun, machine: Machine, clock: Clock, tell: Tell) -> Healed:
     lock = machine.run_lock(dead.run)
     if not lock.take({"run": dead.run, "healing": True}):
@@ -58,9 +68,13 @@ async def _heal_one(dead: ActiveRun, machine: Machine, clock: Clock, tell: Tell)
     try:
         if not has_begun(journal):
             # It died before its first line: nothing was prepared, so nothing was injected.
+            tell(f"run {dead.run} has nothing in its journal: it died before it began, or somebody removed {journal}")
             machine.leave(dead.run)
-            return Healed(dead.run, (), ())
-        ledger = read_ledger(journal)
+            return Healed(dead.run)
+        try:
+            ledger = read_ledger(journal)
+        except JournalFailed as error:
+            return without_plan(dead.run, journal, str(error))
         platform = make_platform(ledger.plan.environment, Path(ledger.plan.folder), clock)
         try:
             healed = await heal(ledger, journal, platform, FINDING.fault, clock, who())

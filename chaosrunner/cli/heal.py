@@ -15,7 +15,7 @@ def command(settings: terms.Settings, run: str | None, as_json: bool) -> None:
     """Take back what runs left in force whose process died; all of this machine's, or RUN only.
 
     Doing it twice is harmless. A run that is still under way is not touched: halt it instead.
-    Exits 7 if an undo failed.
+    Exits 7 if an undo failed, 3 if nothing could be done about a run.
     """
     from chaosrunner.app import heal_runs
 
@@ -27,19 +27,25 @@ def command(settings: terms.Settings, run: str | None, as_json: bool) -> None:
                     "run": one.run,
                     "undone": list(one.undone),
                     "failed": [{"fault": failure.fault, "error": failure.error} for failure in one.failed],
+                    "trouble": one.trouble,
                 }
                 for one in healed
             ]
         )
     else:
         for one in healed:
-            undone = f"took back {', '.join(one.undone)}" if one.undone else "nothing was in force"
-            terms.say(f"{one.run}: {undone}")
+            if one.undone or one.whole:
+                undone = f"took back {', '.join(one.undone)}" if one.undone else "nothing was in force"
+                terms.say(f"{one.run}: {undone}")
+            if one.trouble:
+                terms.say(f"{one.run}: NOT healed: {one.trouble}")
             for failure in one.failed:
                 terms.say(f"{one.run}: {failure.fault} could NOT be taken back: {failure.error}")
                 for line in failure.commands:
                     terms.say(f"    by hand: {line}")
         if not healed:
             terms.say("nothing to heal: no dead run is known on this machine")
-    if any(not one.whole for one in healed):
+    if any(one.failed for one in healed):
         terms.leave(7)
+    if any(one.trouble for one in healed):
+        terms.leave(3)

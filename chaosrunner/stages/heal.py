@@ -38,6 +38,14 @@ def read_ledger(journal: Path) -> Ledger:
 
     Raises `JournalFailed` if the file cannot be read, or its first line does not say what was run.
     """
+    started, unfinished = _faults(journal)
+    if started is None:
+        raise JournalFailed(f"{journal}: the first line does not say what was run")
+    return Ledger(started, unfinished)
+
+
+def _faults(journal: Path) -> tuple[RunStarted | None, dict[str, FaultPrepared]]:
+    """Who ran it, and the faults without an undo; what is damaged is passed over."""
     started: RunStarted | None = None
     unfinished: dict[str, FaultPrepared] = {}
     for entry in read_journal(journal, skip_damaged=True):
@@ -48,9 +56,7 @@ def read_ledger(journal: Path) -> Ledger:
             unfinished[event.fault] = event
         elif isinstance(event, FaultUndone):
             unfinished.pop(event.fault, None)
-    if started is None:
-        raise JournalFailed(f"{journal}: the first line does not say what was run")
-    return Ledger(started, unfinished)
+    return started, unfinished
 
 
 def has_begun(journal: Path) -> bool:
@@ -67,13 +73,29 @@ class Healed:
     """What was done about one dead run."""
 
     run: str
-    undone: tuple[str, ...]
-    failed: tuple[UndoFailed, ...]
+    undone: tuple[str, ...] = ()
+    failed: tuple[UndoFailed, ...] = ()
+    trouble: str = ""
+    """Why nothing could be done about it at all; empty: something could."""
 
     @property
     def whole(self) -> bool:
         """Whether nothing of the run is in force any more."""
-        return not self.failed
+        return not self.failed and not self.trouble
+
+
+def without_plan(run: str, journal: Path, why: str) -> Healed:
+    """For a journal that does not say what was run: nothing can be undone by it, but what stands in it of faults says
+    what a person can do. Changes nothing.
+
+    Raises `JournalFailed` if the file cannot be read.
+    """
+    words = f"the journal is damaged ({why}): see to it by hand, then remove it"
+    _, unfinished = _faults(journal)
+    failed = [
+        UndoFailed(fault=entry.fault, error=words, attempts=0, commands=entry.by_hand) for entry in unfinished.values()
+    ]
+    return Healed(run, failed=tuple(failed), trouble="" if failed else words)
 
 
 async def heal(
