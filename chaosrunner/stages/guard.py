@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Protocol
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chaosrunner.errors import ChaosrunnerError
 from chaosrunner.model.environment import Guards
-from chaosrunner.model.plan import GuardAnswer, Plan, PlannedFault
+from chaosrunner.model.plan import GuardAnswer, Plan, PlannedFault, PlannedItem
 
 
 class Alerts(Protocol):
@@ -43,6 +43,7 @@ async def ask(plan: Plan, circumstances: Circumstances) -> tuple[GuardAnswer, ..
     answers = [_production(guards, circumstances)]
     answers += [_windows(guards.windows, circumstances.now)] if guards.windows else []
     answers += [_max_affected(guards, fault) for fault in plan.faults if _can_be_counted(fault)]
+    answers += [answer for item in plan.method for answer in _together(guards, item)]
     answers += await _firing(guards, circumstances)
     if guards.error_budget is not None:
         answers.append(_refuse("errorBudget", "the error budget cannot be read yet; take the guard out to go on"))
@@ -143,11 +144,28 @@ def _can_be_counted(fault: PlannedFault) -> bool:
     return any(target.kind not in ("nothing", "link") for target in fault.targets)
 
 
+def _together(guards: Guards, item: PlannedItem) -> Iterator[GuardAnswer]:
+    """Faults in force at the same time hit what they hit together: one of two and the other of two are all."""
+    hit: dict[str, set[str]] = {}
+    for fault in item.faults if len(item.faults) > 1 else ():
+        for target in fault.targets if _can_be_counted(fault) else ():
+            hit.setdefault(target.service or target.id, set()).add(target.id)
+    for service, targets in hit.items():
+        faults = [fault for fault in item.faults if any(target.id in targets for target in fault.targets)]
+        if len(faults) > 1 and all(len(targets) > len(fault.targets) for fault in faults):
+            of = max(fault.candidates for fault in faults)
+            steps = " and ".join(fault.id for fault in faults)
+            yield _within(guards, f"steps {steps} together hit {len(targets)} of {of} of {service}", len(targets), of)
+
+
 def _max_affected(guards: Guards, fault: PlannedFault) -> GuardAnswer:
+    hit, of = len(fault.targets), max(fault.candidates, 1)
+    return _within(guards, f"step {fault.id} hits {hit} of {of}", hit, of)
+
+
+def _within(guards: Guards, words: str, hit: int, of: int) -> GuardAnswer:
     limit = guards.max_affected
-    hit, all_of_them = len(fault.targets), max(fault.candidates, 1)
-    words = f"step {fault.id} hits {hit} of {all_of_them}"
-    if hit / all_of_them <= limit.share or (hit == 1 and limit.at_least_one):
+    if hit / max(of, 1) <= limit.share or (hit == 1 and limit.at_least_one):
         return _go("maxAffected", words)
     return _refuse("maxAffected", f"{words}, more than {limit.share:.0%}: take fewer, or raise maxAffected")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -63,7 +63,7 @@ async def make_plan(intent: Intent, platform: Platform, finding: Finding, seed: 
     Raises `UsageError` for a selector that the platform does not know, `NotPossibleNow` if it cannot be asked.
     """
     spec = intent.experiment.spec
-    resolver = _Resolver(platform, finding, seed)
+    resolver = _Resolver(platform, finding, seed, _given_ids(spec.method))
     method = [await resolver.item(step) for step in spec.method]
     return Plan(
         experiment=intent.experiment.metadata.name,
@@ -132,16 +132,31 @@ def _timeout(measure: Measure, own: float | None) -> float:
 # --------------------------------------------------------------------------------------------------------- targets
 
 
+def _given_ids(method: Sequence[Step]) -> Set[str]:
+    """Ids that the file itself gives to steps. Raises `UsageError` for one that it gives to two."""
+    faults = [
+        each
+        for step in method
+        for each in (step.together if isinstance(step, TogetherStep) else (step,))
+        if isinstance(each, FaultStep)
+    ]
+    ids = [step.id for step in faults if step.id is not None]
+    if twice := sorted({each for each in ids if ids.count(each) > 1}):
+        raise UsageError(f"two steps have the id {twice[0]}")
+    return set(ids)
+
+
 class _Resolver:
     """Finds the targets of all steps, in the file's order."""
 
-    def __init__(self, platform: Platform, finding: Finding, seed: int) -> None:
+    def __init__(self, platform: Platform, finding: Finding, seed: int, given: Set[str]) -> None:
         self._platform = platform
         self._finding = finding
         self._seed = seed
         self._leash = Leash()
-        self._by_step: dict[str, tuple[Target, ...]] = {}
+        self._by_step: dict[str, tuple[tuple[Target, ...], int]] = {}
         self._kinds: dict[str, int] = {}
+        self._given = given
         self.refusals: list[GuardAnswer] = []
         self.warnings: list[str] = []
 
@@ -160,7 +175,7 @@ class _Resolver:
         params = plugin.Params.model_validate(step.with_)
         step_id = self._step_id(step)
         targets, candidates = await self._targets(step, step_id, plugin, taken)
-        self._by_step[step_id] = targets
+        self._by_step[step_id] = targets, candidates
         await self._check(step_id, step, plugin, targets)
         identity: dict[str, str] = {}
         for target in targets:
@@ -185,11 +200,15 @@ class _Resolver:
         )
 
     def _step_id(self, step: FaultStep) -> str:
-        """The file's id, or the kind, numbered from its second use."""
+        """The file's id, or the kind, numbered from its second use; never one that the file gives to another step, as
+        holds go by it."""
         if step.id is not None:
             return step.id
-        count = self._kinds[step.fault] = self._kinds.get(step.fault, 0) + 1
-        return step.fault if count == 1 else f"{step.fault}-{count}"
+        while True:
+            count = self._kinds[step.fault] = self._kinds.get(step.fault, 0) + 1
+            name = step.fault if count == 1 else f"{step.fault}-{count}"
+            if name not in self._given:
+                return name
 
     async def _targets(
         self, step: FaultStep, step_id: str, plugin: type[Fault[Any]], taken: set[str]
@@ -202,8 +221,7 @@ class _Resolver:
             if step.target.same_as not in self._by_step:
                 known = ", ".join(self._by_step) or "none"
                 raise UsageError(f"step {step_id}: sameAs names no earlier step; known are {known}")
-            targets = self._by_step[step.target.same_as]
-            return targets, len(targets)
+            return self._by_step[step.target.same_as]
         selection = await self._leash.call(self._platform.find(step.target), CHECKING)
         free = [target for target in selection.candidates if target.id not in taken]
         chosen = choose(free, step.target.take, seed=self._seed, step=step_id)

@@ -128,6 +128,33 @@ async def test_no_more_is_hit_than_the_environment_allows(hit: int, of: int, lim
     assert f"hits {hit} of {of}" in found["maxAffected"].reason
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "of", "go"),
+    [
+        ([1], [2], 2, False),
+        ([1], [2], 4, True),
+        ([1, 2], [3], 4, False),
+        ([1], [1], 2, True),
+    ],
+)
+async def test_faults_together_are_counted_together(first: list[int], second: list[int], of: int, go: bool) -> None:
+    both = [
+        fault(id=name, targets=tuple(target(number) for number in numbers), candidates=of)
+        for name, numbers in (("one", first), ("other", second))
+    ]
+    found = await ask(
+        plan(environment=guarded(), method=[PlannedItem(faults=tuple(both))]),
+        Circumstances(now=at("2026-11-25T12:00"), who="ana"),
+    )
+    refusals = [answer.reason for answer in found if not answer.go]
+    assert (refusals == []) is go
+    if not go:
+        hit = len({*first, *second})
+        assert f"steps one and other together hit {hit} of {of} of shop, more than 50%" in refusals[0]
+    one_after_the_other = [PlannedItem(faults=(each,)) for each in both]
+    assert (await answers(guarded(), one_after_the_other))["maxAffected"].go
+
+
 # -- alerts
 
 PAGING = {"alertname": "CartDown", "severity": "critical"}

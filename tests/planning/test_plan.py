@@ -166,8 +166,9 @@ def test_faults_together_act_on_different_targets() -> None:
 
 def test_same_as_reuses_the_targets_of_another_step() -> None:
     again = step(target={"sameAs": "first"})
-    found = planned([step(take=2, id="first"), again])
+    found = planned([step(take=2, id="first"), again], count=4)
     assert names(found) == names(found, 1)
+    assert [fault.candidates for fault in found.faults] == [4, 4], "two of four are half of them, by either name"
 
 
 def test_same_as_must_name_an_earlier_step() -> None:
@@ -191,6 +192,20 @@ def test_steps_without_an_id_have_their_faults_name_numbered() -> None:
         "kill",
         "mine",
     ]
+
+
+def test_a_steps_default_id_is_never_one_that_the_file_gives_to_another() -> None:
+    assert [fault.id for fault in planned([step(), step(), step(id="slow"), step(id="slow-3")]).faults] == [
+        "slow-2",
+        "slow-4",
+        "slow",
+        "slow-3",
+    ]
+
+
+def test_two_steps_with_one_id_are_refused() -> None:
+    with pytest.raises(UsageError, match="two steps have the id mine"):
+        planned([step(id="mine"), {"together": [step(), step(id="mine")]}])
 
 
 def test_a_fault_that_is_over_at_once_is_observed_for_thirty_seconds() -> None:
