@@ -7,6 +7,9 @@ from chaosrunner.model.quantities import show
 from chaosrunner.model.verdict import FaultVerdict, HypothesisVerdict, Verdict
 from chaosrunner.model.words import Answer, Ending
 
+_SAY_ENOUGH = (Ending.REFUSED, Ending.NOT_STEADY, Ending.NOT_READABLE, Ending.HALTED)
+"""Ends of a run that are an answer by themselves."""
+
 
 def describe(verdict: Verdict) -> tuple[str, str, str]:
     """The three things that a run says: the fault was seen in force and met; the hypotheses' answers, with the closest
@@ -84,8 +87,10 @@ def summary(verdict: Verdict) -> str:
     if verdict.answer is Answer.BROKEN:
         return _broken(verdict)
     if verdict.answer is Answer.INCONCLUSIVE:
-        because = verdict.inconclusive_because
-        return f"Nothing can be said: {because[0] if because else 'nothing was judged'}."
+        because = verdict.inconclusive_because[0] if verdict.inconclusive_because else "nothing was judged"
+        if verdict.ending in _SAY_ENOUGH:
+            return f"{because[0].upper()}{because[1:]}."
+        return f"Nothing can be said: {because}."
     return _held(verdict)
 
 

@@ -57,7 +57,7 @@ class Narrator:
         return Told(Tone.INFO, "phase", f"{event.phase.value} begins")
 
     def phase_ended(self, event: j.PhaseEnded) -> Told:
-        return Told(Tone.INFO, "phase", f"{event.phase.value} ends: {event.because}")
+        return Told(Tone.INFO, "phase", f"{event.phase.value} ends: {_ENDS.get(event.because, event.because)}")
 
     def baseline_taken(self, event: j.BaselineTaken) -> Told:
         measure = self.measures.get(event.measure)
@@ -111,7 +111,8 @@ class Narrator:
         seen = {True: "undone and seen gone", False: "undone, but still seen", None: "undone"}[event.seen_gone]
         tone = Tone.BAD if event.seen_gone is False else Tone.GOOD
         how = f": {event.how}" if event.how else ""
-        return Told(tone, "undo", f"{self.name(event.fault)}: {seen} ({event.because}){how}")
+        because = _UNDONE.get(event.because, event.because)
+        return Told(tone, "undo", f"{self.name(event.fault)}: {seen} ({because}){how}")
 
     def undo_failed(self, event: j.UndoFailed) -> Told:
         by_hand = f"; by hand: {' ; '.join(event.commands)}" if event.commands else ""
@@ -145,10 +146,22 @@ class Narrator:
 
     def ended(self, event: j.RunEnded) -> Told:
         tone = Tone.GOOD if event.ending == "finished" else Tone.WARN
-        return Told(tone, "run", f"ended: {event.ending.value}{f', {event.reason}' if event.reason else ''}")
+        ending = _ENDS.get(event.ending.value, event.ending.value)
+        reason = event.reason.removeprefix("baseline: ")
+        return Told(tone, "run", f"ended: {ending}{f', {reason}' if reason else ''}")
 
     def unknown(self, event: j.Unknown) -> Told:
         return Told(Tone.INFO, "unknown", f"{event.type} (written by a newer chaosrunner)", False)
+
+
+_ENDS = {
+    "not-steady": "not steady",
+    "not-readable": "not readable",
+    "fault-failed": "a fault failed",
+    "journal-failed": "the journal could not be written",
+    "defect": "a defect of chaosrunner",
+}
+_UNDONE = {"failed": "the fault failed", "target-gone": "its target is gone", "heal": "healed"}
 
 
 def _plain(value: object) -> str:

@@ -36,7 +36,8 @@ def timeline(plan: Plan) -> list[tuple[float, str]]:
 
 def _begins(fault: PlannedFault) -> str:
     lasts = write_duration(fault.lasts)
-    return f"{fault.id}: {fault.fault}, " + (f"observed for {lasts}" if fault.instant else f"in force for {lasts}")
+    name = fault.fault if fault.id == fault.fault else f"{fault.id}: {fault.fault}"
+    return f"{name}, " + (f"observed for {lasts}" if fault.instant else f"in force for {lasts}")
 
 
 def _length(item: PlannedItem) -> float:
@@ -110,8 +111,9 @@ def _fault(fault: PlannedFault) -> Iterator[str]:
 
 def _measure(plan: Plan, measure: PlannedMeasure, reading: Reading | None) -> Iterator[str]:
     counts = expected_readings(plan, measure)
-    readings = " + ".join(str(count) for count in counts.values())
-    yield f"    {measure.name}: {measure.probe} every {write_duration(measure.every)}, {readings} readings"
+    readings = ", ".join(f"{count} in the {phase}" for phase, count in counts.items() if count)
+    often = f"every {write_duration(measure.every)}, about {readings}" if readings else "too rarely for this run"
+    yield f"    {measure.name}: {measure.probe} {often}"
     if measure.tolerance is not None:
         rules = {phase: getattr(measure.tolerance, phase.value) for phase in Phase}
         if len({str(rule) for rule in rules.values()}) == 1:

@@ -18,10 +18,12 @@ from chaosrunner.reports.words import (
     headline,
     lasting,
     moment,
+    reasons,
     room,
     statements,
     value_text,
     wall,
+    why_ended,
 )
 
 GAP_TONES = {
@@ -66,9 +68,9 @@ def top(account: Account, verdict: Verdict) -> str:
         ("exit code", verdict.exit_code),
     )
     listed = "".join(f"<div><dt>{name}</dt><dd>{text(value)}</dd></div>" for name, value in facts)
-    reasons = verdict.inconclusive_because if verdict.answer is Answer.INCONCLUSIVE else ()
-    because = "".join(f"<li>{text(reason)}</li>" for reason in reasons)
-    ending = f'<p class="soft">{text(verdict.ending_reason)}</p>' if verdict.ending_reason and not verdict.abort else ""
+    because = "".join(f"<li>{text(reason)}</li>" for reason in reasons(verdict))
+    ended = why_ended(verdict)
+    ending = f'<p class="soft">{text(ended)}</p>' if ended else ""
     return (
         f'<header class="top"><div class="brand"><b>chaosrunner</b><span>run {text(account.started.run)}</span></div>'
         f'<div class="verdict {tone}"><p class="word" id="verdict">{text(word)}</p><h1>{text(plan.title)}</h1>'

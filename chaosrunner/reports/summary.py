@@ -7,9 +7,19 @@ import textwrap
 from collections.abc import Sequence
 
 from chaosrunner.model.verdict import Verdict
-from chaosrunner.model.words import Answer
 from chaosrunner.reports.shown_gap import ShownGap
-from chaosrunner.reports.words import ANSWER_TONES, SIGNS, Tone, clean, count, headline, hypothesis_line, statements
+from chaosrunner.reports.words import (
+    ANSWER_TONES,
+    SIGNS,
+    Tone,
+    clean,
+    count,
+    headline,
+    hypothesis_line,
+    reasons,
+    statements,
+    why_ended,
+)
 
 _COLOURS = {Tone.GOOD: "32", Tone.BAD: "31", Tone.WARN: "33", Tone.INFO: "90"}
 _NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=(?:s|ms|min|h|times)\b|%)")
@@ -55,8 +65,8 @@ def summary(
     word, tone = headline(verdict)
     page.plain(f"{page.paint(f' {word} ', f'1;7;{_COLOURS[tone]}')} {page.paint(clean(verdict.experiment), '1')}")
     page.add(verdict.summary)
-    if verdict.ending_reason and verdict.ending_reason not in verdict.summary and not verdict.abort:
-        page.add(verdict.ending_reason)
+    if ended := why_ended(verdict):
+        page.add(ended)
     page.plain()
     in_force, answers, gone = statements(verdict)
     page.add(in_force.says, SIGNS[in_force.tone], in_force.tone)
@@ -69,9 +79,8 @@ def summary(
     page.add(gone.says, SIGNS[gone.tone], gone.tone)
     for detail in gone.details:
         page.add(detail, indent=4)
-    if verdict.answer is Answer.INCONCLUSIVE:
-        for reason in verdict.inconclusive_because:
-            page.add(f"inconclusive: {reason}", SIGNS[Tone.WARN], Tone.WARN)
+    for reason in reasons(verdict):
+        page.add(f"inconclusive: {reason}", SIGNS[Tone.WARN], Tone.WARN)
     _gaps(page, found)
     _next(page, verdict, found, report)
     return "\n".join(page.lines)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from chaosrunner.model.quantities import show
 from chaosrunner.model.words import Answer
 from chaosrunner.reports.brief import AnswerPair, Comparison, NumberPair, RunBrief
-from chaosrunner.reports.words import clean, lasting
+from chaosrunner.reports.words import clean, count, lasting
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -36,7 +36,7 @@ def runs_table(lines: Sequence[RunBrief]) -> str:
     heads = ("RUN", "STARTED (UTC)", "EXPERIMENT", "ENVIRONMENT", "ANSWER", "EXIT", "TOOK", "GAPS")
     notes = [f"{line.run}: {clean(line.note)}" for line in lines if line.note]
     notes += [
-        f"{line.run}: {line.faults_in_force} faults may be in force: chaosrunner heal {line.run}"
+        f"{line.run}: {count(line.faults_in_force, 'fault')} may be in force: chaosrunner heal {line.run}"
         for line in lines
         if line.faults_in_force and line.word != "RUNNING"
     ]

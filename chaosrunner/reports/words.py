@@ -111,6 +111,23 @@ def count(amount: int, thing: str, things: str | None = None) -> str:
     return f"{amount:,} {word}".replace(",", "\u202f")
 
 
+def reasons(verdict: Verdict) -> tuple[str, ...]:
+    """Why nothing can be said, without what the summary and the three statements say already."""
+    if verdict.answer is not Answer.INCONCLUSIVE:
+        return ()
+    told = {f"{one.name}: {one.reason}" for one in verdict.hypotheses}
+    told |= {f"{fault.fault}: {fault.trouble}" for fault in verdict.faults}
+    told |= {f"recovery: {verdict.recovery.reason}"} if verdict.recovery is not None else set()
+    summary = verdict.summary.lower()
+    return tuple(one for one in verdict.inconclusive_because if one not in told and one.lower() not in summary)
+
+
+def why_ended(verdict: Verdict) -> str:
+    """Why the run ended early, where nothing else says it."""
+    reason = verdict.ending_reason.removeprefix("baseline: ")
+    return "" if verdict.abort or reason in verdict.summary else reason
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One of the three things that a run says."""

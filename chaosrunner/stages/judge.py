@@ -175,7 +175,9 @@ def _recovery(
     if not facts.injected:
         return None
     if state is None:
-        return RecoveryVerdict(answer=Answer.INCONCLUSIVE, reason="not everything was seen undone")
+        left = any(fault.undone_at is None for fault in facts.faults.values() if fault.injected_at is not None)
+        reason = "not everything was seen undone" if left else "nobody watched the system come back"
+        return RecoveryVerdict(answer=Answer.INCONCLUSIVE, reason=reason)
     if state.kind == "recovered":
         if state.seconds is None:
             return None
@@ -218,7 +220,8 @@ def _inconclusive_because(
     if facts.ended is None:
         reasons.append("the journal stops before the run's end: the runner died, or is still at work")
     elif ending in _ENDINGS:
-        reasons.append(_ENDINGS[ending] + (f": {facts.ended.reason}" if facts.ended.reason else ""))
+        why = facts.ended.reason.removeprefix("baseline: ")
+        reasons.append(_ENDINGS[ending] + (f": {why}" if why else ""))
     elif facts.limit is not None and facts.limit.blind:
         reasons.append(f"{facts.limit.measure} had no reading for too long, so the run was stopped: flying blind")
     elif ending is Ending.ABORTED:

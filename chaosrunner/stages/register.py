@@ -98,7 +98,7 @@ def facts_of(verdict: Verdict, plan: Plan, ended: float) -> RunFacts:
 
 def _trouble(verdict: Verdict) -> str:
     if verdict.inconclusive_because:
-        return f"the run was inconclusive: {'; '.join(verdict.inconclusive_because)}"
+        return f"the run was inconclusive: {verdict.inconclusive_because[0]}"
     if verdict.ending is not Ending.FINISHED:
         ending = verdict.ending.value if verdict.ending else "cut off"
         return f"the run was {ending}" + (f": {verdict.ending_reason}" if verdict.ending_reason else "")
