@@ -320,9 +320,7 @@ class Links(ABC):
         """Take the effect back; nothing happens if it is not in force or its holder is gone."""
 
     @abstractmethod
-    async def sample(
-        self, target: Target, payload: int = 0, *, stay: float = 0.0, around: bool = False
-    ) -> LinkSample:
+    async def sample(self, target: Target, payload: int = 0, *, stay: float = 0.0, around: bool = False) -> LinkSample:
         """Measure through the link, as a client would; never asks the injector. `payload`: bytes to push through,
         for bandwidth. `stay`: seconds that the connection is open and idle before anything is said on it. `around`:
         past the injector, straight to the other end, to tell a fault from an end that is itself in trouble."""
@@ -433,6 +431,8 @@ class ProbeContext:
 class Probe(Plugin[P], ABC):
     """Reads one value from the live system. An instance is made for each measure of a run."""
 
+    needs_traffic: ClassVar[bool] = False
+    """Whether it reads the experiment's own load, so that a file without `traffic` is a mistake."""
     room: ClassVar[Literal["latency", "ratio", "rate"] | None] = None
     """What sort of quantity it reads, where a close call can be told; may depend on the parameters, see `kind_of`."""
 

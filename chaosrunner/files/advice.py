@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from chaosrunner.errors import Problem
+from chaosrunner.files import plugins
 from chaosrunner.files.measures import CheckedMeasure
 from chaosrunner.files.node import Spot
 from chaosrunner.files.steps import CheckedStep
@@ -22,13 +23,24 @@ class CheckedHypothesis:
     measures: tuple[CheckedMeasure, ...]
 
 
-def impossible(spec: Spot, experiment: Experiment) -> Iterator[Problem]:
+def impossible(spec: Spot, experiment: Experiment, hypotheses: Sequence[CheckedHypothesis]) -> Iterator[Problem]:
     """Mistakes that only show when several fields are put together."""
     baseline = experiment.spec.baseline
     if baseline.within is not None and baseline.within < baseline.for_:
         least = f"at least {write_duration(baseline.for_)}, which is what it must hold for"
         within = spec.nearest("baseline", "within")
         yield within.problem(f"`within` is {write_duration(baseline.within)}", least)
+    if experiment.spec.traffic is None:
+        for hypothesis in hypotheses:
+            yield from _without_load(hypothesis)
+
+
+def _without_load(hypothesis: CheckedHypothesis) -> Iterator[Problem]:
+    for one in hypothesis.measures:
+        probe = plugins.own("probes", one.measure.probe)
+        if probe is not None and probe.needs_traffic:
+            name = f"{hypothesis.name}/{one.measure.name}"
+            yield hypothesis.spot.problem(f"{name} reads the experiment's own load, and there is none", "`traffic:`")
 
 
 def advice(hypotheses: Sequence[CheckedHypothesis], steps: Sequence[CheckedStep]) -> Iterator[Problem]:

@@ -31,6 +31,7 @@ class Traffic(Probe[Params]):
     bears half as many requests that were started late as lie above it (p95: 2.5 %), the others a fifth.
     """
 
+    needs_traffic = True
     example = "traffic: {read: p95, over: 5s}"
 
     @classmethod

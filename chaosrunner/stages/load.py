@@ -135,7 +135,10 @@ def _files(paths: Sequence[str], folder: Path) -> Iterator[tuple[Path, bool]]:
         there = [folder / path for path in paths]
     for path in there:
         if path.is_dir():
-            yield from ((file, False) for file in sorted(path.rglob("*")) if _may_hold(file.relative_to(path), file))
+            inside = [file for file in sorted(path.rglob("*")) if _may_hold(file.relative_to(path), file)]
+            if paths and not inside:
+                raise UsageError(f"there is no file in {show(str(path))} that could be checked: {', '.join(ENDINGS)}")
+            yield from ((file, False) for file in inside)
         elif path.exists():
             yield path, True
         else:
@@ -199,7 +202,7 @@ class _Look:
         self._places(spec)
         if not isinstance(found, Experiment):
             return None
-        self.problems += impossible(spec, found)
+        self.problems += impossible(spec, found, hypotheses)
         self.warnings += advice(hypotheses, checked_steps(spec.nearest("method")))
         return found
 

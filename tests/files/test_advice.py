@@ -55,3 +55,15 @@ def test_the_lag_that_a_probe_tells_counts_where_none_is_written(tmp_path: Path)
     query = """prometheus: {ratio: {bad: 'a{code="5"}', total: a, over: 30s}}"""
     text = WHOLE.replace("noop: , tolerance: {atLeast: 1}", f"{query}, tolerance: {{atMost: 1}}")
     assert any("less than twice the lag of in-place/one" in one for one in warnings_of(tmp_path, text))
+
+
+def test_a_measure_of_the_runs_own_load_needs_one(tmp_path: Path) -> None:
+    load = next(line for line in WHOLE.splitlines(keepends=True) if line.startswith("  traffic: "))
+    reading = WHOLE.replace("{name: one, noop: , tolerance: {atLeast: 1}}", "{name: one, traffic: {read: throughput}}")
+    (tmp_path / "with.yaml").write_text(reading)
+    assert check(["with.yaml"], tmp_path).problems == ()
+    (tmp_path / "without.yaml").write_text(reading.replace(load, ""))
+    said = [str(problem) for problem in check(["without.yaml"], tmp_path).problems]
+    assert [one.partition(": ")[2] for one in said] == [
+        "in-place/one reads the experiment's own load, and there is none, expected `traffic:`"
+    ]
