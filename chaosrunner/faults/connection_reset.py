@@ -6,6 +6,8 @@ import asyncio
 import math
 import zlib
 from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
 
 from pydantic import Field
 
@@ -16,8 +18,16 @@ from chaosrunner.ports import Fault, Links, LinkSample, NetworkEffect, Parameter
 
 LONGEST = 2.0
 """Seconds: a look has 5 s, and must outlast what it waits for."""
-MARGIN = 0.3
+MARGIN = 0.25
 """Seconds that a look keeps its connections longer than they should live."""
+AT_ONCE = 4
+"""Connections of one look at the same time, of which the first goes past the link: a look must not be a load."""
+MOST = 30
+"""Connections of one look, one group after the other until one is reset."""
+MISSED = 0.003
+"""How likely a look meets no connection that is chosen, by chance; a bad look is looked at twice."""
+LOOK = 2.9
+"""Seconds for all groups. A look has 5 s, but people wait for the one after the undo, which must go to its end."""
 
 
 class Params(Parameters):
@@ -26,8 +36,9 @@ class Params(Parameters):
     after: Duration = Field(default=0.0, ge=0, le=LONGEST)
     """Each connection is reset so long after it was opened, open ones so long after the fault began; default 0s, at
     once; at most 2s."""
-    share: Ratio = Field(default=1.0, ge=0.1)
-    """Of connections, chosen one by one; default 100%, at least 10%: less could not be seen."""
+    share: Ratio = Field(default=1.0, gt=0)
+    """Of connections, chosen one by one; default 100%. Less than 18% is refused while planning, since seeing it would
+    take too many connections; so is more if the connections live long or the other end answers slowly."""
 
 
 class ConnectionReset(Fault[Params]):
@@ -64,12 +75,38 @@ class ConnectionReset(Fault[Params]):
         return self.platform.ability(Links)
 
     async def check(self) -> None:
-        outcome = (await self._stay(around=False)).outcome
-        if outcome != "answered":
+        if self._most > MOST:
             raise CannotDoHonestly(
-                f"a connection through {self.target.name} that is open for {show(self._stays, 's')} is {outcome} "
-                f"already, so that a reset of ours could not be told from it"
+                f"seeing {self._share} of the connections reset would take up to {self._most} connections a look, "
+                f"which would be a load of its own; at most {MOST} are made: use `share: {_seen_in(MOST)}` or more"
             )
+        if await self._one_at_a_time():
+            raise CannotDoHonestly(
+                f"the other end of {self.target.name} serves one connection at a time, so that looking, which keeps "
+                f"connections open for {show(self._stays, 's')}, would hold up all others: use `after: 0s`"
+            )
+        sample = await self._stay(around=False)
+        if sample.outcome != "answered":
+            raise CannotDoHonestly(
+                f"a connection through {self.target.name} that is open for {show(self._stays, 's')} is "
+                f"{sample.outcome} already, so that a reset of ours could not be told from it"
+            )
+        in_time = AT_ONCE * max(1, int(LOOK / sample.seconds)) - 1
+        if self._most > in_time:
+            shorter = ", or a shorter `after`" if self.params.after else ""
+            raise CannotDoHonestly(
+                f"one connection takes {show(sample.seconds, 's')} to look at, so that a look has time for {in_time}, "
+                f"and {self._share} of them reset could not be seen: use `share: {_seen_in(in_time)}` or more{shorter}"
+            )
+
+    async def _one_at_a_time(self) -> bool:
+        """Whether others are served only when a connection of ours, open and idle, is done. The one past the link is
+        open at once, the other one, which is announced first, comes after it."""
+        if not self._stays:
+            return False
+        ours, other = await asyncio.gather(self._stay(around=True), self._links.sample(self.target))
+        answered = ours.outcome == other.outcome == "answered"
+        return answered and other.seconds > 0.8 * self._stays and ours.seconds - self._stays < other.seconds / 2
 
     async def prepare(self) -> JsonObject:
         return {}
@@ -79,23 +116,38 @@ class ConnectionReset(Fault[Params]):
         await self._links.shape(self.target, effect, self.hold)
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
-        """Keeps connections of our own open for longer than they should live, through the link and past it."""
-        looks = [self._stay(around=False) for _ in range(self._count)]
-        around, *through = await asyncio.gather(self._stay(around=True), *looks)
+        """Keeps connections of our own open for longer than they should live, through the link and past it, until one
+        is reset."""
+        around, *through = await asyncio.gather(self._stay(around=True), *self._group(AT_ONCE - 1))
+        seen = Counter(sample.outcome for sample in through)
+        took = spent = max(sample.seconds for sample in (around, *through))
+        while around.outcome == "answered" and not seen["reset"] and seen.total() < self._most and spent + took <= LOOK:
+            through = await asyncio.gather(*self._group(AT_ONCE))
+            seen.update(sample.outcome for sample in through)
+            took = max(sample.seconds for sample in through)
+            spent += took
         if around.outcome != "answered":
             return Sighting(False, f"nothing can be said: the other end itself is {around.outcome}")
-        seen = Counter(sample.outcome for sample in through)
         words = ", ".join(f"{count} {outcome}" for outcome, count in sorted(seen.items()))
-        return Sighting(seen["reset"] > 0, f"of {len(through)} connections through the link: {words}")
+        words = f"of {seen.total()} connections through the link: {words}; past it answered"
+        return Sighting(seen["reset"] > 0, words)
+
+    def _group(self, most: int) -> list[Coroutine[Any, Any, LinkSample]]:
+        return [self._stay(around=False) for _ in range(min(most, self._most))]
 
     @property
     def _stays(self) -> float:
         return self.params.after + MARGIN if self.params.after else 0.0
 
     @property
-    def _count(self) -> int:
-        """So many that none is chosen, by chance, in three looks of a thousand; a bad look is looked at twice."""
-        return 2 if self.params.share == 1 else math.ceil(math.log(0.003) / math.log(1 - self.params.share))
+    def _most(self) -> int:
+        """Connections of one look."""
+        share = self.params.share
+        return 1 if share == 1 else math.ceil(math.log(MISSED) / math.log(1 - share))
+
+    @property
+    def _share(self) -> str:
+        return show(self.params.share, "ratio")
 
     async def _stay(self, *, around: bool) -> LinkSample:
         return await self._links.sample(self.target, stay=self._stays, around=around)
@@ -113,3 +165,8 @@ class ConnectionReset(Fault[Params]):
 def _seed(hold: str) -> int:
     """The same for the same step of another run: `RUN.STEP.N` without the run."""
     return zlib.crc32(hold.partition(".")[2].encode())
+
+
+def _seen_in(connections: int) -> str:
+    """The smallest share, in whole percent, that so many connections show."""
+    return f"{math.ceil(100 * (1 - MISSED ** (1 / connections)))}%"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,8 +14,12 @@ from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.quantities import Duration, show, write_duration
 from chaosrunner.ports import Fault, Links, LinkSample, NetworkEffect, Parameters, Sighting
 
-SAMPLES = 5
-"""Connections of one look: one alone can be slow, or lucky with the jitter."""
+BEFORE = 3
+"""Connections, one after the other, that tell how long a round trip takes without the delay."""
+AT_ONCE = 2
+"""Connections of one look through the link at the same time, with one past it: a look must not be a load."""
+TIME_FOR_MORE = 1.9
+"""Seconds of a first pair that leave time for a second, of up to 3 s; a look has 5 s."""
 
 
 class Params(Parameters):
@@ -74,7 +79,7 @@ class NetworkLatency(Fault[Params]):
 
     async def check(self) -> None:
         times = await self._times()
-        if len(times) < SAMPLES:
+        if len(times) < BEFORE:
             raise CannotDoHonestly(
                 f"{self.target.name} does not answer now, so that a delay could not be seen; its `to` must run and "
                 f"answer, or end connections that are shut down"
@@ -95,26 +100,42 @@ class NetworkLatency(Fault[Params]):
         await self._links.shape(self.target, effect, self.hold)
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
-        """Compares the way through the link with the way past it: an end that is slow itself is not our delay."""
-        through, around = await asyncio.gather(self._samples(around=False), self._samples(around=True))
-        direct = [sample.seconds for sample in around if sample.outcome == "answered"]
-        if not direct:
-            return Sighting(False, f"nothing can be said: the other end itself is {around[0].outcome}")
+        """Compares the way through the link with the way past it: an end that is slow itself is not our delay. One
+        quick connection says that there is none, unless the jitter takes more than half of it at times."""
+        links = self._links
+        around, *through = await asyncio.gather(links.sample(self.target, around=True), *self._pair())
+        if around.outcome != "answered":
+            return Sighting(False, f"nothing can be said: the other end itself is {around.outcome}")
+        before = prepared.get("before")
+        base = max(around.seconds, float(before) if isinstance(before, int | float) else 0.0)
+        uneven = self.params.jitter > self.params.delay / 2 and not all(self._slow(sample, base) for sample in through)
+        if uneven and max(sample.seconds for sample in through) < TIME_FOR_MORE:
+            through += await asyncio.gather(*self._pair())
         if any(sample.outcome in ("refused", "reset") for sample in through):
             return Sighting(False, f"connections through {self.target.name} are cut off, not delayed")
-        before = prepared.get("before")
-        base = max(median(direct), float(before) if isinstance(before, int | float) else 0.0)
-        took = median(sample.seconds for sample in through)
+        slow = [sample for sample in through if self._slow(sample, base)]
+        took = median(sample.seconds for sample in slow or through)
         silent = all(sample.outcome == "silent" for sample in through)
         words = f"{'no answer for' if silent else 'a round trip takes'} {show(took, 's')}, without it {show(base, 's')}"
-        return Sighting(silent or took - base >= self.params.round_trip / 2, words)
+        if slow and len(slow) < len(through):
+            words = f"of {len(through)} connections {len(slow)} are slow: {words}"
+        return Sighting(len(slow) >= (1 if uneven and len(through) == AT_ONCE else AT_ONCE), words)
 
-    async def _samples(self, *, around: bool) -> list[LinkSample]:
-        links = self._links
-        return await asyncio.gather(*(links.sample(self.target, around=around) for _ in range(SAMPLES)))
+    def _pair(self) -> list[Coroutine[Any, Any, LinkSample]]:
+        return [self._links.sample(self.target) for _ in range(AT_ONCE)]
+
+    def _slow(self, sample: LinkSample, base: float) -> bool:
+        return sample.outcome == "silent" or sample.seconds - base >= self.params.round_trip / 2
 
     async def _times(self) -> list[float]:
-        return [sample.seconds for sample in await self._samples(around=False) if sample.outcome == "answered"]
+        """Of round trips before the delay, one after the other; fewer than `BEFORE` if one is not answered."""
+        times: list[float] = []
+        for _ in range(BEFORE):
+            sample = await self._links.sample(self.target)
+            if sample.outcome != "answered":
+                break
+            times.append(sample.seconds)
+        return times
 
     async def touched(self) -> int | None:
         return await self._links.met(self.target, self.hold)

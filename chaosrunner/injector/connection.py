@@ -79,6 +79,9 @@ class Connection:
         self.request.shape(hits)
         self.response.shape(hits)
         if self.open and not self._asked and not self.request.hung:
+            if self._client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self.reset()  # it hung, and its client gave up
+                return
             self._asked = True
             self.proxy.upstream(self._connect)
 

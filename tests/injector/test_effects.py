@@ -386,6 +386,24 @@ async def test_a_client_that_gives_up_on_a_hanging_link_is_let_go() -> None:
         await it.until(lambda: _none_open(it))
 
 
+async def test_a_client_that_gave_up_on_a_hanging_link_never_reaches_the_server() -> None:
+    """Also where it had said all that it had to say, so that nothing is read from it any more."""
+    async with link() as it:
+        await it.begin(loss="hang")
+        client = await it.connect()
+        client.end()
+        await it.until(lambda: _ended(it))
+        client.reset()
+        await it.end()
+        await it.until(lambda: _none_open(it))
+        assert it.server.accepted == 0
+
+
+async def _ended(it: Link) -> bool:
+    await asyncio.sleep(0.02)
+    return (await it.stats())["open"] == 1  # type: ignore[no-any-return]
+
+
 async def _none_open(it: Link) -> bool:
     return (await it.stats())["open"] == 0  # type: ignore[no-any-return]
 

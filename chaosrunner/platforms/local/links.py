@@ -14,8 +14,9 @@ from chaosrunner.platforms.local.ground import Ground, beginning, link_of
 from chaosrunner.platforms.local.spec import Link, split_address
 from chaosrunner.ports import Hold, Links, LinkSample, NetworkEffect
 
-SILENT_AFTER = 1.0
-"""Seconds without an answer that count as silence, on a link that carries no delay of ours."""
+SILENT_AFTER = 1.4
+"""Seconds without an answer that count as silence, on a link that carries no delay of ours. More than the second after
+which TCP asks again (RFC 6298): a full accept queue drops a request to connect, and that is no silence."""
 SILENT_AT_MOST = 3.0
 """The same with a delay of ours: one look has 5 s, and whoever waits longer learns nothing more."""
 

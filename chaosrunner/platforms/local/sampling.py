@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +18,7 @@ Announce = Callable[[int], Awaitable[None]]
 
 PIECE = 4096
 """Bytes of one request with its padding; the strictest of the usual servers take 8 KiB of headers."""
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _STATUS = re.compile(rb"HTTP/1\.[01] \d{3} ")
 _LENGTH = re.compile(rb"(?im)^content-length:\s*(\d+)\s*$")
 
@@ -90,7 +92,11 @@ async def _look(
     try:
         async with asyncio.timeout(silent_after):
             with await _connect(path) as connection:
-                await exchange(connection)
+                try:
+                    await exchange(connection)
+                except asyncio.CancelledError:
+                    _leave_nothing(connection)
+                    raise
     except TimeoutError:
         outcome = "silent"
     except ConnectionRefusedError:
@@ -98,6 +104,12 @@ async def _look(
     except (OSError, _CutOff):
         outcome = "reset"
     return LinkSample(outcome, clock.monotonic() - began)
+
+
+def _leave_nothing(connection: socket.socket) -> None:
+    """Whoever holds it up drops it at once: closed in order it would be carried out later, and the looks of a whole
+    step would come down on the other end together."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
 async def _connect(path: Path) -> socket.socket:
