@@ -26,6 +26,7 @@ from chaosrunner.clock import Clock
 from chaosrunner.errors import UsageError
 from chaosrunner.http_errors import THEIRS, Asked, failure, is_own, why
 from chaosrunner.http_messages import REPEATABLE, Reply, Request
+from chaosrunner.http_pool import MOST_IDLE, Pool
 from chaosrunner.model.secret import Secret, SecretRef
 from chaosrunner.secrets import resolve
 from chaosrunner.urls import Url, check_url, proxy_for, redact
@@ -42,8 +43,6 @@ _AGAIN = frozenset({429, 502, 503, 504})
 _LONGEST_WAIT = 30.0
 _IDLE = 75.0
 """Seconds that an unused connection is kept: longer than measures usually pause."""
-_MOST_IDLE = 32
-"""Unused connections that are kept for each server."""
 _STALE = 3
 """How many kept connections may turn out to be closed in one reading."""
 
@@ -58,7 +57,7 @@ class Http:
         self.clock = clock
         self.folder = folder or Path()
         self._environ = os.environ if environ is None else environ
-        self._transports: dict[tuple[str, str | None, str | None, bool], httpx.AsyncHTTPTransport] = {}
+        self._pools: dict[tuple[str, str | None, str | None, bool], Pool[httpx.AsyncHTTPTransport]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,9 +67,8 @@ class Http:
 
     async def aclose(self) -> None:
         """Close all connections; idempotent, and it can be used again afterwards."""
-        transports, self._transports = list(self._transports.values()), {}
-        for transport in transports:
-            await transport.aclose()
+        for pool in self._pools.values():
+            await pool.aclose()
 
     def secret(self, ref: SecretRef) -> Secret:
         """The value of a reference. Raises `UsageError` naming the reference, never the value."""
@@ -129,34 +127,33 @@ class Http:
             raise UsageError(f"the {ref} holds a letter that an HTTP header cannot carry (a line end, perhaps)")
         return value
 
-    def transport(self, request: Request) -> httpx.AsyncHTTPTransport:
-        """The connection pool for a request: one for each server, trust, way and freshness."""
+    def pool(self, request: Request) -> Pool[httpx.AsyncHTTPTransport]:
+        """The connections for a request: one pool for each server, trust, way and freshness."""
         tls = request.url.lower().startswith("https:")
         proxy = proxy_for(request.url, self._environ)
         key = (urlsplit(request.url).netloc, request.ca_file if tls else str(tls), proxy, request.fresh)
-        if key not in self._transports:
-            self._transports[key] = self._new_transport(request, tls, proxy)
-        return self._transports[key]
+        if key not in self._pools:
+            self._pools[key] = self._new_pool(request, tls, proxy)
+        return self._pools[key]
 
-    def _new_transport(self, request: Request, tls: bool, proxy: str | None) -> httpx.AsyncHTTPTransport:
+    def _new_pool(self, request: Request, tls: bool, proxy: str | None) -> Pool[httpx.AsyncHTTPTransport]:
         import httpx
 
-        # No upper limit of connections: a system that hangs would make other measures wait for a free one, and that
-        # would look like its silence. Few idle ones: httpcore looks at each of them with every request, so that after
-        # a burst of hundreds every request would cost milliseconds, for good.
-        idle = 0 if request.fresh else _MOST_IDLE
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=idle, keepalive_expiry=_IDLE)
+        limits = httpx.Limits(keepalive_expiry=_IDLE)
         trust = self._trust(request.ca_file) if tls or (proxy or "").startswith("https:") else _no_trust()
         try:
-            return httpx.AsyncHTTPTransport(
-                verify=trust, limits=limits, trust_env=False, proxy=httpx.Proxy(proxy) if proxy else None
-            )
+            way = httpx.Proxy(proxy) if proxy else None
+            httpx.AsyncHTTPTransport(verify=trust, limits=limits, trust_env=False, proxy=way)
         except (ImportError, ValueError, httpx.InvalidURL):
             assert proxy is not None
             raise UsageError(
                 f"{request}: the environment's proxy {redact(proxy)} cannot be used: expected http://HOST:PORT "
                 "(HTTP_PROXY, HTTPS_PROXY, ALL_PROXY; NO_PROXY excludes hosts)"
             ) from None
+        return Pool(
+            lambda: httpx.AsyncHTTPTransport(verify=trust, limits=limits, trust_env=False, proxy=way),
+            keep=0 if request.fresh else MOST_IDLE,
+        )
 
     def _trust(self, ca_file: str | None) -> ssl.SSLContext:
         import ssl
@@ -252,7 +249,7 @@ class Exchange:
         self._http = http
         self._clock = http.clock
         self._message = message
-        self._transport = http.transport(request)
+        self._pool = http.pool(request)
         self._expected = _failures()
         self._repeatable = request.keyed or request.method.upper() in REPEATABLE
 
@@ -309,12 +306,16 @@ class Exchange:
     async def _exchange(self, stage: _Stage, began: float) -> Reply:
         message = self._message
         message.extensions["trace"] = stage  # read before the first await, so exchanges may overlap
-        response = await self._transport.handle_async_request(message)
-        response.request = message
+        transport, generation = self._pool.take()
         try:
-            body, cut = await self._read(response)
+            response = await transport.handle_async_request(message)
+            response.request = message
+            try:
+                body, cut = await self._read(response)
+            finally:
+                await response.aclose()
         finally:
-            await response.aclose()
+            await self._pool.give_back(transport, generation)
         return Reply(
             status=response.status_code,
             reason=response.reason_phrase,
