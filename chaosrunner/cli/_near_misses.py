@@ -214,9 +214,11 @@ def history(record: Record) -> Iterator[str]:
     for event in record.history:
         before = f"{event.before} → " if event.before else ""
         change = f": {before}{event.after or 'none'}" if event.before or event.after else ""
-        reason = " ".join(event.reason.split()) if event.reason != event.after else ""
+        reason = " ".join(event.reason.split())
+        reason = "" if change.endswith(f": {reason}") else reason
+        joint = "; " if change else ": "
         run = f" [{event.run}]" if event.run else ""
-        yield f"  {_at(event.at)}  {event.actor}  {event.what}{change}{f'; {reason}' if reason else ''}{run}"
+        yield f"  {_at(event.at)}  {event.actor}  {event.what}{change}{f'{joint}{reason}' if reason else ''}{run}"
 
 
 def _at(at: float) -> str:

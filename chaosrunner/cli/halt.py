@@ -11,7 +11,14 @@ from chaosrunner.cli import terms
 @click.argument("run", required=False)
 @terms.environment_option
 @click.option("--reason", default="", help="Why; goes into the journal.")
-@click.option("--within", default=30.0, show_default=True, metavar="SECONDS", help="Wait so long for the runs to end.")
+@click.option(
+    "--within",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default="30",
+    metavar="SECONDS",
+    help="Wait so long for the runs to end.",
+)
 @terms.json_option
 def command(run: str | None, environment: str | None, reason: str, within: float, as_json: bool) -> None:
     """Stop RUN, all runs on an environment (-e NAME), or all of this machine's runs: every fault is taken back at once.
@@ -29,6 +36,17 @@ def command(run: str | None, environment: str | None, reason: str, within: float
         for one in left:
             terms.say(f"{one}: asked to halt, still under way")
         if not ended and not left:
-            terms.say("no run is under way")
+            terms.say(f"no run is under way{f' on {environment}' if environment else ''}")
+    if environment and not ended and not left:
+        _say_what_runs_elsewhere()
     if left:
         terms.leave(3)
+
+
+def _say_what_runs_elsewhere() -> None:
+    """A mistyped environment must not look like a system at rest."""
+    from chaosrunner.store.machine import Machine, machine_folder
+
+    for each in Machine(machine_folder()).runs():
+        if each.alive:
+            terms.warn(f"not halted: run {each.run} on {each.environment}")

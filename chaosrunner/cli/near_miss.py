@@ -10,7 +10,7 @@ import click
 from chaosrunner.cli import terms
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date
 
     from chaosrunner.model.near_miss import NearMiss
     from chaosrunner.register.near_misses import Register
@@ -27,6 +27,13 @@ _STATES = (
     "duplicate",
     "obsolete",
 )
+_ONLY_WITH = (
+    ("--until", "until", ("waived",)),
+    ("--by", "by", ("waived", "rejected")),
+    ("--change", "change", ("fix-ready",)),
+    ("--of", "original", ("duplicate",)),
+)
+"""Options that would be passed over in silence with any other state."""
 _PRIORITIES = ("P1", "P2", "P3", "P4")
 
 
@@ -128,7 +135,7 @@ def history(settings: terms.Settings, near_miss: str, as_json: bool) -> None:
 @click.argument("state", type=click.Choice(_STATES), required=False, metavar="[STATE]")
 @click.option("--reason", default="", metavar="TEXT", help="Why.")
 @click.option("--by", metavar="NAME", help="Who accepts a waiver, or approves a rejection.")
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="End of a waiver.")
+@click.option("--until", metavar="DATE", help="End of a waiver: 2027-01-31.")
 @click.option("--change", metavar="REF", help="What fixes it: a commit, a version, a link.")
 @click.option("--of", "original", metavar="NM", help="Of which one it is a duplicate.")
 @click.option("--owner", metavar="TEAM", help="The team that sees to it.")
@@ -161,6 +168,9 @@ def set_(settings: terms.Settings, /, near_miss: str, as_json: bool, **wishes: o
 
     if not any(wishes[name] for name in ("state", "owner", "priority")):
         raise UsageError("nothing to set: name a state, --owner or --priority")
+    for option, name, states in _ONLY_WITH:
+        if wishes[name] is not None and wishes["state"] not in states:
+            raise UsageError(f"{option} goes with {' or '.join(states)} only")
     with words.opened(settings.state) as register:
         after = _set(register, near_miss, words.who(), wishes)
     if as_json:
@@ -174,7 +184,7 @@ def _set(register: Register, id: str, actor: str, wishes: dict[str, object]) -> 
     from chaosrunner.model.life_cycle import Change
     from chaosrunner.model.words import Priority, State
 
-    until: datetime | None = wishes["until"]  # type: ignore[assignment]
+    until = _date(wishes["until"])
     reason, owner, priority = str(wishes["reason"]), wishes["owner"], wishes["priority"]
     after = register.get(id)
     if wishes["state"]:
@@ -184,7 +194,7 @@ def _set(register: Register, id: str, actor: str, wishes: dict[str, object]) -> 
             at=SystemClock().now(),
             reason=reason,
             accepted_by=_text(wishes["by"]),
-            until=until.date() if until else None,
+            until=until,
             change=_text(wishes["change"]),
             duplicate_of=_text(wishes["original"]),
             owner=_text(owner),
@@ -196,6 +206,17 @@ def _set(register: Register, id: str, actor: str, wishes: dict[str, object]) -> 
         chosen = None if str(priority) == "computed" else Priority(str(priority))
         after = register.prioritise(after.id, chosen, actor, reason)
     return after
+
+
+def _date(value: object) -> date | None:
+    from datetime import date
+
+    from chaosrunner.errors import UsageError
+
+    try:
+        return None if value is None else date.fromisoformat(str(value))
+    except ValueError:
+        raise UsageError(f"--until is {str(value)!r}, expected a date such as 2027-01-31") from None
 
 
 def _text(value: object) -> str | None:

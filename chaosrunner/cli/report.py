@@ -30,6 +30,8 @@ def command(settings: terms.Settings, run: str, form: str | None, output: str | 
     if as_json and form not in (None, "json"):
         raise UsageError(f"--json and --format {form} contradict each other")
     form = "json" if as_json else form or _by_name(output)
+    if form is None:
+        raise UsageError(f"{output}: no format goes by that ending, expected .html, .json or .txt, or --format")
     runs = Runs(settings.state)
     found = runs.find(run)
     seen = review(runs.journal(found), Known.of(settings.state, SystemClock()).lookup)
@@ -46,9 +48,10 @@ def command(settings: terms.Settings, run: str, form: str | None, output: str | 
         terms.write(text)
 
 
-def _by_name(output: str | None) -> str:
-    """The format that a file's name asks for."""
-    return {".html": "html", ".htm": "html", ".json": "json"}.get(Path(output or "").suffix.lower(), "text")
+def _by_name(output: str | None) -> str | None:
+    """The format that a file's name asks for; None: one that there is not."""
+    endings = {"": "text", ".txt": "text", ".text": "text", ".log": "text", ".html": "html", ".htm": "html"}
+    return {**endings, ".json": "json"}.get(Path(output or "").suffix.lower())
 
 
 def width() -> int:

@@ -67,7 +67,7 @@ def show(ctx: click.Context, run: str, as_json: bool) -> None:
 
 @command.command("diff")
 @click.argument("a", metavar="A")
-@click.argument("b", metavar="B", default="last")
+@click.argument("b", metavar="[B]", default="last")
 @terms.json_option
 @click.pass_obj
 def diff(settings: terms.Settings, a: str, b: str, as_json: bool) -> None:

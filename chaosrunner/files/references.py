@@ -97,14 +97,25 @@ class Library:
             places = " and ".join(f"{file.source.path}:{spot.node.place.line}" for file, spot in matches)
             return NotFound(f"two or more are the {kind} {reference!r}: {places}", "a path, to say which one is meant")
         near = nearest(reference, others)
-        known = f"one of {', '.join(sorted(set(others)))}" if others else f"a file with one in {', '.join(FOLDERS)}"
-        return NotFound(f"there is no {kind} {reference!r}", "" if near else known, near)
+        if near or others:
+            known = f"one of {', '.join(sorted(set(others)))}"
+            return NotFound(f"there is no {kind} {reference!r}", "" if near else known, near)
+        where = f"in this folder, or in {', '.join(f'{name}/' for name in FOLDERS)} beside or above it"
+        return NotFound(f"there is no {kind} {reference!r}, and no other {kind} {where}")
+
+    def _same_name(self, reference: str, starts: Sequence[Path]) -> str:
+        """A file of this name that is where chaosrunner looks for names."""
+        names = {f"{Path(reference).name}{ending}" for ending in ("", *ENDINGS)}
+        around = (path for start in starts for path in _candidates(start) if path.name in names)
+        return next((self.shown(path) for path in around), "")
 
     def _at_path(self, kind: str, reference: str, starts: Sequence[Path]) -> tuple[File, Spot] | NotFound:
         tried = [start / reference for start in starts]
         path = next((path for path in tried if path.is_file()), None)
         if path is None:
-            return NotFound(f"there is no file {self.shown(tried[0])}")
+            if any(path.is_dir() for path in tried):
+                return NotFound(f"{self.shown(tried[0])} is a folder", f"a file with one {kind}")
+            return NotFound(f"there is no file {self.shown(tried[0])}", "", self._same_name(reference, starts))
         try:
             file = self.file(path)
         except UsageError as error:

@@ -85,8 +85,8 @@ def _a_waiver(near_miss: NearMiss, change: Change) -> None:
     latest = today + timedelta(days=LONGEST_WAIVER[near_miss.priority])
     if not today < change.until <= latest:
         raise UsageError(
-            f"{near_miss.id} is {near_miss.priority}: it can be waived until a day after {today} and "
-            f"up to {latest}, found {change.until}"
+            f"{near_miss.id} is {near_miss.priority}: a waiver of it may end from {today + timedelta(days=1)} to "
+            f"{latest}, not on {change.until}"
         )
     accepted_by = change.accepted_by or change.actor
     if accepted_by == (change.owner or near_miss.owner):

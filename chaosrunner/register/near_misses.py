@@ -230,6 +230,8 @@ class Register:
             wish = change
             if wish.to is State.DUPLICATE and wish.duplicate_of:
                 original = self._known(connection, wish.duplicate_of)
+                if original == near_miss.id:
+                    raise UsageError(f"{original} cannot be a duplicate of itself")
                 if self._original(connection, rows.load(connection, original)).id == near_miss.id:
                     raise UsageError(f"{original} is itself a duplicate of {near_miss.id}")
                 wish = wish.model_copy(update={"duplicate_of": original})

@@ -82,6 +82,8 @@ def test_check_answers_as_json_too(here: Path) -> None:
 def test_check_without_files_says_what_it_looked_for(here: Path) -> None:
     assert "none of the folders environments, experiments, hypotheses" in raised("check")
     assert "there is no file or folder 'nowhere.yaml'" in raised("check", "nowhere.yaml")
+    (here / "empty").mkdir()
+    assert "there is no file in 'empty' that could be checked: .yaml, .yml, .json" in raised("check", "empty")
 
 
 def test_schema_prints_and_writes(here: Path) -> None:

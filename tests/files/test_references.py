@@ -106,6 +106,9 @@ def test_an_experiment_without_an_environment_needs_one_from_the_command_line(tm
     ("reference", "said"),
     [
         ("nowhere.yaml", "there is no file nowhere.yaml"),
+        ("elsewhere/second", "there is no file elsewhere/second, did you mean 'experiments/second.yaml'?"),
+        ("second.yaml", "there is no file second.yaml, did you mean 'experiments/second.yaml'?"),
+        ("./experiments", "experiments is a folder, expected a file with one Experiment"),
         (
             "checkout-when-payment-is",
             "there is no Experiment 'checkout-when-payment-is', did you mean 'checkout-when-payments-is-slow'",
@@ -118,7 +121,7 @@ def test_an_experiment_without_an_environment_needs_one_from_the_command_line(tm
 def test_a_reference_that_leads_nowhere_says_why(reference: str, said: str, tmp_path: Path) -> None:
     second = EXPERIMENT.replace("name: checkout-when-payments-is-slow", "name: second")
     files = {"h.yaml": HYPOTHESIS, "two.yaml": f"{EXPERIMENT}---\n{second}", "broken.yaml": "a: [\n"}
-    put(tmp_path, files)
+    put(tmp_path, files | {"experiments/second.yaml": second})
     with pytest.raises(UsageError) as raised:
         load_experiment(reference, None, tmp_path)
     assert str(raised.value).startswith(said) or reference == "broken.yaml"

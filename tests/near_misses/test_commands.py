@@ -104,7 +104,7 @@ def test_setting_says_what_it_is_now_and_history_says_who_did_it(run: Run) -> No
     run("near-miss", "set", "1", "--owner", "team-cart")
     run("near-miss", "set", "1", "fix-ready", "--change", "commit 4f2a9c")
     told = run("near-miss", "history", "1")
-    for part in ("ana  state: open → triaged", "ana  note; see pay.py", "ana  owner: team-pay → team-cart"):
+    for part in ("ana  state: open → triaged", "ana  note: see pay.py", "ana  owner: team-pay → team-cart"):
         assert part in told, part
     assert {event["actor"] for event in json.loads(run("near-miss", "history", "1", "--json"))} == {
         "ana",
@@ -129,6 +129,9 @@ def test_a_waiver_is_written_down_with_its_end_and_who_accepted_it(run: Run, sta
         (("set", "1", "in-progress"), 2, "from there it can become"),
         (("set", "1", "fix-ready"), 2, "--change"),
         (("set", "1"), 2, "nothing to set"),
+        (("set", "1", "duplicate", "--of", "1", "--reason", "x"), 2, "NM-2026-0001 cannot be a duplicate of itself"),
+        (("set", "1", "triaged", "--owner", "a", "--until", "2027-01-31"), 2, "--until goes with waived only"),
+        (("set", "1", "waived", "--until", "tomorrow"), 2, "'tomorrow', expected a date such as 2027-01-31"),
         (("set", "1", "--priority", "P1"), 2, "needs a reason"),
         (("set", "1", "rejected", "--reason", "no"), 4, "second person"),
         (("show", "NM-2026-0077"), 2, "the nearest is NM-2026-000"),

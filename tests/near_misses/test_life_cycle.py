@@ -105,8 +105,8 @@ def test_the_near_miss_that_is_moved_is_left_as_it_was() -> None:
         (State.OPEN, State.NEEDS_INFO, {"reason": ""}, "needs a reason"),
         (State.OPEN, State.WAIVED, {"until": None}, "a waiver needs an end"),
         (State.OPEN, State.WAIVED, {"reason": " "}, "needs a reason"),
-        (State.OPEN, State.WAIVED, {"until": day_of(START)}, "it can be waived until a day after"),
-        (State.OPEN, State.WAIVED, {"until": date(2099, 1, 1)}, "up to"),
+        (State.OPEN, State.WAIVED, {"until": day_of(START)}, "a waiver of it may end from"),
+        (State.OPEN, State.WAIVED, {"until": date(2099, 1, 1)}, "not on"),
         (State.OPEN, State.REJECTED, {"reason": ""}, "needs a reason"),
         (State.OPEN, State.DUPLICATE, {"duplicate_of": None}, "duplicate of which one"),
         (State.OPEN, State.DUPLICATE, {"duplicate_of": "NM-2026-0001"}, "duplicate of itself"),
@@ -141,7 +141,7 @@ def test_a_waiver_lasts_no_longer_than_its_priority_allows(priority: str, days: 
     today = day_of(START + DAY)
     last = transition(near_miss(override=override), wish(State.WAIVED, until=today + timedelta(days=days)))
     assert last.waiver is not None and last.waiver.accepted_by == "bob"
-    with pytest.raises(UsageError, match="up to"):
+    with pytest.raises(UsageError, match="not on"):
         transition(near_miss(override=override), wish(State.WAIVED, until=today + timedelta(days=days + 1)))
 
 

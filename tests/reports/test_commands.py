@@ -77,6 +77,13 @@ def test_the_name_of_the_file_says_the_format(state: Path, tmp_path: Path, name:
     assert (tmp_path / name).read_text().startswith(begin)
 
 
+def test_an_ending_that_names_no_format_is_refused_before_anything_is_written(state: Path, tmp_path: Path) -> None:
+    answer = call(state, "report", BROKEN, "-o", str(tmp_path / "a.pdf"))
+    assert "a.pdf: no format goes by that ending, expected .html, .json or .txt" in str(answer.exception)
+    assert not (tmp_path / "a.pdf").exists()
+    assert call(state, "report", BROKEN, "-f", "text", "-o", str(tmp_path / "a.pdf")).exit_code == 0
+
+
 def test_report_as_json_on_standard_output(state: Path) -> None:
     for options in (("--json",), ("--format", "json"), ("--format", "json", "-o", "-")):
         assert json.loads(call(state, "report", HELD, *options).stdout)["run"]["id"] == HELD
