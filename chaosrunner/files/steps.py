@@ -14,6 +14,7 @@ from chaosrunner.files.node import Spot
 from chaosrunner.files.validation import called, nearest, validated
 from chaosrunner.model.experiment import FaultStep
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.quantities import parse_duration
 
 DEFAULT_OBSERVE = 30.0
 """Seconds that a fault which is over at once is observed for."""
@@ -108,6 +109,17 @@ def _time(step: Spot, kind: str, instant: bool) -> Iterator[Problem]:
         yield given.problem(f"`{kind}` lasts, so it has no `observe`", "`for`", at_key=True)
     elif not instant and step.child("for") is None:
         yield step.problem(f"{called(step)} has no `for`", f"how long `{kind}` stays in force, such as `for: 30s`")
+    for name in ("for", "observe"):
+        if (given := step.child(name)) and _seconds(given) == 0:
+            yield given.problem(f"`{name}` is {given.value!r}, in which nothing can be seen", "a longer time")
+
+
+def _seconds(spot: Spot) -> float | None:
+    """Of a duration; None: it is none, which is told elsewhere."""
+    try:
+        return parse_duration(spot.value)
+    except ValueError:
+        return None
 
 
 def _target(step: Spot, kind: str, acts_on: frozenset[str]) -> Iterator[Problem]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from chaosrunner.model.frozen import Frozen, JsonObject
-from chaosrunner.model.quantities import UNITS, Duration, Name
+from chaosrunner.model.quantities import UNITS, Duration, Name, write_duration
 from chaosrunner.model.tolerance import AbortLimit, Tolerance
 from chaosrunner.model.words import During, Missing
+
+OFTEN = 0.01
+"""Seconds; nothing is read more often than so."""
 
 
 class Measure(Frozen):
@@ -29,7 +32,7 @@ class Measure(Frozen):
     unit: str | None = None
     """Of the readings; probes that know theirs need not be told."""
     every: Duration = 5.0
-    """From one reading's start to the next one's; default 5s."""
+    """From one reading's start to the next one's; default 5s, at least 10ms."""
     timeout: Duration | None = None
     """How long one reading may take; default: `every`, at least 1s and at most 10s."""
     retries: int = Field(default=0, ge=0, le=5)
@@ -58,6 +61,13 @@ class Measure(Frozen):
         rest = {key: item for key, item in value.items() if key != kinds[0]}
         params = value[kinds[0]]
         return {**rest, "probe": kinds[0], "params": {} if params is None else params}
+
+    @field_validator("every")
+    @classmethod
+    def _some_time(cls, value: float) -> float:
+        if value < OFTEN:
+            raise ValueError(f"expected at least {write_duration(OFTEN)}, found {write_duration(value)}")
+        return value
 
     @model_validator(mode="after")
     def _known_unit(self) -> Measure:

@@ -179,6 +179,7 @@ HYPOTHESES = [
     M("      retries: 1", "      ‸retry: 1", "unknown field `retry`, did you mean 'retries'?"),
     M("      lag: 1s", "      lag: ‸1", "`lag` is 1, expected a duration such as 500ms, 30s or 5m"),
     M("      every: 500ms", "      every: ‸500", "`every` is 500, expected a duration such as 500ms, 30s or 5m"),
+    M("      every: 500ms", "      every: ‸0s", "`every` is '0s', expected at least 10ms", only_check=True),
     M("read: latency, timeout: 2s}", "‸raed: latency, timeout: 2s}", "unknown field `raed`, did you mean 'read'?"),
     M("read: latency, timeout: 2s}", "read: ‸latncy, timeout: 2s}", "`read` is 'latncy', did you mean 'latency'?"),
     M(
@@ -557,6 +558,24 @@ EXPERIMENTS = [
         "`with` has no `delay`",
     ),
     M("      for: 60s", "      for: ‸60", "`for` is 60, expected a duration such as 500ms, 30s or 5m"),
+    M(
+        "      for: 60s",
+        "      for: ‸0s",
+        "`for` is '0s', in which nothing can be seen, expected a longer time",
+        only_check=True,
+    ),
+    M(
+        "take: all}, for: 30s",
+        "take: all}, for: ‸0ms",
+        "`for` is '0ms', in which nothing can be seen, expected a longer time",
+        only_check=True,
+    ),
+    M(
+        "observe: 30s",
+        "observe: ‸0s",
+        "`observe` is '0s', in which nothing can be seen, expected a longer time",
+        only_check=True,
+    ),
     M("      for: 60s", "      ‸observe: 60s", "`network-latency` lasts, so it has no `observe`, expected `for`"),
     M(
         "    - id: slow\n      fault: network-latency\n      target: {service: checkout, to: payments, take: 50%}\n      with: {delay: 300ms, jitter: 50ms}\n      for: 60s\n",
