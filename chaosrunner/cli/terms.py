@@ -63,8 +63,10 @@ def say_json(value: Any) -> None:
 
 
 def _complain(text: str) -> None:
+    """On what is standard error now: while a live picture is drawn, that is a line above it."""
     try:
-        click.echo(text, err=True)
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
     except OSError:
         _drop(sys.stderr)
 

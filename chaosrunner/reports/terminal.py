@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING, TextIO
 
@@ -44,6 +45,7 @@ class LiveView:
             console=self._console,
             refresh_per_second=REFRESH,
             transient=True,
+            redirect_stderr=sys.stderr.isatty(),  # otherwise warnings would be drawn into the picture
         )
         self._live.start()
 
