@@ -24,15 +24,25 @@ from chaosrunner.errors import NotPossibleNow
 def machine_folder() -> Path:
     """`$CHAOSRUNNER_MACHINE`, or a folder of this user's among the temporary ones (short: sockets live in it).
 
-    Raises `NotPossibleNow` if somebody else made it.
+    Raises `NotPossibleNow` if somebody else made it, or it cannot be made.
     """
     named = os.environ.get("CHAOSRUNNER_MACHINE")
     folder = Path(named) if named else Path(tempfile.gettempdir()) / f"chaosrunner-{os.getuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise _unusable(folder, error) from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise NotPossibleNow(f"{folder} belongs to somebody else; set CHAOSRUNNER_MACHINE to a folder of your own")
     return folder
+
+
+def _unusable(path: Path, error: OSError) -> NotPossibleNow:
+    return NotPossibleNow(
+        f"{path} cannot be used ({error.strerror}); CHAOSRUNNER_MACHINE can name another folder for what all runs of "
+        f"this machine share"
+    )
 
 
 class Lock:
@@ -43,16 +53,23 @@ class Lock:
         self._file = -1
 
     def take(self, words: dict[str, Any]) -> bool:
-        """Take it and write who has it; False if somebody else does."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        """Take it and write who has it; False if somebody else does.
+
+        Raises `NotPossibleNow` if it cannot be written.
+        """
+        file = -1
         try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            return False
-        os.ftruncate(file, 0)
-        os.pwrite(file, json.dumps(words).encode(), 0)
+            os.ftruncate(file, 0)
+            os.pwrite(file, json.dumps(words).encode(), 0)
+        except OSError as error:
+            if file >= 0:
+                os.close(file)
+            if isinstance(error, BlockingIOError):
+                return False
+            raise _unusable(self.path, error) from error
         self._file = file
         return True
 
@@ -114,8 +131,12 @@ class Machine:
             raise NotPossibleNow(f"run {run.run} is under way in another process")
         note = self.folder / "runs" / f"{run.run}.json"
         partial = note.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(run)))
-        partial.replace(note)
+        try:
+            partial.write_text(json.dumps(asdict(run)))
+            partial.replace(note)
+        except OSError as error:
+            lock.drop()
+            raise _unusable(note, error) from error
         return lock
 
     def leave(self, run: str) -> None:

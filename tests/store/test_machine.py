@@ -146,3 +146,24 @@ def test_the_lock_is_not_handed_to_children(tmp_path: Path) -> None:
     assert lock.take({})
     assert not os.get_inheritable(lock._file)
     lock.drop()
+
+
+def test_a_folder_that_cannot_be_made_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CHAOSRUNNER_MACHINE", str(tmp_path / "file" / "m"))
+    with pytest.raises(
+        NotPossibleNow, match=r"cannot be used \(Not a directory\); CHAOSRUNNER_MACHINE can name another"
+    ):
+        machine_folder()
+
+
+def test_a_run_that_cannot_be_put_on_the_list_is_not_begun(tmp_path: Path) -> None:
+    run = ActiveRun("20260101-000000-aaaaaa", "shop", "/tmp/journal.jsonl")
+    machine = Machine(tmp_path)
+    (tmp_path / "runs" / "20260101-000000-aaaaaa.json" / "in the way").mkdir(parents=True)
+    with pytest.raises(NotPossibleNow, match="cannot be used"):
+        machine.enter(run)
+    assert machine.run_lock(run.run).take({}), "the lock is free again"
+    (tmp_path / "leases").touch()
+    with pytest.raises(NotPossibleNow, match="cannot be used"):
+        machine.lease_all(["process:1"], run.run)
