@@ -33,7 +33,8 @@ def picture(scene: Scene, now: float, width: int, height: int) -> RenderableType
 
 
 def _fit(text: Text, width: int) -> Text:
-    text.truncate(max(10, width - 1), overflow="ellipsis")
+    """One line, with room for the `^C` that a terminal shows behind it: wrapped, that would shift the picture."""
+    text.truncate(max(10, width - 3), overflow="ellipsis")
     text.no_wrap = True
     return text
 
