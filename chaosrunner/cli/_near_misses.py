@@ -74,6 +74,12 @@ def record_as_json(record: Record) -> dict[str, Any]:
     }
 
 
+def _styled(words: str, **look: Any) -> str:
+    from chaosrunner.cli._showing import colour
+
+    return click.style(words, **look) if colour() else words
+
+
 _COLOURS = {"P1": "red", "P2": "yellow", "P3": "cyan", "P4": "white"}
 
 
@@ -98,11 +104,11 @@ def table(near_misses: Sequence[NearMiss]) -> Iterator[str]:
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head) - 1)]
     wide = shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() else 1000
     left = max(20, wide - sum(widths) - 2 * len(widths))
-    yield click.style(_line(head, widths, left), bold=True)
+    yield _styled(_line(head, widths, left), bold=True)
     for row in rows:
         line = _line(row, widths, left)
         start = widths[0] + 2
-        prio = click.style(line[start : start + 2], fg=_COLOURS[row[1]], bold=row[1] == "P1")
+        prio = _styled(line[start : start + 2], fg=_COLOURS[row[1]], bold=row[1] == "P1")
         yield f"{line[:start]}{prio}{line[start + 2 :]}"
 
 
@@ -128,7 +134,7 @@ def state_in_words(near_miss: NearMiss) -> str:
 def page(record: Record) -> Iterator[str]:
     """Everything about one near miss, for reading."""
     near_miss = record.near_miss
-    yield click.style(f"{near_miss.id}  {near_miss.title}", bold=True)
+    yield _styled(f"{near_miss.id}  {near_miss.title}", bold=True)
     yield from _facts(near_miss)
     yield from _what_happened(record)
     yield from _part(f"Why {near_miss.priority}")
@@ -150,7 +156,7 @@ def page(record: Record) -> Iterator[str]:
 
 def _part(title: str) -> Iterator[str]:
     yield ""
-    yield click.style(title, bold=True)
+    yield _styled(title, bold=True)
 
 
 def _facts(near_miss: NearMiss) -> Iterator[str]:

@@ -7,6 +7,11 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
+
+from chaosrunner.clock import SystemClock
+from chaosrunner.register import open_register
+from tests.near_misses.world import facts, finding
 
 DRAW = """
 import sys
@@ -36,15 +41,15 @@ view.stop()
 """
 
 
-def shown_on_a_terminal(program: str) -> str:
+def shown_on_a_terminal(program: str, *arguments: str, **variables: str) -> str:
     """Everything that a program writes to its terminal."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", program, *arguments],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "80"},
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", **variables},
     )
     os.close(theirs)
     text = b""
@@ -63,3 +68,16 @@ def test_a_warning_gets_a_line_of_its_own_above_the_live_picture() -> None:
     written = shown_on_a_terminal(DRAW)
     line = next(line for line in re.split(r"[\r\n]", written) if "the wind is rising" in line)
     assert re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", line) == "chaosrunner: the wind is rising"
+
+
+CALL = "from chaosrunner.cli import main; main()"
+
+
+def test_near_misses_have_colours_where_they_are_wanted_only(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with open_register(state, SystemClock()) as register:
+        register.record(facts(), [finding()])
+    words = ("--state", str(state), "near-miss", "list")
+    assert "\x1b[" in shown_on_a_terminal(CALL, *words)
+    assert "\x1b[" not in shown_on_a_terminal(CALL, *words, NO_COLOR="1")
+    assert "\x1b[" not in shown_on_a_terminal(CALL, *words, TERM="dumb")
