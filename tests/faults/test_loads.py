@@ -17,7 +17,7 @@ import pytest
 from chaosrunner.errors import CannotDoHonestly, FaultFailed
 from chaosrunner.injector import processes
 from chaosrunner.platforms.local import LocalPlatform
-from chaosrunner.ports import Fault
+from chaosrunner.ports import Fault, StressEffect
 from tests.local_stage import ROOT, RUN, Stage, until
 
 MIB = 2**20
@@ -214,4 +214,20 @@ async def test_a_folder_that_is_not_there_is_refused(shared: Stage) -> None:
     fault = await shared.fault(platform, "disk-fill", size="2MiB", folder="/no/such/folder")
     with pytest.raises(CannotDoHonestly, match="/no/such/folder: No such file or directory"):
         await fault.check()
+    await platform.close()
+
+
+@pytest.mark.parametrize("second", ["stress", "pause"])
+async def test_a_second_effect_with_the_same_hold_is_refused_and_the_first_stays(shared: Stage, second: str) -> None:
+    platform = await opened(shared)
+    fault = await shared.fault(platform, "memory-stress", size="2MiB")
+    prepared = await fault.prepare()
+    await fault.inject()
+    with pytest.raises(FaultFailed, match=f"^{fault.hold.id} is in force already: one hold carries one effect"):
+        if second == "stress":
+            await platform.stress(fault.target, StressEffect("cpu", cores=0.1), fault.hold)
+        else:
+            await platform.pause(fault.target, fault.hold)
+    assert await fault.confirm(prepared)
+    await fault.undo(prepared)
     await platform.close()

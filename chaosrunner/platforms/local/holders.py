@@ -79,6 +79,9 @@ class LocalHolders(Ground, Holders, Files):
 
     async def _hold(self, request: dict[str, Any], hold: Hold) -> None:
         socket, note = self._files(hold)
+        record = _read(note)
+        if record is not None and processes.state(record["pid"], record["started"]) != "gone":
+            raise FaultFailed(f"{hold.id} is in force already: one hold carries one effect, end it first")
         self.reach(socket)
         request |= beginning(hold.id, hold.run, hold.seconds, control=str(socket), record=str(note))
         try:
