@@ -1,4 +1,4 @@
-"""Finds plugins by folder, and checks each against its contract when it is first used.
+"""Finds plugins by folder, and checks the shape of each when it is first used; all of its contract: `contract.py`.
 
 A plugin of chaosrunner's own is a file of its role's folder; its kind is the file's name with dashes, so the list of
 kinds is a directory listing and imports nothing. Installed packages add plugins through entry points
@@ -17,7 +17,7 @@ import importlib.metadata
 import inspect
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -108,7 +108,7 @@ def find(role: str, kind: str) -> type[Any]:
 
 
 def _only_plugin(role: str, kind: str, module_name: str) -> type[Any]:
-    module = importlib.import_module(module_name)
+    module = _imported(f"{role[:-1]} {kind!r}", lambda: importlib.import_module(module_name))
     contract = ROLES[role]
     found = [
         value
@@ -126,26 +126,49 @@ def _only_plugin(role: str, kind: str, module_name: str) -> type[Any]:
 
 def _load_installed(role: str, kind: str) -> type[Any]:
     entry = _installed(role)[kind]
-    try:
-        loaded = entry.load()
-    except Exception as error:
-        raise PluginDefect(f"{role[:-1]} {kind!r} ({entry.value}) cannot be imported: {error!r}") from error
+    loaded = _imported(f"{role[:-1]} {kind!r} ({entry.value})", entry.load)
     if not (inspect.isclass(loaded) and issubclass(loaded, ROLES[role])):
         raise PluginDefect(f"{role[:-1]} {kind!r} ({entry.value}) is not a {ROLES[role].__name__}")
     return _checked(role, kind, loaded)
 
 
+def _imported(what: str, load: Callable[[], Any]) -> Any:
+    """What a plugin's file holds. Raises `PluginDefect` with the file and line at which it cannot be imported."""
+    try:
+        return load()
+    except Exception as error:
+        raise PluginDefect(f"{what} cannot be imported: {_where(error)}") from error
+
+
+def _where(error: Exception) -> str:
+    """`FILE:LINE: what`: the line that cannot be read, or the last one that was carried out before Python's own."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno or 1}: {type(error).__name__}: {error.msg}"
+    import traceback
+
+    importing = (__file__, str(Path(importlib.__file__).parent), "<frozen importlib")
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(importing)]
+    place = f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
+    return f"{place}{type(error).__name__}: {error}"
+
+
 def _checked(role: str, kind: str, plugin: type[Any]) -> type[Any]:
     problems = list(defects(role, kind, plugin))
     if problems:
-        where = f"{role[:-1]} {kind!r} ({plugin.__module__}.{plugin.__name__})"
-        raise PluginDefect(f"{where} breaks its contract: " + "; ".join(problems))
+        raise broken(role, kind, plugin, problems)
     plugin.kind = kind
     return plugin
 
 
+def broken(role: str, kind: str, plugin: type[Any], problems: Sequence[str]) -> PluginDefect:
+    """The error that says so."""
+    where = f"{role[:-1]} {kind!r} ({plugin.__module__}.{plugin.__name__})"
+    return PluginDefect(f"{where} breaks its contract: " + "; ".join(problems))
+
+
 def defects(role: str, kind: str, plugin: type[Any]) -> list[str]:
-    """Everything in which a plugin breaks its contract, as clauses; empty: nothing."""
+    """In what the shape of a plugin's class breaks its contract, as clauses; empty: nothing. Looked at when it is first
+    used, so it reads no source and no example."""
     found = []
     if not _KIND.fullmatch(kind):
         found.append(f"its kind {kind!r} is not lower case words with dashes")

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from chaosrunner import catalog
+from chaosrunner import catalog, contract
 from chaosrunner.errors import PluginDefect
 from chaosrunner.files import fields
 from chaosrunner.files.node import Spot
@@ -36,6 +36,8 @@ class Parameter:
     """As it would be written; empty: none."""
     required: bool
     meaning: str
+    limits: str = ""
+    """`at least 1MiB, at most 2GiB`, as the field's own type is written; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ def page(role: str, kind: str) -> Page:
         plugin = catalog.find(role, kind)
     except PluginDefect as defect:
         return Page(role, kind, defect=str(defect))
+    if problems := contract.defects(role, kind, plugin):
+        return Page(role, kind, defect=str(catalog.broken(role, kind, plugin, problems)))
     summary, text = _said(plugin)
     model = plugin.Params if issubclass(plugin, Plugin) else plugin.Spec
     return Page(
@@ -155,6 +159,7 @@ def _rows(model: type[BaseModel], prefix: str, above: tuple[type[BaseModel], ...
             type=fields.words(annotation, short=True),
             default=_default(info, annotation),
             required=info.is_required(),
+            limits=limits(info, annotation),
             meaning=" ".join((fields.meaning_of(model, name) or _of_its_model(annotation)).split()),
         )
         if len(above) < DEEPEST:
@@ -168,14 +173,44 @@ def _of_its_model(annotation: Any) -> str:
     return next((model.__doc__ or "" for step, model in fields.models_below(annotation) if not step), "")
 
 
+_BOUNDS = (
+    ("ge", "at least"),
+    ("gt", "more than"),
+    ("le", "at most"),
+    ("lt", "less than"),
+    ("multiple_of", "a multiple of"),
+)
+_LENGTHS = (("min_length", "at least"), ("max_length", "at most"))
+
+
+def limits(info: FieldInfo, annotation: Any) -> str:
+    """What a field's constraints allow, written as its values are: `more than 0s, at most 2s`; empty: anything."""
+    said = []
+    for note in info.metadata:
+        for name, words in _BOUNDS:
+            if (bound := getattr(note, name, None)) is not None:
+                said.append(f"{words} {_written(annotation, bound)}")
+        for name, words in _LENGTHS:
+            if (length := getattr(note, name, None)) is not None:
+                many = "" if length == 1 else "s"
+                text = any(arm.kind is str for arm in fields.arms(annotation))
+                said.append(f"{words} {length} {f'character{many}' if text else 'entry' if length == 1 else 'entries'}")
+    return ", ".join(said)
+
+
 def _default(info: FieldInfo, annotation: Any) -> str:
     value = info.get_default(call_default_factory=True) if not info.is_required() else None
     if value is None or value in ((), {}, []) or isinstance(value, BaseModel):
         return ""
-    written: object = TypeAdapter(annotation).dump_python(value, mode="json")
+    return _written(annotation, value)
+
+
+def _written(annotation: Any, value: Any) -> str:
+    """A value of a field's type as files write it."""
+    written: object = TypeAdapter(annotation).dump_python(value, mode="json", warnings=False)
     if isinstance(written, bool):
         return str(written).lower()
-    return str(written)
+    return f"{written:g}" if isinstance(written, float) else str(written)
 
 
 def as_json(one: Page) -> JsonObject:
@@ -189,6 +224,7 @@ def as_json(one: Page) -> JsonObject:
             {
                 "name": row.name,
                 "type": row.type,
+                "limits": row.limits,
                 "default": row.default,
                 "required": row.required,
                 "meaning": row.meaning,

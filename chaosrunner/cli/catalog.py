@@ -19,7 +19,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return [kind for role in ROLES for kind in kinds(role) if kind.startswith(incomplete)]
 
 
-@click.command("catalog")
+@click.command("catalog", short_help="List all plugins (faults, probes, trackers …), or show one.")
 @click.argument("kind", required=False, shell_complete=_complete)
 @click.option("--markdown", is_flag=True, help="Print the page docs/catalogue.md: chaosrunner's own plugins only.")
 @terms.json_option
@@ -72,8 +72,8 @@ def _list(pages: list[Page]) -> None:
         if page.role != role:
             role = page.role
             terms.say(f"{role}:")
-        words = f"DEFECT: {page.defect}" if page.defect else page.summary
-        terms.say(f"  {page.kind:<{width}}  {textwrap.shorten(words, 160, placeholder=' …')}")
+        shown = f"DEFECT: {page.defect}" if page.defect else textwrap.shorten(page.summary, 160, placeholder=" …")
+        terms.say(f"  {page.kind:<{width}}  {shown}")
 
 
 def _show(page: Page) -> None:
@@ -101,7 +101,8 @@ def _parameters(page: Page) -> None:
         return
     terms.say("\n  parameters:")
     for row in page.parameters:
-        kind: Any = f"{row.type}, required" if row.required else row.type
+        words = f"{row.type}, {row.limits}" if row.limits else row.type
+        kind: Any = f"{words}, required" if row.required else words
         default = f", default {row.default}" if row.default else ""
         terms.say(f"    {row.name}: {kind}{default}")
         if row.meaning:

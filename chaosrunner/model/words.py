@@ -61,6 +61,30 @@ class GapKind(StrEnum):
     UNDO_FAILED = "undo-failed"
 
 
+class FaultClass(StrEnum):
+    """How a fault hurts. It is part of a near miss's identity, so that kinds that hurt alike share it."""
+
+    INSTANCE_LOSS = "instance-loss"
+    INSTANCE_HANG = "instance-hang"
+    DEPENDENCY_GONE = "dependency-gone"
+    DEPENDENCY_SLOW = "dependency-slow"
+    DEPENDENCY_FLAKY = "dependency-flaky"
+    NAME_RESOLUTION = "name-resolution"
+    CAPACITY = "capacity"
+    ZONE_LOSS = "zone-loss"
+    NOTHING = "nothing"
+
+
+class ActsOn(StrEnum):
+    """Kinds of targets that a fault may act on."""
+
+    PROCESS = "process"
+    LINK = "link"
+    POD = "pod"
+    NODE = "node"
+    NOTHING = "nothing"
+
+
 class FindingClass(StrEnum):
     """AHRQ's three classes: what failed inside the blast radius, a weak control, or what left the blast radius."""
 

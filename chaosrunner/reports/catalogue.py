@@ -51,7 +51,8 @@ def _plugin(page: Page) -> Iterator[str]:
         yield "|---|---|---|---|"
         for row in page.parameters:
             default = "required" if row.required else f"`{row.default}`" if row.default else ""
-            yield f"| `{row.name}` | {_cell(row.type)} | {default} | {_cell(row.meaning)} |"
+            kind = f"{row.type}, {row.limits}" if row.limits else row.type
+            yield f"| `{row.name}` | {_cell(kind)} | {default} | {_cell(row.meaning)} |"
     if page.example:
         yield ""
         yield "```yaml"

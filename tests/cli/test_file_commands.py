@@ -105,8 +105,18 @@ def test_catalog_lists_every_plugin_with_one_line() -> None:
 
 def test_catalog_shows_one_plugin_whole() -> None:
     shown = call("catalog", "network-latency").output
-    for part in ("delay: duration, required", "platforms: ", "acts on: ", "example:", "and undoes it: "):
+    for part in ("delay: duration, more than 0s, required", "platforms: ", "acts on: ", "example:", "and undoes it: "):
         assert part in shown
+
+
+def test_catalog_shows_what_values_a_parameter_takes() -> None:
+    shown = call("catalog", "connection-reset").output
+    assert "after: duration, at least 0s, at most 2s, default 0s" in shown
+    assert "share: ratio, more than 0%, default 100%" in shown
+    assert "size: size, at least 1MiB\n" in call("catalog", "disk-fill").output
+    assert "| duration, more than 0s | required |" in call("catalog", "--markdown").output
+    (read,) = json.loads(call("catalog", "connection-reset", "--json").output)
+    assert [row["limits"] for row in read["parameters"]] == ["at least 0s, at most 2s", "more than 0%"]
 
 
 def test_catalog_tells_roles_apart_where_a_kind_is_in_several() -> None:

@@ -7,7 +7,7 @@ import inspect
 import pytest
 import yaml
 
-from chaosrunner import catalog
+from chaosrunner import catalog, contract
 from chaosrunner.model.frozen import meanings
 from chaosrunner.model.hypothesis import Measure
 from chaosrunner.model.quantities import UNITS
@@ -25,7 +25,7 @@ def plugin(request):
 
 
 def test_it_keeps_its_contract(plugin):
-    assert catalog.defects("probes", plugin.kind, plugin) == []
+    assert contract.defects("probes", plugin.kind, plugin) == []
 
 
 def test_its_example_stands_under_a_measure_as_it_is(plugin):

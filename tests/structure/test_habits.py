@@ -49,7 +49,7 @@ def test_only_the_clock_asks_for_the_time_sleeps_or_rolls_dice() -> None:
 
 CATCHES_ALL = {
     "cli/terms.py": "the outermost wrapper of every command",
-    "catalog.py": "an installed package may raise anything when it is imported",
+    "catalog.py": "a plugin's file may raise anything when it is imported",
     "engine/leash.py": "the one wrapper around plugins: whatever they raise is an event of the run, not its end",
     "engine/recorder.py": "a view that fails must not end a run with a fault in force",
     "stages/remediate.py": "a tracker may raise anything: the near miss keeps, and is told later",
@@ -171,7 +171,10 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
     assert not wrong
 
 
-NAMED = {("stages/remediate.py", "local"): "the tracker of an environment that names none"}
+NAMED = {
+    ("stages/remediate.py", "local"): "the tracker of an environment that names none",
+    ("model/words.py", "process"): "a kind of targets, which a probe is called like",
+}
 
 
 def test_the_core_names_no_plugin() -> None:

@@ -21,6 +21,7 @@ LAYERS: list[set[str]] = [
     {"ports"},
     {"catalog", "alerts"},
     {"files", "judging", "store", "register"},
+    {"contract"},
     {"engine", "pages"},
     {"reports"},
     {"stages"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaosrunner import catalog
+from chaosrunner import catalog, contract
 from chaosrunner.pages import Page, page
 from tests.structure.sources import PACKAGE
 
@@ -19,7 +19,9 @@ def test_every_file_of_a_plugin_folder_is_in_the_catalogue() -> None:
 
 @pytest.mark.parametrize(("role", "kind"), OWN)
 def test_every_plugin_keeps_its_contract(role: str, kind: str) -> None:
-    assert catalog.find(role, kind).kind == kind
+    plugin = catalog.find(role, kind)
+    assert plugin.kind == kind
+    assert contract.defects(role, kind, plugin) == []
 
 
 @pytest.mark.parametrize(("role", "kind"), OWN)
