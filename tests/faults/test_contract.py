@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from typing import Any
 
 import pytest
 import yaml
 
-from chaosrunner import catalog
-from chaosrunner.model.experiment import FaultStep
+from chaosrunner import catalog, contract
 from chaosrunner.ports import Fault
 from tests.local_stage import RUN, Stage
 
 KINDS = [kind for kind in catalog.kinds("faults") if catalog.is_own("faults", kind)]
 SMALL: dict[str, dict[str, Any]] = {
-    "connection-reset": {},
     "cpu-stress": {"cores": 0.2},
     "dependency-loss": {},
     "disk-fill": {"size": "2MiB"},
     "memory-stress": {"size": "8MiB"},
-    "network-bandwidth": {"rate": "20kB/s"},
     "network-latency": {"delay": "100ms"},
-    "noop": {},
-    "process-kill": {},
-    "process-pause": {},
 }
-"""Parameters that do little, for each kind that works on this machine."""
+"""Parameters that do less, or are quicker, than those of the kind's own example, which are taken otherwise: so a new
+fault needs no entry."""
 LOCAL = [kind for kind in KINDS if "local" in catalog.find("faults", kind).platforms]
 
 
@@ -36,33 +30,27 @@ def plugin(kind: str) -> type[Fault[Any]]:
     return found
 
 
+def params(kind: str) -> dict[str, Any]:
+    """What it is tried with."""
+    (step,) = yaml.safe_load(plugin(kind).example)
+    return SMALL.get(kind, step.get("with", {}))
+
+
 async def small(stage: Stage, kind: str) -> Fault[Any]:
     platform = stage.platform()
     await platform.system.up()
     await platform.open(RUN, lambda: True)
     folder = {"folder": str(stage.folder)} if kind == "disk-fill" else {}
-    return await stage.fault(platform, kind, **SMALL[kind], **folder)
+    return await stage.fault(platform, kind, **params(kind), **folder)
+
+
+def test_only_faults_that_there_are_have_parameters_of_their_own_here() -> None:
+    assert set(SMALL) <= set(LOCAL)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_example_is_a_step_with_right_parameters(kind: str) -> None:
-    (step,) = yaml.safe_load(plugin(kind).example)
-    read = FaultStep.model_validate(step)
-    assert read.fault == kind
-    params = plugin(kind).Params.model_validate(read.with_)
-    assert plugin(kind).Params.model_validate(json.loads(json.dumps(params.as_json()))) == params
-    assert (read.observe is not None) == plugin(kind).instant
-    assert (read.for_ is not None) != plugin(kind).instant
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_says_what_it_does_and_what_it_restores(kind: str) -> None:
-    (step,) = yaml.safe_load(plugin(kind).example)
-    params = plugin(kind).Params.model_validate(step.get("with", {}))
-    for sentence in (plugin(kind).does(params), plugin(kind).undoes(params)):
-        assert sentence[0].isupper() or sentence[0].isdigit()
-        assert sentence.endswith(".")
-    assert len(inspect.getdoc(plugin(kind)) or "") > 80
+def test_it_keeps_its_contract(kind: str) -> None:
+    assert contract.defects("faults", kind, plugin(kind)) == []
 
 
 @pytest.mark.parametrize("kind", LOCAL)
