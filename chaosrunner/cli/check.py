@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chaosrunner.stages.load import Checked
 
 
-@click.command("check")
+@click.command("check", short_help="Say whether files are right: every mistake with its place.")
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
 @terms.json_option
 def command(paths: tuple[str, ...], as_json: bool) -> None:

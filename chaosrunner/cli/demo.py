@@ -7,7 +7,7 @@ import click
 from chaosrunner.cli import terms
 
 
-@click.command()
+@click.command(short_help="Break a small shop on this machine, see what comes out.")
 @click.argument("experiments", nargs=-1, metavar="[EXPERIMENT]...")
 @click.option("--fixed", is_flag=True, help="Run the repaired shop, and see the near misses being verified.")
 @click.option("--keep", is_flag=True, help="Leave the shop running afterwards, to try things by hand.")

@@ -10,7 +10,7 @@ import click
 from chaosrunner.cli import terms
 
 
-@click.command("explain")
+@click.command("explain", short_help="Say what a word, an exit code or a field means.")
 @click.argument("word", nargs=-1, required=True)
 @terms.json_option
 def command(word: tuple[str, ...], as_json: bool) -> None:

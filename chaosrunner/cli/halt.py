@@ -7,7 +7,7 @@ import click
 from chaosrunner.cli import terms
 
 
-@click.command()
+@click.command(short_help="Stop runs: every fault is taken back at once.")
 @click.argument("run", required=False)
 @terms.environment_option
 @click.option("--reason", default="", help="Why; goes into the journal.")

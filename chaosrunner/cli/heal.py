@@ -7,7 +7,7 @@ import click
 from chaosrunner.cli import terms
 
 
-@click.command()
+@click.command(short_help="Take back what dead runs left in force.")
 @click.argument("run", required=False)
 @terms.json_option
 @click.pass_obj

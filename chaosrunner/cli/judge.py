@@ -7,7 +7,7 @@ import click
 from chaosrunner.cli import terms
 
 
-@click.command("judge")
+@click.command("judge", short_help="Judge a run again from its journal.")
 @click.argument("run", metavar="[RUN]", default="last")
 @terms.json_option
 @click.pass_obj

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chaosrunner.platforms.local.system import LocalSystem, ServiceState, Status
 
 
-@click.group("local")
+@click.group("local", short_help="Start, look at and end a local environment.")
 def command() -> None:
     """Start, look at and end the services and links that a local environment names.
 
@@ -50,7 +50,7 @@ def status(environment: str, as_json: bool) -> None:
     terms.leave(0 if whole and all(link.pid for link in found.links) else 3)
 
 
-@command.command()
+@command.command(short_help="End everything that `local up` started for it.")
 @click.argument("environment", metavar="ENVIRONMENT")
 @terms.json_option
 def down(environment: str, as_json: bool) -> None:

@@ -45,7 +45,7 @@ def command() -> None:
     """
 
 
-@command.command("list")
+@command.command("list", short_help="Those that somebody has to see to, most urgent first.")
 @click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only in this state; repeatable.")
 @click.option("--service", metavar="NAME", help="Only of this service.")
 @click.option(
@@ -96,7 +96,7 @@ def list_(
         terms.say(f"{hidden} closed {'one is' if hidden == 1 else 'ones are'} not shown (--all)")
 
 
-@command.command()
+@command.command(short_help="Everything about one: what happened, how urgent it is.")
 @click.argument("near_miss", metavar="NM")
 @terms.json_option
 @click.pass_obj

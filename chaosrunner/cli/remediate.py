@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chaosrunner.stages.remediate import Remediated
 
 
-@click.command()
+@click.command(short_help="Make the items that fix near misses, and follow them.")
 @click.argument("near_misses", metavar="[NM]...", nargs=-1)
 @click.option("--sync", is_flag=True, help="Ask the tracker about every item, also those that need no word from here.")
 @terms.environment_option

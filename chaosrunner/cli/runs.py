@@ -65,7 +65,7 @@ def show(ctx: click.Context, run: str, as_json: bool) -> None:
     ctx.invoke(report, run=run, form=None, output=None, as_json=as_json)
 
 
-@command.command("diff")
+@command.command("diff", short_help="Compare two runs: answers, numbers, gaps.")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="[B]", default="last")
 @terms.json_option
@@ -98,7 +98,7 @@ def _say_comparison(comparison: Comparison) -> None:
     terms.say(comparison_text(comparison))
 
 
-@command.command("prune")
+@command.command("prune", short_help="Remove old runs for good.")
 @click.option("--keep", type=click.IntRange(min=0), help="Keep the newest so many.")
 @click.option("--older-than", metavar="AGE", help="Only runs that began longer ago: 30d, 12h.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")

@@ -10,7 +10,7 @@ import click
 from chaosrunner.cli import terms
 
 
-@click.command("schema")
+@click.command("schema", short_help="Print the JSON Schema of the files, for editors.")
 @click.argument("kind", required=False)
 @click.option(
     "--write", "folder", metavar="DIR", help="Write one file for each kind, and one for all, into this folder."

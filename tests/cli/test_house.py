@@ -35,6 +35,12 @@ def test_every_command_and_option_says_what_it_is_for(words: tuple[str, ...], co
             assert parameter.help, parameter.name
 
 
+@pytest.mark.parametrize(("words", "command"), ALL, ids=IDS)
+def test_the_list_of_commands_breaks_off_no_sentence(words: tuple[str, ...], command: click.Command) -> None:
+    longest_name = 9
+    assert not command.get_short_help_str(80 - 8 - longest_name).endswith("...")
+
+
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("check", "--help")])
 def test_help_loads_nothing_that_is_slow(arguments: tuple[str, ...]) -> None:
     slow = {"pydantic", "yaml", "httpx", "rich", "sqlalchemy", "psutil", "asyncio", "jsonschema"}
