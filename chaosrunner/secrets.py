@@ -10,6 +10,19 @@ from chaosrunner.errors import UsageError
 from chaosrunner.model.secret import Secret, SecretRef
 
 _LONGEST = 64 * 1024
+_SHORTEST = 4
+"""Characters of a secret that is looked for in texts: shorter ones are found in any text."""
+_resolved: set[str] = set()
+HIDDEN = "(secret)"
+"""What stands in a text where a secret was."""
+
+
+def without_secrets(text: str) -> str:
+    """The text with every secret taken out that this process has resolved: a system may answer with what it was sent,
+    and its answers are kept and shown."""
+    for value in sorted(_resolved, key=len, reverse=True):
+        text = text.replace(value, HIDDEN)
+    return text
 
 
 def resolve(ref: SecretRef, folder: Path, environ: Mapping[str, str] | None = None) -> Secret:
@@ -27,6 +40,8 @@ def resolve(ref: SecretRef, folder: Path, environ: Mapping[str, str] | None = No
         raise UsageError(f"the {ref} can only be read by a run inside its cluster: expected env or file here")
     if not value:
         raise UsageError(f"a secret is empty: the {ref} holds nothing")
+    if len(value) >= _SHORTEST:
+        _resolved.add(value)
     return Secret(value)
 
 

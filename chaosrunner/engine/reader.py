@@ -14,6 +14,7 @@ from chaosrunner.model.journal import PluginMisbehaved
 from chaosrunner.model.plan import PlannedMeasure
 from chaosrunner.model.tolerance import Value
 from chaosrunner.ports import Probe
+from chaosrunner.secrets import without_secrets
 
 LONGEST_TEXT = 10_000
 """Characters of a text reading; a longer one is no reading, as the journal could not hold it whole."""
@@ -46,7 +47,9 @@ class Reader:
             if (stall := self._pulse.stalled_since(mark)) and (no_answer or measure.room == "latency"):
                 # Time that passed while chaosrunner stood still says nothing about the system.
                 value, no_answer, missing = None, None, f"chaosrunner itself stood still for {stall:.2f} s"
-            reading = Reading(began, self._t(), value, no_answer, missing)
+            shown = [without_secrets(each) if isinstance(each, str) else each for each in (no_answer, missing)]
+            value = without_secrets(value) if isinstance(value, str) else value
+            reading = Reading(began, self._t(), value, *shown)
             if missing is None or attempt == measure.retries:
                 break
         return reading

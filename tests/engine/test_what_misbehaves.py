@@ -34,8 +34,10 @@ from chaosrunner.model.journal import (
     UndoFailed as UndoFailedEvent,
 )
 from chaosrunner.model.plan import PlannedItem
+from chaosrunner.model.secret import SecretRef
 from chaosrunner.model.words import Answer, Ending
 from chaosrunner.ports import Sighting
+from chaosrunner.secrets import resolve
 from chaosrunner.store.journal import Journal, read_journal
 from tests.engine.world import World, fault, measure, plan, target
 
@@ -81,6 +83,23 @@ def test_garbage_from_a_probe_is_no_reading(tmp_path: Path, answer: Any) -> None
     assert outcome.ending is Ending.NOT_READABLE
     assert all(event.missing and event.value is None for event in world.of(ReadingTaken))
     assert not_held(world).exit_code == 3
+
+
+@pytest.mark.parametrize("how", ["answers", "refuses", "fails"])
+def test_a_secret_that_the_system_answers_with_is_not_kept(tmp_path: Path, how: str) -> None:
+    value = resolve(SecretRef(env="TOKEN"), tmp_path, {"TOKEN": "hush-hush-4711"}).reveal()
+
+    def echo() -> str:
+        text = f"Authorization: Bearer {value}"
+        if how == "answers":
+            return text
+        raise NoAnswer(text) if how == "refuses" else NoReading(text)
+
+    world = World(tmp_path, probe=echo)
+    world.go()
+    assert world.of(ReadingTaken), "it was read"
+    assert value not in world.journal.read_text()
+    assert "Bearer (secret)" in world.journal.read_text()
 
 
 def test_a_probe_that_hangs_during_the_fault_gives_no_answer_and_the_run_goes_on(tmp_path: Path) -> None:
