@@ -33,14 +33,15 @@ def plugin(kind: str) -> type[Fault[Any]]:
 def params(kind: str) -> dict[str, Any]:
     """What it is tried with."""
     (step,) = yaml.safe_load(plugin(kind).example)
-    return SMALL.get(kind, step.get("with", {}))
+    found: dict[str, Any] = SMALL.get(kind, step.get("with", {}))
+    return found
 
 
 async def small(stage: Stage, kind: str) -> Fault[Any]:
     platform = stage.platform()
     await platform.system.up()
     await platform.open(RUN, lambda: True)
-    folder = {"folder": str(stage.folder)} if kind == "disk-fill" else {}
+    folder: dict[str, Any] = {"folder": str(stage.folder)} if kind == "disk-fill" else {}
     return await stage.fault(platform, kind, **params(kind), **folder)
 
 

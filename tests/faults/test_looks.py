@@ -274,7 +274,7 @@ async def test_a_request_to_connect_that_a_full_queue_dropped_once_is_no_silence
             one.setblocking(False)
             one.connect_ex(listening.getsockname())
         looked = asyncio.create_task(
-            sampling.sample(sampling.Path(*listening.getsockname(), None), SystemClock(), SILENT_AFTER)
+            sampling.sample(sampling.Path("127.0.0.1", listening.getsockname()[1], None), SystemClock(), SILENT_AFTER)
         )
         await asyncio.sleep(0.2)
         for one in filling:
