@@ -185,6 +185,23 @@ async def test_services_that_are_not_targets_are_observed_in_words_that_can_be_c
     await until(restarted)
 
 
+async def test_a_keeper_that_does_not_answer_says_nothing_of_its_service(stage: Stage) -> None:
+    platform = stage.platform()
+    await platform.system.up()
+    before = await platform.observe([])
+    platform.system.socket("service", "back").unlink()
+    assert await platform.system.keeper("back") is None
+    assert await platform.observe([]) == before
+    record = platform.system.record("service", "back")
+    assert record is not None
+    os.kill(record.pid, signal.SIGKILL)  # and its service with it
+
+    async def seen_down() -> bool:
+        return (await platform.observe([]))["back"] == "not running"
+
+    await until(seen_down)
+
+
 async def test_the_doctor_says_what_is_missing(shared: Stage) -> None:
     platform = shared.platform()
     await platform.system.up()

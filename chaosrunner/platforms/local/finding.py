@@ -117,6 +117,11 @@ def _fits(command: str | tuple[str, ...], line: list[str]) -> bool:
     return set(command) <= set(line)
 
 
+def topmost_marked(mark: str) -> tuple[Instance, ...]:
+    """The instances among the processes that carry a mark."""
+    return _instances(instance.pid for instance in marked(mark))
+
+
 def marked(mark: str) -> list[Instance]:
     """Processes of this user that carry this mark, or one that starts with it and a slash."""
     found = []

@@ -162,7 +162,11 @@ class LocalPlatform(LocalProcesses, LocalLinks, LocalHolders, Platform):
 
     async def _observed(self, service: str) -> str:
         found, _ = await self._found(service)
-        pids = ", ".join(str(instance.pid) for instance in found.instances)
+        instances: Sequence[Instance] = found.instances
+        if not instances and self.spec.services[service].start is not None:
+            # A keeper that does not answer (a busy machine) says nothing of the service itself.
+            instances = await asyncio.to_thread(finding.topmost_marked, f"{self.system.mark}/{service}")
+        pids = ", ".join(str(instance.pid) for instance in instances)
         return f"running as process {pids}" if pids else "not running"
 
     async def doctor(self) -> Sequence[tuple[str, bool, str]]:
