@@ -34,10 +34,11 @@ def command(word: tuple[str, ...], as_json: bool) -> None:
 def _glossary(wanted: str) -> Iterator[tuple[str, str, str]]:
     from chaosrunner.glossary import EXIT_CODES, WORDS
 
-    for form in (wanted.lower(), wanted.lower().replace("-", " "), wanted.lower().removesuffix("s")):
-        if form in WORDS:
-            yield "word", form, WORDS[form]
-            break
+    plain = wanted.lower().replace("-", " ")
+    forms = (plain, plain.removesuffix("s"), plain.removesuffix("es"))
+    known = {word.replace("-", " "): word for word in WORDS}
+    for word in [known[form] for form in forms if form in known][:1]:
+        yield "word", word, WORDS[word]
     if wanted.isdecimal() and int(wanted) in EXIT_CODES:
         yield "exit code", wanted, EXIT_CODES[int(wanted)]
 
