@@ -69,6 +69,7 @@ class Facts:
     limit: j.LimitReached | None = None
     limit_at: float = 0.0
     spilled: list[j.Spilled] = field(default_factory=list)
+    halted: bool = False
     ended: j.RunEnded | None = None
     ended_at: float | None = None
 
@@ -236,6 +237,10 @@ def _spilled(facts: Facts, t: float, event: j.Spilled) -> None:
         facts.spilled.append(event)
 
 
+def _halted(facts: Facts, t: float, event: j.HaltRequested) -> None:
+    facts.halted = True
+
+
 def _ended(facts: Facts, t: float, event: j.RunEnded) -> None:
     facts.ended, facts.ended_at = event, t
     facts.last = max(facts.last, t)
@@ -257,5 +262,6 @@ _TAKERS: Mapping[type, Callable[[Facts, float, Any], None]] = {
     j.UndoFailed: _undo_failed,
     j.LimitReached: _limit,
     j.Spilled: _spilled,
+    j.HaltRequested: _halted,
     j.RunEnded: _ended,
 }

@@ -67,7 +67,7 @@ def judge(entries: Iterable[Entry]) -> Verdict:
         answer=answer,
         ending=ending,
         ending_reason=facts.ended.reason if facts.ended is not None else "the journal stops before the run's end",
-        exit_code=exit_code(answer, ending, undo_failed=undo_failed, gap=bool(facts.spilled)),
+        exit_code=exit_code(answer, ending, undo_failed=undo_failed, gap=bool(facts.spilled), halted=facts.halted),
         summary="",
         inconclusive_because=because,
         hypotheses=hypotheses,
@@ -80,14 +80,14 @@ def judge(entries: Iterable[Entry]) -> Verdict:
     return verdict.model_copy(update={"summary": summary(verdict)})
 
 
-def exit_code(answer: Answer, ending: Ending | None, *, undo_failed: bool, gap: bool) -> int:
+def exit_code(answer: Answer, ending: Ending | None, *, undo_failed: bool, gap: bool, halted: bool = False) -> int:
     """Where several apply: 7, 70, 1, 6, 5, 4, 3, 0. `gap`: one that is not in the answer, like spill-over. `ending`
-    None: the journal stops before the run's end."""
+    None: the journal stops before the run's end. `halted`: somebody halted it, whatever else had ended it before."""
     applying = {
         7: undo_failed,
         70: ending is Ending.DEFECT,
         1: gap or answer is Answer.BROKEN,
-        6: ending is Ending.HALTED,
+        6: ending is Ending.HALTED or (halted and ending is not None),
         5: ending is Ending.NOT_STEADY,
         4: ending is Ending.REFUSED,
         3: answer is not Answer.HELD or ending is not Ending.FINISHED,

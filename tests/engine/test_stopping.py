@@ -103,6 +103,16 @@ def test_a_halted_run_that_found_nothing_exits_6(tmp_path: Path) -> None:
     assert world.verdict().exit_code == 6
 
 
+def test_a_halt_of_a_run_that_was_going_wrong_already_is_a_halt(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.plan = plan(measures=[measure(tolerance=OBSERVED)])
+    world.at[6.0] = lambda world: world.system.slow.clear()
+    world.at[7.2] = lambda world: world.stop.now(Ending.HALTED, "SIGINT")
+    assert world.go().ending is Ending.FAULT_FAILED
+    assert world.of(HaltRequested)
+    assert world.verdict().exit_code == 6
+
+
 def test_a_halt_of_the_environment_stops_the_run(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.at[6.0] = lambda world: world.machine.halt("ben", "the shop burns", environment="test")
