@@ -221,8 +221,12 @@ def main() -> None:
     settings = json.loads(sys.stdin.read())
     try:
         asyncio.run(keep(settings))
-    except (OSError, KeyError, TypeError, ValueError) as problem:
-        say(str(problem) if isinstance(problem, OSError) else f"not settings: {problem!r}")
+    except OSError as problem:
+        named = f"{problem.filename}: " if problem.filename is not None else ""
+        say(f"{named}{problem.strerror}" if problem.strerror else str(problem))
+        sys.exit(1)
+    except (KeyError, TypeError, ValueError) as problem:
+        say(f"not settings: {problem!r}")
         sys.exit(1)
 
 
