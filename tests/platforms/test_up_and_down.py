@@ -116,7 +116,9 @@ async def test_a_service_that_is_never_ready_is_given_up_in_time(stage: Stage) -
 
 async def test_a_program_that_does_not_exist_is_named(stage: Stage) -> None:
     stage.back = {"start": ["/no/such/program"]}
-    with pytest.raises(NotPossibleNow, match=r"service back cannot be started: /no/such/program: No such file or directory"):
+    with pytest.raises(
+        NotPossibleNow, match=r"service back cannot be started: /no/such/program: No such file or directory"
+    ):
         await stage.platform().system.up()
     assert await stage.platform().system.keeper("back") is None
 
