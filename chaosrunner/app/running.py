@@ -50,7 +50,8 @@ async def run_experiment(
             outcome = await run(
                 ready.plan, _identity(run_id, ready.plan), _setting(ready, run_id, machine, stop, observers)
             )
-        return await conclude(ready.plan, outcome, desk)
+            # An impatient Ctrl-C must not keep what was found from being written down.
+            return await conclude(ready.plan, outcome, desk)
 
 
 def _identity(run_id: str, plan: Plan) -> RunStarted:
@@ -110,4 +111,4 @@ class _signals(AbstractContextManager[None]):
     def _halt(self, number: signal.Signals) -> None:
         first = self._stop.halt is None
         self._stop.now(Ending.HALTED, signal.Signals(number).name)
-        self._tell("halting: taking every fault back" if first else "still taking faults back; please wait")
+        self._tell("halting: taking every fault back" if first else "still at it; please wait")

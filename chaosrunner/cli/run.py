@@ -50,7 +50,7 @@ def command(
         state=settings.state,
     )
     with view(plain=show["plain"], quiet=show["as_json"]) as observe:
-        report = terms.wait_for(run_experiment(order, [observe], terms.warn))
+        report = terms.wait_for_run(run_experiment(order, [observe], terms.warn))
     if show["as_json"]:
         terms.say_json(run_json(report))
     else:

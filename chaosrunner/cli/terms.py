@@ -85,6 +85,30 @@ def wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(coroutine)
 
 
+def wait_for_run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The same for a run: once it is over, a Ctrl-C takes neither its answer nor its exit code away."""
+    import asyncio
+    import signal
+
+    over: list[T] = []
+
+    async def carry_out() -> None:
+        over.append(await coroutine)
+        if _own_process:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    try:
+        asyncio.run(carry_out())
+    except KeyboardInterrupt:
+        if not over:
+            raise
+    return over[0]
+
+
+_own_process = False
+"""Whether this process does nothing but this command."""
+
+
 def leave(code: int) -> NoReturn:
     """End the command with an exit code of DESIGN section 8."""
     raise click.exceptions.Exit(code)
@@ -92,6 +116,8 @@ def leave(code: int) -> NoReturn:
 
 def run(command: click.Command) -> NoReturn:
     """Run it and exit. Expected failures become one message and their exit code; a defect becomes 70."""
+    global _own_process
+    _own_process = True
     sys.exit(_outcome(command))
 
 
