@@ -18,7 +18,7 @@ from benchmarks.measuring import OURS, Scale, in_turns, workplace
 from benchmarks.table import Row, ratios, spread
 from benchmarks.tools import chaos, chaos_version
 
-MEASURE = "{name: one, noop: {value: 1}, every: 5ms, tolerance: {equals: 1}}"
+MEASURE = "{name: one, noop: {value: 1}, every: 10ms, tolerance: {equals: 1}}"
 
 
 def rows(scale: Scale) -> list[Row]:

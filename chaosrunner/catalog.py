@@ -59,9 +59,16 @@ def _own(role: str) -> Mapping[str, str]:
 
 
 @cache
+def _entry_points() -> Any:
+    """Of all installed packages: looked through once, since that reads a file of each. Its type differs between
+    versions of Python; all have `select`."""
+    return importlib.metadata.entry_points()
+
+
+@cache
 def _installed(role: str) -> Mapping[str, importlib.metadata.EntryPoint]:
     found: dict[str, importlib.metadata.EntryPoint] = {}
-    for entry in importlib.metadata.entry_points(group=f"chaosrunner.{role}"):
+    for entry in _entry_points().select(group=f"chaosrunner.{role}"):
         if entry.name in found and found[entry.name].value != entry.value:
             raise PluginDefect(
                 f"two installed packages bring the {role[:-1]} {entry.name!r}: "

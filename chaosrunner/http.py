@@ -16,7 +16,6 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -358,6 +357,8 @@ def _retry_after(text: str, now: float) -> float | None:
     """Seconds of a Retry-After header: a number, or a date."""
     if text.strip().isdigit():
         return float(text)
+    from email.utils import parsedate_to_datetime
+
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)
     except (ValueError, TypeError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import shlex
 import socket
@@ -31,6 +30,8 @@ def who() -> str:
     if named:
         return named
     try:
+        import getpass
+
         user = getpass.getuser()
     except (KeyError, OSError):
         user = str(os.getuid())

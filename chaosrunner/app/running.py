@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform as operating_system
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -64,8 +64,8 @@ def _identity(run_id: str, plan: Plan) -> RunStarted:
         folder=str(Path.cwd()),
         versions={
             "chaosrunner": __version__,
-            "python": operating_system.python_version(),
-            "system": f"{operating_system.system()} {operating_system.release()}",
+            "python": ".".join(map(str, sys.version_info[:3])),
+            "system": f"{os.uname().sysname} {os.uname().release}",
         },
     )
 

@@ -19,7 +19,11 @@ from chaosrunner.model.tolerance import Value
 from chaosrunner.model.words import Ending
 
 TICK = 0.05
-"""Seconds between two looks at whether a phase is over."""
+"""Seconds between two looks at whether a phase is over; fewer where the phase itself is short."""
+
+
+def _tick(length: float | None) -> float:
+    return TICK if length is None else min(TICK, max(length / 10, 0.005))
 
 
 class Watching:
@@ -65,7 +69,8 @@ class Watching:
         plan = self._plan
         watch = SteadyWatch(plan.measures, plan.baseline.for_, plan.baseline.within, began=self._recorder.t)
         self._steady = watch
-        while (state := watch.state(self._recorder.t)).kind == "waiting" and not await self._stop.wait(TICK):
+        tick = _tick(plan.baseline.for_)
+        while (state := watch.state(self._recorder.t)).kind == "waiting" and not await self._stop.wait(tick):
             continue
         self._steady = None
         self.medians, self.readings = watch.medians(), watch.counts()
@@ -104,7 +109,8 @@ class Watching:
             self._plan.measures, self.medians, within=spec.within, holds=spec.holds, undone_at=undone_at
         )
         self._recovery = watch
-        while (state := watch.state(self._recorder.t)).kind == "waiting" and not await self._stop.wait_for_halt(TICK):
+        tick = _tick(spec.holds)
+        while (state := watch.state(self._recorder.t)).kind == "waiting" and not await self._stop.wait_for_halt(tick):
             continue
         self._recovery = None
         return state

@@ -58,7 +58,7 @@ def arms(annotation: Any) -> Iterator[Arm]:
 
 def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """The fields that files may have, by the name they have there."""
-    if not model.__pydantic_complete__:
+    if not model.__pydantic_fields_complete__:
         model.model_rebuild()
     return {
         info.alias or name: info

@@ -31,7 +31,7 @@ class FaultFacts:
     lost_at: float | None = None
     lost_how: str = ""
     ended_at: float | None = None
-    """The first undo."""
+    """The beginning of the first undo: what is read while it is being taken back is of neither."""
     undone_at: float | None = None
     """The latest undo."""
     because: str = ""
@@ -207,6 +207,12 @@ def _failed(facts: Facts, t: float, event: j.FaultFailed) -> None:
     _fault(facts, event.fault).failures.append((event.stage, event.error))
 
 
+def _undo_began(facts: Facts, t: float, event: j.UndoBegan) -> None:
+    fault = _fault(facts, event.fault)
+    if fault.ended_at is None:
+        fault.ended_at = facts.last if event.because == "heal" else t
+
+
 def _undone(facts: Facts, t: float, event: j.FaultUndone) -> None:
     fault = _fault(facts, event.fault)
     if event.because == "heal":
@@ -258,6 +264,7 @@ _TAKERS: Mapping[type, Callable[[Facts, float, Any], None]] = {
     j.FaultLost: _lost,
     j.FaultTouched: _touched,
     j.FaultFailed: _failed,
+    j.UndoBegan: _undo_began,
     j.FaultUndone: _undone,
     j.UndoFailed: _undo_failed,
     j.LimitReached: _limit,

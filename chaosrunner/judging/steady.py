@@ -13,12 +13,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Literal
 
 from chaosrunner.judging.coverage import Coverage
 from chaosrunner.judging.during import needs_baseline, phases_read, rule_in
 from chaosrunner.judging.hold import ResolvedRule, resolve, say
+from chaosrunner.judging.middle import median
 from chaosrunner.judging.reading import Reading
 from chaosrunner.judging.streaks import Violation
 from chaosrunner.model.plan import PlannedMeasure

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from statistics import median
 
 from chaosrunner.judging.coverage import Coverage
 from chaosrunner.judging.hold import ResolvedRule, say
+from chaosrunner.judging.middle import median
 from chaosrunner.judging.reading import Reading
 from chaosrunner.judging.streaks import Violation
 from chaosrunner.model.plan import PlannedMeasure

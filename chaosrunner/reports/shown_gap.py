@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from chaosrunner.model.gap import Gap
-from chaosrunner.model.near_miss import NearMiss
+if TYPE_CHECKING:
+    from chaosrunner.model.gap import Gap
+    from chaosrunner.model.near_miss import NearMiss
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -18,7 +19,6 @@ from chaosrunner import __version__
 from chaosrunner.clock import Clock, iso
 from chaosrunner.errors import ChaosrunnerError, JournalFailed, NotPossibleNow
 from chaosrunner.model.gap import Gap
-from chaosrunner.model.near_miss import NearMiss
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.reports.account import Account, Gathering, gather
 from chaosrunner.reports.brief import RunBrief, brief
@@ -26,6 +26,9 @@ from chaosrunner.reports.shown_gap import ShownGap, shown
 from chaosrunner.stages.detect import detect
 from chaosrunner.stages.judge import judge
 from chaosrunner.store.journal import read_journal
+
+if TYPE_CHECKING:
+    from chaosrunner.model.near_miss import NearMiss
 
 FORMATS = ("text", "html", "json")
 

@@ -9,9 +9,7 @@ import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import psutil
+from typing import TYPE_CHECKING, Any
 
 from chaosrunner.errors import CannotDoHonestly, FaultFailed, UndoFailed
 from chaosrunner.injector import holder as holding
@@ -24,6 +22,9 @@ from chaosrunner.platforms.local.daemons import Daemon, DidNotStart
 from chaosrunner.platforms.local.ground import Ground, beginning, instance_of
 from chaosrunner.platforms.local.machine import daemons_folder, short_name
 from chaosrunner.ports import Files, Hold, Holders, StressEffect
+
+if TYPE_CHECKING:
+    import psutil
 
 MEMORY_RESERVE = 256 * 2**20
 """Bytes of memory that no load takes: the machine runs the runner too."""
@@ -129,6 +130,8 @@ class LocalHolders(Ground, Holders, Files):
         record = _read(self._files(hold)[1])
         if record is None or processes.state(record["pid"], record["started"]) == "gone":
             return {}
+        import psutil
+
         try:
             top = psutil.Process(record["pid"])
             members = [top, *top.children(recursive=True)]
@@ -165,6 +168,8 @@ def _read(note: Path) -> dict[str, Any] | None:
 
 def _free_memory() -> int:
     """Of the machine, or of the control group if that is less."""
+    import psutil
+
     available = holding.available_memory()
     return int(psutil.virtual_memory().available) if available is None else available
 
@@ -172,6 +177,8 @@ def _free_memory() -> int:
 def _processor_time(members: list[psutil.Process]) -> tuple[float, float]:
     """Seconds that they have computed, and seconds that they were ready to and waited for others (0 where the system
     does not say it)."""
+    import psutil
+
     computed = waited = 0.0
     for member in members:
         with suppress(OSError, ValueError, IndexError):
