@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chaosrunner.model import journal as j
 from chaosrunner.model.plan import PlannedItem
 from tests.judging.changed import (
     BROKEN,
@@ -10,6 +11,7 @@ from tests.judging.changed import (
     RELATIVE,
     Case,
     bad,
+    moved,
     of,
     replace,
     together,
@@ -37,6 +39,13 @@ READINGS: list[Case] = [
     ("a reading that straddles the moment in force is not judged", lambda: bad(10.15, 10.2), HELD, 0, ""),
     ("a reading after the undo does not break", lambda: bad(41, 42), HELD, 0, ""),
     ("a reading that straddles the undo is not judged", lambda: bad(40, 40.3), BROKEN, 1, "40.1 s"),
+    (
+        "a reading while it is being taken back is of neither phase",
+        lambda: moved(bad(40.01, 42.9), j.FaultUndone, 43),
+        HELD,
+        0,
+        "",
+    ),
     ("no answer is broken", lambda: bad(20, 21, NoAnswer("reset")), BROKEN, 1, "no answer (reset)"),
     ("a few missing readings are held", lambda: bad(20, 25, Missing()), HELD, 0, ""),
     ("more than 20 % missing is inconclusive", lambda: bad(20, 27, Missing()), INCONCLUSIVE, 3, "7 of 30 readings"),
@@ -203,7 +212,7 @@ LAG: list[Case] = [
         lambda: lagging(16),
         INCONCLUSIVE,
         3,
-        "in force for 30.1 s, less than twice this measure's lag of 16 s",
+        "in force for 30 s, less than twice this measure's lag of 16 s",
     ),
     ("broken beats a fault shorter than twice the lag", lambda: lagging(16, (30, 31, 0.5)), BROKEN, 1, ""),
     (
