@@ -25,7 +25,7 @@ class Metadata(Frozen):
 def _parse_take(value: Any) -> Any:
     if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
         return value
-    if isinstance(value, str) and value.strip().endswith("%"):
+    if isinstance(value, str) and value.strip().endswith("%") and parse_ratio(value) > 0:
         return f"{parse_ratio(value) * 100:g}%"
     raise ValueError(f"expected a count from 1, a share such as 50%, or all, found {value!r}")
 
