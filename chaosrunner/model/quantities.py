@@ -76,9 +76,9 @@ def parse_size(text: Any) -> float:
 def parse_bandwidth(text: Any) -> float:
     """Bytes a second, of `100kB/s`, `1MiB/s` or `8Mbit/s`."""
     units = _BYTES | _BITS
-    if isinstance(text, str) and (match := re.fullmatch(rf"({NUMBER})\s*([A-Za-z]+)/s", text.strip())):
-        if match[2] in units:
-            return float(match[1]) * units[match[2]]
+    match = re.fullmatch(rf"({NUMBER})\s*([A-Za-z]+)/s", text.strip()) if isinstance(text, str) else None
+    if match is not None and match[2] in units:
+        return float(match[1]) * units[match[2]]
     raise ValueError(f"expected a bandwidth such as 100kB/s or 8Mbit/s, found {text!r}")
 
 

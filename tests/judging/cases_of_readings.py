@@ -41,7 +41,7 @@ READINGS: list[Case] = [
     ("a reading that straddles the undo is not judged", lambda: bad(40, 40.3), BROKEN, 1, "40.1 s"),
     (
         "a reading while it is being taken back is of neither phase",
-        lambda: moved(bad(40.01, 42.9), j.FaultUndone, 43),
+        lambda: moved(bad(40.5, 42.9), j.FaultUndone, 43),
         HELD,
         0,
         "",

@@ -46,7 +46,7 @@ class Load:
 
     async def until(self, holds: Callable[[], object]) -> None:
         async with asyncio.timeout(20):
-            while not holds():  # noqa: ASYNC110  what it waits for is told by another process
+            while not holds():
                 await asyncio.sleep(0.01)
 
     async def seconds(self, count: int) -> list[TrafficSample]:
