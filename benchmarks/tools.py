@@ -32,7 +32,8 @@ def chaos() -> str:
 @cache
 def chaos_version() -> str:
     """`Chaos Toolkit 1.19.0`"""
-    said = subprocess.run([chaos(), "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
+    words = [chaos(), "--version"]
+    said = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True, cwd=CHAOS_VENV).stdout
     return f"Chaos Toolkit {said.split()[-1]}"
 
 
