@@ -6,11 +6,12 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
 
-from chaosrunner.errors import CannotDoHonestly, FaultFailed
+from chaosrunner.errors import CannotDoHonestly, FaultFailed, UndoFailed
 from chaosrunner.injector.processes import family
 from chaosrunner.platforms.local import LocalPlatform
 from chaosrunner.ports import Fault
@@ -56,6 +57,20 @@ async def test_a_killed_service_stays_down_until_the_undo_starts_it_again(stage:
 
     await until(answers)
     assert (await ask(stage.port))[0] != str(pid_of(fault))
+    await platform.close()
+
+
+async def test_a_service_that_cannot_start_any_more_is_not_reported_as_brought_back(stage: Stage) -> None:
+    platform = await opened(stage)
+    fault = await stage.fault(platform, "process-kill")
+    prepared = await fault.prepare()
+    await fault.inject()
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        squatter.bind(("127.0.0.1", stage.port))
+        squatter.listen()
+        with pytest.raises(UndoFailed, match="was started again and did not stay up: it exited"):
+            await fault.undo(prepared)
     await platform.close()
 
 

@@ -17,6 +17,9 @@ from chaosrunner.ports import Hold, Processes
 
 KILL_TAKES = 3.0
 """Seconds that a process has to end after the signal, before `knock_down` returns all the same."""
+STAYS = 0.3
+"""Seconds that a service which was started again must stay up to count as brought back. Whether it serves is for the
+recovery to see."""
 
 
 class LocalProcesses(Ground, Processes):
@@ -64,7 +67,10 @@ class LocalProcesses(Ground, Processes):
         if socket is None or service is None:
             return
         try:
+            was_up = (await call_async(socket, {"do": "status"})).get("pid")
             await call_async(socket, {"do": "end", "id": hold.id})
+            if not was_up:
+                await self.clock.sleep(STAYS)
             state = await call_async(socket, {"do": "status"})
         except NobodyThere:
             await self._without_keeper(service)
@@ -74,7 +80,9 @@ class LocalProcesses(Ground, Processes):
         finally:
             self.leave(socket)
         if not state.get("pid") and not state.get("held"):
-            raise UndoFailed(f"{service} does not start again: {state.get('last')}", self._by_hand())
+            raise UndoFailed(
+                f"{service} was started again and did not stay up: it {state.get('last')}", self._by_hand()
+            )
 
     async def _without_keeper(self, service: str) -> None:
         """A keeper that died took its service along; one that was taken down on purpose is no fault of ours."""
