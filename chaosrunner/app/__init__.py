@@ -1,7 +1,7 @@
 """Puts the parts together for a command: files, platform, plan, guards, run, verdict, near misses, reports."""
 
 from chaosrunner.app.concluding import RunReport, Tell
-from chaosrunner.app.healing import halt_runs, heal_runs
+from chaosrunner.app.healing import halt_runs, heal_runs, under_way
 from chaosrunner.app.orders import Order, make_platform, plan_experiment, prepared, who
 from chaosrunner.app.running import run_experiment
 
@@ -15,5 +15,6 @@ __all__ = [
     "plan_experiment",
     "prepared",
     "run_experiment",
+    "under_way",
     "who",
 ]

@@ -96,6 +96,12 @@ async def _conclude(ledger: Ledger, journal: Path, clock: Clock, tell: Tell) -> 
             tell(f"before it died, run {ledger.started.run} had found {found.id or 'a gap'}: {found.gap.title}")
 
 
+def under_way(environment: str) -> list[str]:
+    """Runs of this machine that live now on an environment, oldest first."""
+    machine = Machine(machine_folder())
+    return [each.run for each in machine.runs() if each.alive and each.environment == environment]
+
+
 async def halt_runs(
     *, run: str | None, environment: str | None, reason: str, within: float
 ) -> tuple[list[str], list[str]]:

@@ -52,14 +52,29 @@ def status(environment: str, as_json: bool) -> None:
 
 @command.command(short_help="End everything that `local up` started for it.")
 @click.argument("environment", metavar="ENVIRONMENT")
+@click.option("--force", is_flag=True, help="Also while a run is under way on it, which will then find gaps.")
 @terms.json_option
-def down(environment: str, as_json: bool) -> None:
-    """End everything that `local up` started for this environment, and nothing else."""
-    ended = terms.wait_for(_system(environment).down(terms.warn if as_json else terms.say))
+def down(environment: str, force: bool, as_json: bool) -> None:
+    """End everything that `local up` started for this environment, and nothing else.
+
+    Not while a run is under way on it: to that run it would look like an outage. Exit code 3 then.
+    """
+    system = _system(environment)
+    if not force:
+        _refuse_while_running(system.environment)
+    ended = terms.wait_for(system.down(terms.warn if as_json else terms.say))
     if as_json:
         terms.say_json({"ended": list(ended)})
     elif not ended:
         terms.say("nothing was up")
+
+
+def _refuse_while_running(environment: str) -> None:
+    from chaosrunner.app import under_way
+    from chaosrunner.errors import Busy
+
+    if runs := under_way(environment):
+        raise Busy(f"run {runs[0]} is under way on {environment}: `chaosrunner halt {runs[0]}` first, or --force")
 
 
 def _system(reference: str) -> LocalSystem:

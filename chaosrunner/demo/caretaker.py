@@ -18,7 +18,7 @@ DONE = b"done\n"
 
 def clear_up(state: str, environment: str) -> None:
     """What a person would do: `chaosrunner heal`, then `chaosrunner local down`."""
-    for words in (["heal"], ["local", "down", environment]):
+    for words in (["heal"], ["local", "down", "--force", environment]):
         subprocess.run(
             [sys.executable, "-m", "chaosrunner", "--state", state, *words],
             stdin=subprocess.DEVNULL,

@@ -65,6 +65,8 @@ async def test_everything_that_asks_a_run_to_stop_is_obeyed() -> None:
             assert code == 6, "an impatient Ctrl-C cuts short neither the undo nor what is written down after it"
             assert "report" in output
         async with a_run_in_force(scene) as process:
+            code, output = await scene.command("local", "down", "environment.yaml")
+            assert (code, "is under way on victim: `chaosrunner halt" in output) == (3, True)
             code, output = await scene.command("halt", "--reason", "the shop burns")
             assert (code, output.strip().rpartition(": ")[2]) == (0, "halted")
             assert (await ended(process, scene))[0] == 6
