@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import httpx
     import tenacity
 
+    from chaosrunner.http_line import Line, ThroughProxy
+
 __all__ = ["Asked", "Exchange", "Http", "Reply", "Request", "Url", "check_url", "is_own", "redact", "why"]
 
 _AGAIN = frozenset({429, 502, 503, 504})
@@ -56,7 +58,7 @@ class Http:
         self.clock = clock
         self.folder = folder or Path()
         self._environ = os.environ if environ is None else environ
-        self._pools: dict[tuple[str, str | None, str | None, bool], Pool[httpx.AsyncHTTPTransport]] = {}
+        self._pools: dict[tuple[str, str | None, str | None, bool], Pool[Line | ThroughProxy]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,7 +90,6 @@ class Http:
             )
         except (httpx.InvalidURL, UnicodeError, TypeError) as error:
             raise UsageError(f"{request}: cannot be sent: {error}") from None
-        message.extensions = {}
         return Exchange(self, request, message)
 
     async def send(self, request: Request) -> Reply:
@@ -126,7 +127,7 @@ class Http:
             raise UsageError(f"the {ref} holds a letter that an HTTP header cannot carry (a line end, perhaps)")
         return value
 
-    def pool(self, request: Request) -> Pool[httpx.AsyncHTTPTransport]:
+    def pool(self, request: Request) -> Pool[Line | ThroughProxy]:
         """The connections for a request: one pool for each server, trust, way and freshness."""
         tls = request.url.lower().startswith("https:")
         proxy = proxy_for(request.url, self._environ)
@@ -135,24 +136,26 @@ class Http:
             self._pools[key] = self._new_pool(request, tls, proxy)
         return self._pools[key]
 
-    def _new_pool(self, request: Request, tls: bool, proxy: str | None) -> Pool[httpx.AsyncHTTPTransport]:
+    def _new_pool(self, request: Request, tls: bool, proxy: str | None) -> Pool[Line | ThroughProxy]:
         import httpx
 
+        from chaosrunner.http_line import Line, ThroughProxy
+
+        keep = 0 if request.fresh else MOST_IDLE
+        if proxy is None:
+            url, trust = httpx.URL(request.url), self._trust(request.ca_file) if tls else None
+            return Pool(lambda: Line(url, trust, _IDLE), keep)
+        known = self._trust(request.ca_file) if tls or proxy.startswith("https:") else _no_trust()
         limits = httpx.Limits(keepalive_expiry=_IDLE)
-        trust = self._trust(request.ca_file) if tls or (proxy or "").startswith("https:") else _no_trust()
         try:
-            way = httpx.Proxy(proxy) if proxy else None
-            httpx.AsyncHTTPTransport(verify=trust, limits=limits, trust_env=False, proxy=way)
+            way = httpx.Proxy(proxy)
+            ThroughProxy(verify=known, limits=limits, trust_env=False, proxy=way)
         except (ImportError, ValueError, httpx.InvalidURL):
-            assert proxy is not None
             raise UsageError(
                 f"{request}: the environment's proxy {redact(proxy)} cannot be used: expected http://HOST:PORT "
                 "(HTTP_PROXY, HTTPS_PROXY, ALL_PROXY; NO_PROXY excludes hosts)"
             ) from None
-        return Pool(
-            lambda: httpx.AsyncHTTPTransport(verify=trust, limits=limits, trust_env=False, proxy=way),
-            keep=0 if request.fresh else MOST_IDLE,
-        )
+        return Pool(lambda: ThroughProxy(verify=known, limits=limits, trust_env=False, proxy=way), keep)
 
     def _trust(self, ca_file: str | None) -> ssl.SSLContext:
         import ssl
@@ -235,9 +238,18 @@ class _Stage:
 
 
 def _failures() -> tuple[type[Exception], ...]:
+    import httpcore
     import httpx
 
-    return (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError, OSError)
+    of_httpx = (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError)
+    of_httpcore = (
+        httpcore.TimeoutException,
+        httpcore.NetworkError,
+        httpcore.ProtocolError,
+        httpcore.ProxyError,
+        httpcore.UnsupportedProtocol,
+    )
+    return (*of_httpx, *of_httpcore, OSError)
 
 
 class Exchange:
@@ -304,10 +316,13 @@ class Exchange:
 
     async def _exchange(self, stage: _Stage, began: float) -> Reply:
         message = self._message
-        message.extensions["trace"] = stage  # read before the first await, so exchanges may overlap
         transport, generation = self._pool.take()
         try:
+            # Being told of each step takes a tenth of an exchange; on a connection that is open nothing is to be told.
+            stage.sent = await transport.is_open()
+            message.extensions = {} if stage.sent else {"trace": stage}  # taken up at once: exchanges may overlap
             response = await transport.handle_async_request(message)
+            stage.answering = True
             response.request = message
             try:
                 body, cut = await self._read(response)
@@ -328,7 +343,8 @@ class Exchange:
     async def _read(self, response: httpx.Response) -> tuple[bytes, bool]:
         keep = self.request.keep
         if not keep:
-            async for _ in response.aiter_raw():
+            assert isinstance(response.stream, AsyncIterable)
+            async for _ in response.stream:
                 pass
             return b"", False
         kept = bytearray()

@@ -310,7 +310,7 @@ def test_only_the_seam_imports_httpx_and_tenacity():
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if {name.partition(".")[0] for name in names} & {"httpx", "httpcore", "tenacity"}:
                 importers.add(file.relative_to(root).as_posix())
-    assert importers == {"http.py"}
+    assert importers == {"http.py", "http_line.py"}
 
 
 async def test_a_reading_that_is_cancelled_is_cancelled(server, http):

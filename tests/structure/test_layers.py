@@ -9,7 +9,7 @@ import tomllib
 from chaosrunner import catalog
 from tests.structure.sources import ROOT, Module, modules
 
-SEAM = {"http", "http_errors", "http_messages", "http_pool", "urls", "secrets"}
+SEAM = {"http", "http_errors", "http_messages", "http_line", "http_pool", "urls", "secrets"}
 """The one way to HTTP, with what it needs."""
 PLUGINS = set(catalog.ROLES)
 APART = {"injector", "traffic"}
