@@ -21,8 +21,9 @@ $(VENV)/with-dev: pyproject.toml tools/venv
 demo: $(VENV)/installed  ## break a small shop, find near misses, all on this machine in a minute
 	@$(BIN)/chaosrunner demo
 
-test: $(VENV)/with-dev  ## all tests
-	@$(BIN)/python -m pytest
+test: $(VENV)/with-dev  ## all tests: first those that compute, then those that wait for real systems
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not real_time"
+	@$(BIN)/python -m pytest -n 3 --dist loadfile -m real_time
 
 check: $(VENV)/with-dev  ## format, lint, types
 	@$(BIN)/ruff format --check $(SOURCES)

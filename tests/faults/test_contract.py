@@ -10,7 +10,7 @@ import yaml
 
 from chaosrunner import catalog, contract
 from chaosrunner.ports import Fault
-from tests.local_stage import RUN, Stage
+from tests.local_stage import RUN, Stage, until
 
 KINDS = [kind for kind in catalog.kinds("faults") if catalog.is_own("faults", kind)]
 SMALL: dict[str, dict[str, Any]] = {
@@ -92,7 +92,11 @@ async def test_another_process_takes_it_back_from_the_ledger_alone(shared: Stage
     fault = await small(shared, kind)
     prepared = json.loads(json.dumps(await fault.prepare()))
     await fault.inject()
-    assert await fault.confirm(prepared)
+
+    async def in_force() -> bool:
+        return bool(await fault.confirm(prepared))
+
+    await until(in_force)
     await fault.platform.close()
     healing = shared.from_ledger(fault)
     await healing.undo(prepared)

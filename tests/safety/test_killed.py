@@ -94,7 +94,7 @@ async def look_after_a_death(scene: Scene, *, by_heal: bool) -> None:
 @pytest.mark.timeout(150)
 async def test_a_run_killed_after_any_kind_of_event_leaves_nothing() -> None:
     async with scenes(SLOTS) as (server, made):
-        work = [(event, SHORT[number % len(STEPS)], number) for number, event in enumerate(EVENTS)]
+        work = [(event, SHORT[number % len(SHORT)], number) for number, event in enumerate(EVENTS)]
 
         async def slot(scene: Scene) -> None:
             while work:
