@@ -16,7 +16,7 @@ from benchmarks.measuring import NotMeasured, environment
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What was seen, from `after` seconds on until shortly before the end."""
+    """What was seen in the middle of its life."""
 
     share: float
     """CPU seconds per second."""
@@ -37,10 +37,11 @@ class Look:
     resident: float
 
 
-def summary(looks: Sequence[Look], after: float) -> Watched:
-    """Of the looks from `after` seconds on; the last second, where a run ends and reports, is left out."""
+def summary(looks: Sequence[Look], after: float, before: float = 1.0) -> Watched:
+    """Of the looks from `after` seconds on until `before` seconds before the end, where a run judges and reports; the
+    peak is of the whole life."""
     first, last = looks[0].at, looks[-1].at
-    middle = [look for look in looks if first + after <= look.at <= last - 1.0]
+    middle = [look for look in looks if first + after <= look.at <= last - before]
     if len(middle) < 3:
         raise NotMeasured("it was over too soon to be watched")
     seconds, cpu = middle[-1].at - middle[0].at, middle[-1].cpu - middle[0].cpu
@@ -50,7 +51,7 @@ def summary(looks: Sequence[Look], after: float) -> Watched:
     )
 
 
-def watch(words: Sequence[str], folder: Path, *, after: float, within: float) -> Watched:
+def watch(words: Sequence[str], folder: Path, *, after: float, within: float, before: float = 1.0) -> Watched:
     """Run it to its end and watch it four times a second. It may also be inconclusive (3): on a machine that stands
     still for some tenths of a second readings are missing, which changes nothing about what the others cost."""
     with (folder / "output.txt").open("wb") as output:
@@ -75,7 +76,7 @@ def watch(words: Sequence[str], folder: Path, *, after: float, within: float) ->
         child.wait()
     if code not in (0, 3):
         raise NotMeasured(f"{' '.join(words)} exited {code}: {(folder / 'output.txt').read_text()[-300:]}")
-    return summary([look for look in looks if look.resident > 0], after)
+    return summary([look for look in looks if look.resident > 0], after, before)
 
 
 def side_by_side(*works: Callable[[], Watched]) -> list[Watched]:
