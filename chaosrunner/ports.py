@@ -16,6 +16,7 @@ else is caught by the engine, which also limits their time; a plugin never needs
 
 from __future__ import annotations
 
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -98,6 +99,11 @@ class Hold:
     """Wall time (epoch seconds) by which it is over, whoever dies."""
     seconds: float
     """The same as a duration from the injection, for holders that count on the monotonic clock."""
+
+    @property
+    def seed(self) -> int:
+        """For choosing at random: the same for the same step of another run (`RUN.STEP.N` without the run)."""
+        return zlib.crc32(self.id.partition(".")[2].encode())
 
 
 @dataclass(frozen=True, slots=True)

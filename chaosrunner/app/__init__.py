@@ -2,8 +2,9 @@
 
 from chaosrunner.app.concluding import RunReport, Tell
 from chaosrunner.app.healing import halt_runs, heal_runs, under_way
-from chaosrunner.app.orders import Order, make_platform, plan_experiment, prepared, who
+from chaosrunner.app.orders import Order, make_platform, plan_experiment, prepared
 from chaosrunner.app.running import run_experiment
+from chaosrunner.person import who
 
 __all__ = [
     "Order",

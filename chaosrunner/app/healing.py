@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from chaosrunner.app.concluding import Desk, Tell, conclude_dead
-from chaosrunner.app.orders import FINDING, make_platform, who
+from chaosrunner.app.orders import FINDING, make_platform
 from chaosrunner.clock import Clock, SystemClock
 from chaosrunner.errors import Busy, ChaosrunnerError, JournalFailed, NotPossibleNow, UndoFailed, UsageError
 from chaosrunner.http import Http
+from chaosrunner.person import who
 from chaosrunner.stages.heal import Healed, Ledger, has_begun, heal, read_ledger, without_plan
 from chaosrunner.stages.load import load_environment
 from chaosrunner.store.machine import ActiveRun, Machine, machine_folder

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -17,25 +15,12 @@ from chaosrunner.http import Http
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.plan import GuardAnswer, Plan, PlannedMeasure
+from chaosrunner.person import who
 from chaosrunner.ports import Platform, Probe, ProbeContext, TrafficSource
 from chaosrunner.stages.guard import Alerts, Circumstances, ask, ask_again
 from chaosrunner.stages.load import Loaded, load_experiment
 from chaosrunner.stages.plan import Finding, Intent, make_plan
 from chaosrunner.stages.sample import sample
-
-
-def who() -> str:
-    """Who acts: `$CHAOSRUNNER_WHO`, or user@host."""
-    named = os.environ.get("CHAOSRUNNER_WHO")
-    if named:
-        return named
-    try:
-        import getpass
-
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
 
 
 @dataclass(frozen=True)

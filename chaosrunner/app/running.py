@@ -14,7 +14,7 @@ from pathlib import Path
 from chaosrunner import __version__
 from chaosrunner.app.concluding import Desk, RunReport, Tell, conclude, look_at_items
 from chaosrunner.app.healing import heal_before
-from chaosrunner.app.orders import FINDING, Order, Prepared, prepared, who
+from chaosrunner.app.orders import FINDING, Order, Prepared, prepared
 from chaosrunner.clock import new_run_id
 from chaosrunner.engine.recorder import Observer
 from chaosrunner.engine.stop import Stop
@@ -22,6 +22,7 @@ from chaosrunner.model.experiment import TrafficSpec
 from chaosrunner.model.journal import RunStarted, TrafficSample
 from chaosrunner.model.plan import Plan
 from chaosrunner.model.words import Ending
+from chaosrunner.person import who
 from chaosrunner.stages.run import Load, Setting, run
 from chaosrunner.store.machine import Machine, machine_folder
 from chaosrunner.store.runs import Runs

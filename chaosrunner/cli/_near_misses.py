@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,20 +15,6 @@ if TYPE_CHECKING:
 
     from chaosrunner.model.near_miss import NearMiss
     from chaosrunner.register.near_misses import Record, Register
-
-
-def who() -> str:
-    """Who acts: `$CHAOSRUNNER_WHO`, or the user and host."""
-    if named := os.environ.get("CHAOSRUNNER_WHO", "").strip():
-        return named
-    import getpass
-    import socket
-
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = f"uid-{os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
 
 
 @contextmanager

@@ -165,6 +165,7 @@ def set_(settings: terms.Settings, /, near_miss: str, as_json: bool, **wishes: o
     """
     from chaosrunner.cli import _near_misses as words
     from chaosrunner.errors import UsageError
+    from chaosrunner.person import who
 
     if not any(wishes[name] for name in ("state", "owner", "priority")):
         raise UsageError("nothing to set: name a state, --owner or --priority")
@@ -172,7 +173,7 @@ def set_(settings: terms.Settings, /, near_miss: str, as_json: bool, **wishes: o
         if wishes[name] is not None and wishes["state"] not in states:
             raise UsageError(f"{option} goes with {' or '.join(states)} only")
     with words.opened(settings.state) as register:
-        after = _set(register, near_miss, words.who(), wishes)
+        after = _set(register, near_miss, who(), wishes)
     if as_json:
         terms.say_json(words.as_json(after))
         return
@@ -230,9 +231,10 @@ def _text(value: object) -> str | None:
 def note(settings: terms.Settings, near_miss: str, text: str) -> None:
     """Add a remark to its history."""
     from chaosrunner.cli import _near_misses as words
+    from chaosrunner.person import who
 
     with words.opened(settings.state) as register:
-        after = register.add_note(near_miss, words.who(), text)
+        after = register.add_note(near_miss, who(), text)
     terms.say(f"noted in the history of {after.id}")
 
 

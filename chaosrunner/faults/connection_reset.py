@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import zlib
 from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
@@ -112,7 +111,7 @@ class ConnectionReset(Fault[Params]):
         return {}
 
     async def inject(self) -> None:
-        effect = NetworkEffect(reset_after=self.params.after, share=self.params.share, seed=_seed(self.hold.id))
+        effect = NetworkEffect(reset_after=self.params.after, share=self.params.share, seed=self.hold.seed)
         await self._links.shape(self.target, effect, self.hold)
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
@@ -160,11 +159,6 @@ class ConnectionReset(Fault[Params]):
 
     def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
         return (f"chaosrunner heal {self.hold.run}",)
-
-
-def _seed(hold: str) -> int:
-    """The same for the same step of another run: `RUN.STEP.N` without the run."""
-    return zlib.crc32(hold.partition(".")[2].encode())
 
 
 def _seen_in(connections: int) -> str:

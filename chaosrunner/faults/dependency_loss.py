@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import zlib
 from collections import Counter
 from typing import Literal
 
@@ -108,7 +107,7 @@ class DependencyLoss(Fault[Params]):
         return {}
 
     async def inject(self) -> None:
-        effect = NetworkEffect(loss=self.params.mode, share=self.params.share, seed=_seed(self.hold.id))
+        effect = NetworkEffect(loss=self.params.mode, share=self.params.share, seed=self.hold.seed)
         await self._links.shape(self.target, effect, self.hold)
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
@@ -160,11 +159,6 @@ class DependencyLoss(Fault[Params]):
 
     def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
         return (f"chaosrunner heal {self.hold.run}",)
-
-
-def _seed(hold: str) -> int:
-    """The same for the same step of another run: `RUN.STEP.N` without the run."""
-    return zlib.crc32(hold.partition(".")[2].encode())
 
 
 def _seen_in(connections: int) -> str:

@@ -15,7 +15,7 @@ PLUGINS = set(catalog.ROLES)
 APART = {"injector", "traffic"}
 """Programs of their own beside a run: the standard library and themselves."""
 LAYERS: list[set[str]] = [
-    {"errors", "clock", "glossary"},
+    {"errors", "clock", "glossary", "person"},
     {"model"},
     SEAM,
     {"ports"},
