@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import FrameType
 
 from chaosrunner import __version__
 from chaosrunner.app.concluding import Desk, RunReport, Tell, conclude, look_at_items
@@ -27,13 +28,16 @@ from chaosrunner.stages.run import Load, Setting, run
 from chaosrunner.store.machine import Machine, machine_folder
 from chaosrunner.store.runs import Runs
 
+HALTING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 async def run_experiment(
     order: Order, observers: Sequence[Observer] = (), tell: Tell = lambda words: None, stop: Stop | None = None
 ) -> RunReport:
     """Run one experiment from its file to its near misses. Whatever ends it, faults are undone.
 
-    `stop` is for callers that run several: they see to signals, and set it off. Without it, signals halt the run.
+    `stop` is for callers that run several: they see to signals, and set it off. Without it, signals halt the run, and
+    are ignored from its end on, until the caller sets them to something else.
     """
     machine = Machine(machine_folder())
     signals: AbstractContextManager[None] = nullcontext()
@@ -93,23 +97,30 @@ def _setting(ready: Prepared, run_id: str, machine: Machine, stop: Stop, observe
 
 
 class _signals(AbstractContextManager[None]):
-    """Turns SIGINT, SIGTERM and SIGHUP into a halt, so that they go through the undo, however often they come."""
+    """Turns SIGINT, SIGTERM and SIGHUP into a halt, so that they go through the undo, however often they come.
+
+    Afterwards they are ignored: what was found has been written down and only remains to be said. Handlers are changed
+    in one step each (the event loop's own way passes through Python's default), so that there is no moment in between
+    at which a signal kills.
+    """
 
     def __init__(self, stop: Stop, tell: Tell) -> None:
         self._stop = stop
         self._tell = tell
 
     def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._halt, number)
+        self._loop = asyncio.get_running_loop()
+        for number in HALTING_SIGNALS:
+            signal.signal(number, self._arrived)
 
     def __exit__(self, *_: object) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.remove_signal_handler(number)
+        for number in HALTING_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
-    def _halt(self, number: signal.Signals) -> None:
+    def _arrived(self, number: int, _: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._halt, number)
+
+    def _halt(self, number: int) -> None:
         first = self._stop.halt is None
         self._stop.now(Ending.HALTED, signal.Signals(number).name)
         self._tell("halting: taking every fault back" if first else "still at it; please wait")

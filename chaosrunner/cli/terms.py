@@ -86,23 +86,17 @@ def wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def wait_for_run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The same for a run: once it is over, a Ctrl-C takes neither its answer nor its exit code away."""
-    import asyncio
+    """The same for a run. Once it is over a Ctrl-C takes neither its answer nor its exit code away; where this process
+    goes on after the command, signals do what they did before."""
     import signal
 
-    over: list[T] = []
-
-    async def carry_out() -> None:
-        over.append(await coroutine)
-        if _own_process:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        asyncio.run(carry_out())
-    except KeyboardInterrupt:
-        if not over:
-            raise
-    return over[0]
+        return wait_for(coroutine)
+    finally:
+        if not _own_process:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 _own_process = False
