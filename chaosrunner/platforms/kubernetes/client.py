@@ -1,0 +1,451 @@
+"""The one module that speaks to a cluster: the `kubernetes` package's configuration, authentication and asyncio
+transport, with plain JSON objects instead of its models, which cost seconds and hundreds of megabytes on large lists.
+
+Paths are those of the API (`/api/v1/namespaces/shop/pods`); `path()` makes them from a group, a resource and names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import client as kubernetes_client
+from kubernetes.aio import config as kubernetes_config
+from kubernetes.aio.client.rest import RESTClientObject
+from kubernetes.aio.config.config_exception import ConfigException
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+
+from chaosrunner import __version__
+from chaosrunner.errors import NotPossibleNow, UsageError
+from chaosrunner.model.frozen import JsonObject
+
+Object = dict[str, Any]
+"""A Kubernetes object as JSON."""
+PatchType = Literal[
+    "application/merge-patch+json", "application/json-patch+json", "application/strategic-merge-patch+json"
+]
+
+PAGE = 500
+"""Objects of one page of a list, as kubectl asks for."""
+TIMEOUT = 8.0
+"""Seconds of one request, unless told otherwise: less than the ten that a plan's look at a target may take."""
+TRIES = 4
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+
+
+class ApiError(NotPossibleNow):
+    """What the API server answered instead of what was asked for, or that it did not answer (`code` 0)."""
+
+    def __init__(self, asked: str, code: int, message: str, reason: str = "", retry_after: float | None = None) -> None:
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+        said = f"the API server answers {code}" if code else "the API server cannot be reached"
+        super().__init__(f"{asked}: {said}: {message}")
+
+    @property
+    def not_found(self) -> bool:
+        """There is no such object (any more)."""
+        return self.code in (404, 410)
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same request may well succeed in a moment: overload, a restart, a broken connection."""
+        return self.code in (0, 429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What a command in a container gave."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One change: `ADDED`, `MODIFIED`, `DELETED` or `BOOKMARK`, and the object."""
+
+    type: str
+    object: Object
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    where: str
+    query: Mapping[str, Any]
+    body: Any = None
+    accept: str = "application/json"
+    content_type: str = "application/json"
+    again: bool = False
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it may be sent twice."""
+        return self.again or self.method == "GET"
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.where}"
+
+
+def path(api: str, resource: str, namespace: str | None = None, name: str | None = None, sub: str | None = None) -> str:
+    """`path("apps/v1", "deployments", "shop", "cart", "scale")`; the core group's api is `v1`."""
+    parts = [f"/apis/{api}" if "/" in api else f"/api/{api}"]
+    parts += [f"namespaces/{namespace}"] if namespace is not None else []
+    parts += [resource]
+    parts += [name] if name is not None else []
+    parts += [sub] if sub is not None else []
+    return "/".join(parts)
+
+
+class Cluster:
+    """A cluster's API, asked as one user. Made cheaply; connects at the first request.
+
+    Every method raises `ApiError` with the server's own words, and `UsageError` if the kubeconfig cannot be used.
+    Reading requests are tried again when the server is overloaded, restarts or breaks the connection; writing ones only
+    where the server said that it did nothing (429), or when the caller says that doing it twice is harmless.
+    """
+
+    def __init__(
+        self,
+        *,
+        context: str | None = None,
+        kubeconfig: str | None = None,
+        sleep: Callable[[float], Any] = asyncio.sleep,
+    ) -> None:
+        self._context = context
+        self._kubeconfig = kubeconfig
+        self._sleep = sleep
+        self._opening = asyncio.Lock()
+        self._rest: _Rest | None = None
+
+    # -- objects
+
+    async def get(self, where: str, **query: Any) -> Object:
+        """One object, or a whole short list."""
+        return await self._json(_Request("GET", where, query))
+
+    async def pages(self, where: str, *, accept: str = METADATA_ONLY, **query: Any) -> AsyncIterator[Object]:
+        """A list page by page, each as the server sends it; of a list that changes meanwhile, one consistent state.
+
+        A page token that the server forgot (410) begins the list anew: callers keep what they saw by uid.
+        """
+        token: str | None = None
+        while True:
+            asked = {"limit": PAGE, **query} | ({"continue": token} if token else {})
+            try:
+                page = await self._json(_Request("GET", where, asked, accept=accept))
+            except ApiError as error:
+                if error.code != 410 or token is None:
+                    raise
+                token = None
+                continue
+            yield page
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                return
+
+    async def create(self, where: str, body: Object, *, again: bool = False, **query: Any) -> Object:
+        """Make an object, or call a subresource such as `eviction`. `again`: making it twice is harmless."""
+        return await self._json(_Request("POST", where, query, body, again=again))
+
+    async def replace(self, where: str, body: Object, **query: Any) -> Object:
+        """Put an object in the place of the one with the same resourceVersion."""
+        return await self._json(_Request("PUT", where, query, body))
+
+    async def patch(
+        self,
+        where: str,
+        body: Any,
+        type: PatchType = "application/merge-patch+json",
+        *,
+        again: bool = True,
+        **query: Any,
+    ) -> Object:
+        """Change parts of an object; a merge may be sent twice."""
+        return await self._json(_Request("PATCH", where, query, body, content_type=type, again=again))
+
+    async def delete(self, where: str, body: Object | None = None, **query: Any) -> Object:
+        """Delete an object (`body`: DeleteOptions such as `preconditions: {uid: …}`)."""
+        return await self._json(_Request("DELETE", where, query, body, again=True))
+
+    async def text(self, where: str, **query: Any) -> str:
+        """What is not JSON: a container's log."""
+        return (await self._ask(_Request("GET", where, query, accept="*/*"))).decode("utf-8", "replace")
+
+    async def watch(self, where: str, *, resource_version: str, **query: Any) -> AsyncIterator[WatchEvent]:
+        """Changes after a resourceVersion, until the server ends the watch (it does so every few minutes: list again,
+        watch again). Raises `ApiError` with code 410 if the version is too old."""
+        asked = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": resource_version, **query}
+        rest = await self._opened()
+        words = f"watch {where}"
+        try:
+            async with rest.session.get(
+                rest.url(where, asked),
+                headers=await rest.headers("application/json"),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT),
+            ) as response:
+                if response.status >= 400:
+                    raise _refusal(words, response.status, await response.read(), response.headers)
+                async for line in response.content:
+                    change = json.loads(line)
+                    if change["type"] == "ERROR":
+                        status = change["object"]
+                        raise ApiError(words, int(status.get("code", 0)), str(status.get("message", "")))
+                    yield WatchEvent(change["type"], change["object"])
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(words, 0, _words(error)) from None
+
+    # -- streams into containers
+
+    @asynccontextmanager
+    async def attach(self, namespace: str, pod: str, container: str) -> AsyncIterator[Channel]:
+        """The running container's standard input and output (it must have been started with `stdin: true`)."""
+        query = {"container": container, "stdin": "true", "stdout": "true", "stderr": "false"}
+        async with self._stream(path("v1", "pods", namespace, pod, "attach"), query) as channel:
+            yield channel
+
+    async def execute(
+        self, namespace: str, pod: str, container: str, command: Sequence[str], *, within: float = TIMEOUT
+    ) -> Executed:
+        """Run a command in a container and wait for its end. Raises `ApiError` (code 0) when the time is over."""
+        query = [("container", container), ("stdout", "true"), ("stderr", "true"), *(("command", c) for c in command)]
+        where = path("v1", "pods", namespace, pod, "exec")
+        out: dict[int, list[bytes]] = {1: [], 2: [], 3: []}
+        try:
+            async with asyncio.timeout(within), self._stream(where, query) as channel:
+                async for number, data in channel:
+                    out.setdefault(number, []).append(data)
+        except TimeoutError:
+            raise ApiError(f"exec {command[0]} in {namespace}/{pod}", 0, f"not through within {within:g} s") from None
+        return Executed(
+            _exit_code(b"".join(out[3])),
+            b"".join(out[1]).decode("utf-8", "replace"),
+            b"".join(out[2]).decode("utf-8", "replace"),
+        )
+
+    @asynccontextmanager
+    async def _stream(self, where: str, query: Any) -> AsyncIterator[Channel]:
+        rest = await self._opened()
+        words = f"connect {where}"
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                socket = await rest.session.ws_connect(
+                    rest.url(where, query).replace("http", "ws", 1),
+                    headers=await rest.headers(None),
+                    protocols=_PROTOCOLS,
+                    max_msg_size=0,
+                    heartbeat=None,
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            raise ApiError(words, error.status, f"{error.message}{_hint(error.status)}") from None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(words, 0, _words(error)) from None
+        try:
+            yield Channel(socket, words)
+        finally:
+            await socket.close()
+
+    # -- rights
+
+    async def may(
+        self, verb: str, resource: str, group: str = "", *, namespace: str | None = None, subresource: str = ""
+    ) -> tuple[bool, str]:
+        """Whether this user may do it (SelfSubjectAccessReview), and the server's reason."""
+        attributes = {"verb": verb, "group": group, "resource": resource, "subresource": subresource}
+        attributes |= {"namespace": namespace} if namespace is not None else {}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        answer = await self.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review, again=True)
+        status = answer.get("status", {})
+        return bool(status.get("allowed")), str(status.get("reason") or status.get("evaluationError") or "")
+
+    async def resources(self, api: str) -> frozenset[str]:
+        """Resources that a group and version (`policy/v1`) has here; empty: there is no such group."""
+        try:
+            found = await self.get(f"/apis/{api}" if "/" in api else f"/api/{api}")
+        except ApiError as error:
+            if error.not_found:
+                return frozenset()
+            raise
+        return frozenset(str(each["name"]) for each in found.get("resources", ()))
+
+    async def close(self) -> None:
+        """End all connections; idempotent."""
+        if self._rest is not None:
+            rest, self._rest = self._rest, None
+            await rest.session.close()
+
+    # -- underneath
+
+    async def _json(self, request: _Request) -> Object:
+        answer = await self._ask(request)
+        try:
+            read: Object = json.loads(answer)
+        except ValueError:
+            raise ApiError(str(request), 200, "what came back is not JSON; is this a Kubernetes API?") from None
+        return read
+
+    async def _ask(self, request: _Request) -> bytes:
+        def worth_it(error: BaseException) -> bool:
+            return isinstance(error, ApiError) and (error.code == 429 or (request.harmless and error.passing))
+
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception(worth_it),
+            stop=stop_after_attempt(TRIES),
+            wait=_wait,
+            sleep=self._sleep,
+            reraise=True,
+        ):
+            with attempt:
+                return await self._ask_once(request)
+        raise AssertionError("the loop either returns or raises")
+
+    async def _ask_once(self, request: _Request) -> bytes:
+        rest = await self._opened()
+        headers = await rest.headers(request.accept)
+        if request.body is not None:
+            headers["Content-Type"] = request.content_type
+        try:
+            async with rest.session.request(
+                request.method,
+                rest.url(request.where, request.query),
+                headers=headers,
+                data=None if request.body is None else json.dumps(request.body),
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+            ) as response:
+                answer = await response.read()
+                if response.status >= 400:
+                    raise _refusal(str(request), response.status, answer, response.headers)
+                return answer
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(str(request), 0, _words(error)) from None
+
+    async def _opened(self) -> _Rest:
+        async with self._opening:
+            if self._rest is None:
+                self._rest = _Rest(await self._configured())
+            return self._rest
+
+    async def _configured(self) -> Any:
+        configuration = kubernetes_client.Configuration()
+        configuration.connection_pool_maxsize = 64
+        try:
+            if self._kubeconfig is None and self._context is None and _in_a_pod():
+                _load_incluster_config(client_configuration=configuration)
+            else:
+                await _load_kube_config(
+                    config_file=self._kubeconfig,
+                    context=self._context,
+                    client_configuration=configuration,
+                    persist_config=False,
+                )
+        except (ConfigException, OSError, ValueError) as error:
+            where = self._kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+            context = f", context {self._context}" if self._context else ""
+            raise UsageError(f"kubeconfig {where}{context}: {error}") from None
+        return configuration
+
+
+class Channel:
+    """Streams of a container over one websocket: iterate for (stream number, bytes); 1 output, 2 errors, 3 its end."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, words: str) -> None:
+        self._socket = socket
+        self._words = words
+
+    async def send(self, data: bytes) -> None:
+        """To the container's standard input. Raises `ApiError` if the connection is broken."""
+        try:
+            await self._socket.send_bytes(b"\x00" + data)
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise ApiError(self._words, 0, _words(error)) from None
+
+    async def __aiter__(self) -> AsyncIterator[tuple[int, bytes]]:
+        async for message in self._socket:
+            if message.type == aiohttp.WSMsgType.BINARY and message.data:
+                yield message.data[0], message.data[1:]
+
+
+_load_incluster_config: Callable[..., None] = kubernetes_config.load_incluster_config
+_load_kube_config: Callable[..., Awaitable[None]] = kubernetes_config.load_kube_config
+
+
+class _Rest(RESTClientObject):
+    """The package's transport (TLS, client certificates, proxies), asked for plain responses."""
+
+    def __init__(self, configuration: Any) -> None:
+        super().__init__(configuration)
+        self.session: aiohttp.ClientSession = self._create_pool_manager()
+
+    def url(self, where: str, query: Any) -> str:
+        text = urlencode(query)
+        return f"{self.configuration.host.rstrip('/')}{where}{f'?{text}' if text else ''}"
+
+    async def headers(self, accept: str | None) -> dict[str, str]:
+        made = {"User-Agent": f"chaosrunner/{__version__}"} | ({"Accept": accept} if accept else {})
+        for setting in (await self.configuration.auth_settings()).values():
+            if setting["in"] == "header" and setting["value"]:
+                made[setting["key"]] = setting["value"]
+        return made
+
+
+def _in_a_pod() -> bool:
+    return "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ and _SERVICE_ACCOUNT.exists()
+
+
+def _wait(state: RetryCallState) -> float:
+    """The server's own Retry-After, or 0.1 s doubling; at most 2 s."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    told = error.retry_after if isinstance(error, ApiError) else None
+    return float(min(told if told is not None else 0.1 * 2 ** (state.attempt_number - 1), 2.0))
+
+
+def _refusal(words: str, code: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
+    try:
+        status = json.loads(body)
+        message, reason = str(status.get("message", "")), str(status.get("reason", ""))
+    except (ValueError, AttributeError):
+        message, reason = body[:200].decode("utf-8", "replace").strip(), ""
+    told = headers.get("Retry-After", "")
+    return ApiError(words, code, message or "no reason given", reason, float(told) if told.isdigit() else None)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {TIMEOUT:g} s"
+    return str(error) or type(error).__name__
+
+
+def _hint(code: int) -> str:
+    return {403: " (the right is missing)", 404: " (no such pod or container)"}.get(code, "")
+
+
+def _exit_code(status: bytes) -> int:
+    """Of the error stream's Status object; -1: the connection ended without one."""
+    try:
+        read: JsonObject = json.loads(status)
+    except ValueError:
+        return -1
+    if read.get("status") == "Success":
+        return 0
+    details: Any = read.get("details") or {}
+    causes = [each for each in details.get("causes", ()) if each.get("reason") == "ExitCode"]
+    return int(causes[0]["message"]) if causes else -1
