@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args
@@ -219,6 +219,11 @@ class Platform(ABC):
     async def find(self, selector: Selector) -> Selection:
         """All targets that match, before `take`. Raises `UsageError` for a selector that this platform does not
         know or a service that the environment does not name; `NotPossibleNow` if it cannot be asked."""
+
+    async def find_for(self, selector: Selector, acts_on: Set[str]) -> Selection:
+        """The same for a fault that acts on these kinds of targets: one selector may mean pods to one fault, and their
+        workload to another."""
+        return await self.find(selector)
 
     @abstractmethod
     async def gone(self, target: Target) -> str:

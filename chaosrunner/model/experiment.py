@@ -33,7 +33,8 @@ def _parse_take(value: Any) -> Any:
 Take = Annotated[int | str, BeforeValidator(_parse_take)]
 """How many of the matching targets: a count, a share (rounded down, at least one) or `all`."""
 
-_WAYS = ("service", "workload", "selector", "node", "node_of", "zone", "link")
+_WAYS = ("service", "workload", "selector", "names", "link")
+_PLACES = ("node", "node_of", "zone")
 
 
 class Selector(Frozen):
@@ -53,12 +54,16 @@ class Selector(Frozen):
     """Kubernetes: labels that pods must have."""
     workload: str | None = None
     """Kubernetes: `deployment/cart`."""
+    names: tuple[str, ...] = ()
+    """Kubernetes: pods by name; beside another way: only these of them."""
+    fields: str | None = None
+    """Kubernetes: only pods that match this field selector, `spec.serviceAccountName=cart`."""
     node: str | None = None
-    """Kubernetes: a node by name."""
+    """Kubernetes: a node by name; beside another way, and for faults on pods: only the pods there."""
     node_of: JsonObject | None = None
-    """Kubernetes: the nodes that run what this selects."""
+    """Kubernetes: the nodes that run what this selects; beside another way: only the pods there."""
     zone: str | None = None
-    """Kubernetes: all nodes of a zone."""
+    """Kubernetes: all nodes of a zone; beside another way, and for faults on pods: only the pods there."""
     take: Take = 1
     """How many of what matches: a count, a share (rounded down, at least one) or `all`; default 1."""
     follow: bool = False
@@ -68,12 +73,14 @@ class Selector(Frozen):
 
     @model_validator(mode="after")
     def _one_way(self) -> Selector:
-        given = [name for name in _WAYS if getattr(self, name) is not None]
+        given = [name for name in _WAYS if getattr(self, name)]
+        given = [name for name in given if name != "names"] or given
+        places = [name for name in _PLACES if getattr(self, name) is not None]
         if self.same_as is not None:
-            if given:
+            if given or places:
                 raise ValueError("sameAs stands alone: it names the targets of another step")
-        elif len(given) != 1:
-            raise ValueError("expected one of service, link, workload, selector, node, nodeOf, zone or sameAs")
+        elif len(given) > 1 or len(places) > 1 or not given + places:
+            raise ValueError("expected one of service, link, workload, selector, names, node, nodeOf, zone or sameAs")
         if self.to is not None and self.service is None:
             raise ValueError("`to` needs the service whose connections are meant")
         return self

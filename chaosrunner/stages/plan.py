@@ -222,7 +222,7 @@ class _Resolver:
                 known = ", ".join(self._by_step) or "none"
                 raise UsageError(f"step {step_id}: sameAs names no earlier step; known are {known}")
             return self._by_step[step.target.same_as]
-        selection = await self._leash.call(self._platform.find(step.target), CHECKING)
+        selection = await self._leash.call(self._platform.find_for(step.target, plugin.acts_on), CHECKING)
         free = [target for target in selection.candidates if target.id not in taken]
         chosen = choose(free, step.target.take, seed=self._seed, step=step_id)
         if not chosen:

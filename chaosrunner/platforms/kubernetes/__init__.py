@@ -1,0 +1,5 @@
+"""The Kubernetes platform."""
+
+from chaosrunner.platforms.kubernetes.platform import KubernetesPlatform
+
+__all__ = ["KubernetesPlatform"]

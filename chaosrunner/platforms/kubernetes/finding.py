@@ -1,0 +1,283 @@
+"""Selectors -> what they mean in a cluster, read as pages of tables: names, owners, readiness, addresses and labels of
+ten thousand pods without one whole pod."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from chaosrunner.errors import UsageError
+from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.target import Target
+from chaosrunner.platforms.kubernetes.client import METADATA_ONLY, TABLE, ApiError, Cluster, Object, path
+
+APIS: Mapping[str, tuple[str, str]] = {
+    "deployment": ("apps/v1", "deployments"),
+    "statefulset": ("apps/v1", "statefulsets"),
+    "daemonset": ("apps/v1", "daemonsets"),
+    "replicaset": ("apps/v1", "replicasets"),
+    "job": ("batch/v1", "jobs"),
+}
+"""Group and version, and resource, of each sort of workload."""
+ZONE = "topology.kubernetes.io/zone"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+OPT = "chaosrunner.dev/allow"
+"""A label or annotation of pods and nodes: `false` keeps them out of every experiment."""
+
+
+class PodSeen(NamedTuple):
+    """A pod as a list shows it."""
+
+    namespace: str
+    name: str
+    uid: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    owner_kind: str
+    owner_name: str
+    owner_uid: str
+    """Of what controls it directly; empty: nothing does, and it would not come back."""
+    status: str
+    """`Running`, `Pending`, `CrashLoopBackOff`, …, as kubectl shows it."""
+    ready: bool
+    restarts: int
+    ip: str
+    node: str
+    leaving: bool
+    """It is being deleted."""
+
+    @property
+    def why_not(self) -> str:
+        """Why it is no target; empty: it can be one."""
+        if self.leaving:
+            return "is being deleted"
+        if self.status != "Running":
+            return f"is {self.status}"
+        if self.labels.get(MANAGED_BY) == "chaosrunner":
+            return "is chaosrunner's own"
+        if "false" in (self.labels.get(OPT), self.annotations.get(OPT)):
+            return f"says {OPT}: false"
+        return ""
+
+
+class PodQuery(NamedTuple):
+    """Which pods are meant."""
+
+    namespace: str
+    labels: str = ""
+    """A label selector as the API takes it."""
+    fields: str = ""
+    """A field selector as the API takes it: `spec.nodeName=node-1`."""
+    names: frozenset[str] = frozenset()
+    owner_uid: str = ""
+    """Of the workload that owns them, directly or through a ReplicaSet."""
+
+
+def label_selector(labels: Mapping[str, str]) -> str:
+    """`{app: cart}` as `app=cart`."""
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
+def selector_of(workload: Object) -> str:
+    """The label selector of a workload, `matchExpressions` included. A Service's is plain labels."""
+    selector = workload.get("spec", {}).get("selector") or {}
+    if "matchLabels" not in selector and "matchExpressions" not in selector:
+        return label_selector(selector)
+    parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
+    for rule in selector.get("matchExpressions") or ():
+        values = ",".join(rule.get("values") or ())
+        parts.append(
+            {
+                "In": f"{rule['key']} in ({values})",
+                "NotIn": f"{rule['key']} notin ({values})",
+                "Exists": rule["key"],
+                "DoesNotExist": f"!{rule['key']}",
+            }[rule["operator"]]
+        )
+    return ",".join(parts)
+
+
+class Finder:
+    """Asks a cluster what is there."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def pods(self, query: PodQuery) -> list[PodSeen]:
+        """All pods that match, whatever their state, sorted by name."""
+        owners = await self._owned_by(query)
+        asked: dict[str, Any] = {"includeObject": "Metadata"}
+        asked |= {"labelSelector": query.labels} if query.labels else {}
+        asked |= {"fieldSelector": query.fields} if query.fields else {}
+        found: dict[str, PodSeen] = {}
+        async for page in self._cluster.pages(path("v1", "pods", query.namespace), accept=TABLE, **asked):
+            for pod in _pods_of(page):
+                if (not query.names or pod.name in query.names) and (owners is None or pod.owner_uid in owners):
+                    found[pod.uid] = pod
+        return sorted(found.values(), key=lambda pod: (pod.namespace, pod.name))
+
+    async def _owned_by(self, query: PodQuery) -> frozenset[str] | None:
+        """The uids that a pod's direct owner may have."""
+        if not query.owner_uid:
+            return None
+        uids = {query.owner_uid}
+        sets = path("apps/v1", "replicasets", query.namespace)
+        async for item in self.metadata(sets, labelSelector=query.labels):
+            if any(owner.get("uid") == query.owner_uid for owner in item.get("ownerReferences") or ()):
+                uids.add(str(item["uid"]))
+        return frozenset(uids)
+
+    async def metadata(self, where: str, **query: Any) -> AsyncIterator[Object]:
+        """The metadata of all objects of a list, one after the other."""
+        async for page in self._cluster.pages(where, accept=METADATA_ONLY, **query):
+            for item in page.get("items") or ():
+                yield item["metadata"]
+
+    async def top_owners(self, pods: Sequence[PodSeen]) -> dict[str, str]:
+        """By the uid of a pod's direct owner: what owns it in the end, `deployment/checkout`."""
+        owners = {pod.owner_uid: f"{pod.owner_kind.lower()}/{pod.owner_name}" for pod in pods if pod.owner_uid}
+        spaces = {pod.namespace for pod in pods if pod.owner_kind == "ReplicaSet"}
+        for space in sorted(spaces):
+            async for item in self.metadata(path("apps/v1", "replicasets", space)):
+                if item["uid"] not in owners:
+                    continue
+                for owner in item.get("ownerReferences") or ():
+                    if owner.get("controller"):
+                        owners[item["uid"]] = f"{owner['kind'].lower()}/{owner['name']}"
+        return owners
+
+    async def workload(self, namespace: str, kind: str, name: str) -> Object | None:
+        """The object, or None where there is none."""
+        api, resource = APIS[kind]
+        try:
+            return await self._cluster.get(path(api, resource, namespace, name))
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+
+    async def service(self, namespace: str, name: str) -> Object | None:
+        """The Kubernetes Service, or None where there is none."""
+        try:
+            return await self._cluster.get(path("v1", "services", namespace, name))
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+
+    async def nodes(self, *, names: Sequence[str] = (), zone: str | None = None) -> list[Object]:
+        """Metadata of nodes by name or zone, sorted by name; all of them if neither is given."""
+        query = {"labelSelector": f"{ZONE}={zone}"} if zone is not None else {}
+        found = [item async for item in self.metadata(path("v1", "nodes"), **query)]
+        return sorted(
+            (item for item in found if not names or item["name"] in names), key=lambda item: str(item["name"])
+        )
+
+
+def _pods_of(page: Object) -> list[PodSeen]:
+    columns = {column["name"]: index for index, column in enumerate(page.get("columnDefinitions") or ())}
+    return [_pod(row, columns) for row in page.get("rows") or ()]
+
+
+def _pod(row: Object, columns: Mapping[str, int]) -> PodSeen:
+    metadata, cells = row["object"]["metadata"], row["cells"]
+    owner = next((each for each in metadata.get("ownerReferences") or () if each.get("controller")), {})
+    ready, _, of = str(cells[columns["Ready"]]).partition("/")
+    restarts = str(cells[columns["Restarts"]]).split(" ")[0]
+    return PodSeen(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        labels=metadata.get("labels") or {},
+        annotations=metadata.get("annotations") or {},
+        owner_kind=owner.get("kind", ""),
+        owner_name=owner.get("name", ""),
+        owner_uid=owner.get("uid", ""),
+        status=str(cells[columns["Status"]]),
+        ready=ready == of,
+        restarts=int(restarts) if restarts.isdigit() else 0,
+        ip=_told(cells[columns["IP"]]),
+        node=_told(cells[columns["Node"]]),
+        leaving="deletionTimestamp" in metadata,
+    )
+
+
+def _told(cell: Any) -> str:
+    return "" if cell in (None, "<none>") else str(cell)
+
+
+# --------------------------------------------------------------------------------------------------------- targets
+
+
+def pod_target(pod: PodSeen, service: str | None, owner: str) -> Target:
+    """A pod as a target."""
+    details: JsonObject = {
+        "namespace": pod.namespace,
+        "pod": pod.name,
+        "uid": pod.uid,
+        "node": pod.node,
+        "ip": pod.ip,
+        "owner": owner,
+    }
+    name = f"{pod.namespace}/{pod.name}"
+    return Target(kind="pod", id=f"pod:{name}", name=name, service=service, details=details)
+
+
+def link_target(pod: Target, to: str, port: int | None) -> Target:
+    """A pod's connections to one dependency of the environment."""
+    end = f"{to}:{port}" if port is not None else to
+    return pod.model_copy(
+        update={
+            "kind": "link",
+            "id": f"link:{pod.name}>{end}",
+            "name": f"{pod.name} -> {end}",
+            "to": to,
+            "details": pod.details | {"to": to} | ({"port": port} if port is not None else {}),
+        }
+    )
+
+
+def node_target(metadata: Object) -> Target:
+    """A node as a target."""
+    zone = (metadata.get("labels") or {}).get(ZONE, "")
+    details: JsonObject = {"node": metadata["name"], "uid": metadata["uid"], "zone": zone}
+    return Target(kind="node", id=f"node:{metadata['name']}", name=str(metadata["name"]), details=details)
+
+
+def workload_target(kind: str, workload: Object, service: str | None) -> Target:
+    """A workload as a target."""
+    api, resource = APIS[kind]
+    metadata = workload["metadata"]
+    name = f"{metadata['namespace']}/{kind}/{metadata['name']}"
+    details: JsonObject = {
+        "namespace": metadata["namespace"],
+        "api": api,
+        "resource": resource,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+    }
+    return Target(kind="workload", id=f"workload:{name}", name=name, service=service, details=details)
+
+
+def service_target(found: Object, service: str | None) -> Target:
+    """A Kubernetes Service as a target."""
+    metadata = found["metadata"]
+    name = f"{metadata['namespace']}/{metadata['name']}"
+    details: JsonObject = {"namespace": metadata["namespace"], "name": metadata["name"], "uid": metadata["uid"]}
+    return Target(
+        kind="kube-service", id=f"kube-service:{name}", name=f"service {name}", service=service, details=details
+    )
+
+
+def selector_words(value: Any) -> str:
+    """`selector` of a target as the API takes it: labels, or the text of a label selector.
+
+    Raises `UsageError` for anything else.
+    """
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    if isinstance(value, dict) and value and all(isinstance(each, str) for each in value.values()):
+        return label_selector(value)
+    raise UsageError(
+        f"target.selector: expected labels such as {{app: cart}}, or text such as 'app=cart', found {value!r}"
+    )

@@ -1,0 +1,256 @@
+"""Pods, workloads, Services and nodes of a Kubernetes cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence, Set
+from pathlib import Path
+
+from chaosrunner.clock import Clock
+from chaosrunner.errors import UsageError
+from chaosrunner.model.target import Target
+from chaosrunner.platforms.kubernetes import finding
+from chaosrunner.platforms.kubernetes import spec as settings
+from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, path
+from chaosrunner.platforms.kubernetes.finding import Finder, PodQuery, PodSeen
+from chaosrunner.platforms.kubernetes.spec import Service, split_workload
+from chaosrunner.ports import Platform, Selection, Selector
+
+PODS = frozenset({"pod", "link"})
+
+
+class KubernetesPlatform(Platform):
+    """Pods, workloads, Services and nodes of a Kubernetes cluster, in the namespaces that the environment names and
+    nowhere else."""
+
+    Spec = settings.Spec
+
+    def __init__(
+        self, spec: settings.Spec, environment: str, folder: Path, clock: Clock, cluster: Cluster | None = None
+    ) -> None:
+        self.spec = spec
+        self.environment = environment
+        self.clock = clock
+        kubeconfig = str(folder / spec.kubeconfig) if spec.kubeconfig is not None else None
+        self.cluster = cluster or Cluster(context=spec.context, kubeconfig=kubeconfig, sleep=clock.sleep)
+        self.finder = Finder(self.cluster)
+
+    # -- finding
+
+    async def find(self, selector: Selector) -> Selection:
+        """Pods; or nodes where only a node, zone or nodeOf is named."""
+        return await self.find_for(selector, frozenset({"pod", "link", "node"}))
+
+    async def find_for(self, selector: Selector, acts_on: Set[str]) -> Selection:
+        """What the selector means to a fault that acts on these kinds."""
+        if selector.link is not None:
+            raise UsageError("a Kubernetes environment has no links: name `service` with `to`")
+        if "node" in acts_on and (selector.node or selector.zone or selector.node_of) and not _names_pods(selector):
+            return await self._nodes(selector)
+        if acts_on & PODS or not acts_on & {"workload", "kube-service", "node"}:
+            return await self._pods_or_links(selector)
+        if "workload" in acts_on:
+            return await self._workloads(selector)
+        if "kube-service" in acts_on:
+            return await self._kube_services(selector)
+        return await self._nodes_of_pods(selector)
+
+    async def _pods_or_links(self, selector: Selector) -> Selection:
+        found, seen = await self._pods(selector)
+        fit = [pod for pod in seen if not pod.why_not]
+        owners = await self.finder.top_owners(fit)
+        service = selector.service
+        targets = [finding.pod_target(pod, service, owners.get(pod.owner_uid, "")) for pod in fit]
+        if selector.to is not None:
+            self._service(selector.to)
+            targets = [finding.link_target(target, selector.to, selector.port) for target in targets]
+        return Selection(targets, "" if targets else found or _why_none(seen))
+
+    async def _pods(self, selector: Selector) -> tuple[str, list[PodSeen]]:
+        """What pods a selector means, and why there are none where that is known beforehand."""
+        why, queries = await self._queries(selector)
+        nodes = await self._node_names(selector)
+        seen: list[PodSeen] = []
+        for query in queries:
+            wanted = query._replace(fields=_with_node(query.fields, nodes))
+            seen += [pod for pod in await self.finder.pods(wanted) if nodes is None or pod.node in nodes]
+        return why, [pod for pod in seen if _opted_in(pod, self.spec.opt_in)]
+
+    async def _queries(self, selector: Selector) -> tuple[str, list[PodQuery]]:
+        names = frozenset(selector.names)
+        fields = selector.fields or ""
+        if selector.service is not None:
+            service = self._service(selector.service)
+            if service.host is not None:
+                raise UsageError(
+                    f"the service {selector.service} is the outside host {service.host}: nothing acts on it"
+                )
+            space = self.spec.namespace_of(selector.service)
+            why, query = await self._of_service(selector.service, service, space)
+        elif selector.workload is not None:
+            space = self._namespace(selector.namespace)
+            why, query = await self._of_workload(space, selector.workload)
+        elif selector.selector is not None:
+            space = self._namespace(selector.namespace)
+            why, query = "", PodQuery(space, finding.selector_words(selector.selector))
+        else:
+            spaces = [self._namespace(selector.namespace)] if selector.namespace else list(self.spec.namespaces)
+            return "", [PodQuery(space, fields=fields, names=names) for space in spaces]
+        return why, [] if query is None else [query._replace(fields=fields, names=names)]
+
+    async def _of_service(self, name: str, service: Service, space: str) -> tuple[str, PodQuery | None]:
+        if service.workload is not None:
+            return await self._of_workload(space, service.workload)
+        if service.selector is not None:
+            return "", PodQuery(space, finding.label_selector(service.selector))
+        found = await self.finder.service(space, service.service or name)
+        if found is None:
+            return f"there is no Service {service.service or name} in the namespace {space}", None
+        labels = finding.selector_of(found)
+        if not labels:
+            return f"the Service {service.service or name} has no selector, so that no pods are known to be its", None
+        return "", PodQuery(space, labels)
+
+    async def _of_workload(self, space: str, workload: str) -> tuple[str, PodQuery | None]:
+        kind, name = _workload(workload)
+        found = await self.finder.workload(space, kind, name)
+        if found is None:
+            return f"there is no {kind} {name} in the namespace {space}", None
+        return "", PodQuery(space, finding.selector_of(found), owner_uid=str(found["metadata"]["uid"]))
+
+    async def _workloads(self, selector: Selector) -> Selection:
+        service = self._service(selector.service) if selector.service is not None else None
+        workload = selector.workload if service is None else service.workload
+        if workload is None:
+            raise UsageError(
+                "this fault acts on a workload: name `workload: deployment/NAME`, or a service that has one"
+            )
+        space = self.spec.namespace_of(selector.service) if selector.service else self._namespace(selector.namespace)
+        kind, name = _workload(workload)
+        found = await self.finder.workload(space, kind, name)
+        if found is None:
+            return Selection((), f"there is no {kind} {name} in the namespace {space}")
+        return Selection([finding.workload_target(kind, found, selector.service)])
+
+    async def _kube_services(self, selector: Selector) -> Selection:
+        if selector.service is None:
+            raise UsageError("this fault acts on a Kubernetes Service: name a `service` of the environment")
+        service = self._service(selector.service)
+        space, name = self.spec.namespace_of(selector.service), service.service or selector.service
+        found = await self.finder.service(space, name)
+        if found is None:
+            return Selection((), f"there is no Service {name} in the namespace {space}")
+        return Selection([finding.service_target(found, selector.service)])
+
+    # -- nodes
+
+    async def _nodes(self, selector: Selector) -> Selection:
+        if selector.node_of is not None:
+            return await self._nodes_of_pods(Selector.model_validate(selector.node_of))
+        found = await self.finder.nodes(names=[selector.node] if selector.node else (), zone=selector.zone)
+        what = f"node {selector.node}" if selector.node else f"node in the zone {selector.zone}"
+        return Selection([finding.node_target(node) for node in found], "" if found else f"there is no {what}")
+
+    async def _nodes_of_pods(self, selector: Selector) -> Selection:
+        why, seen = await self._pods(selector)
+        names = sorted({pod.node for pod in seen if pod.node and not pod.why_not})
+        found = await self.finder.nodes(names=names) if names else []
+        return Selection([finding.node_target(node) for node in found], "" if found else why or _why_none(seen))
+
+    async def _node_names(self, selector: Selector) -> frozenset[str] | None:
+        """The nodes that pods must be on; None: any."""
+        if selector.node is not None:
+            return frozenset({selector.node})
+        if selector.zone is not None:
+            return frozenset(str(node["name"]) for node in await self.finder.nodes(zone=selector.zone))
+        if selector.node_of is not None:
+            targets = (await self._nodes_of_pods(Selector.model_validate(selector.node_of))).candidates
+            return frozenset(target.name for target in targets)
+        return None
+
+    # -- names of the environment
+
+    def _service(self, name: str) -> Service:
+        if name not in self.spec.services:
+            known = ", ".join(self.spec.services) or "none"
+            raise UsageError(f"the environment {self.environment!r} names no service {name!r}; known are {known}")
+        return self.spec.services[name]
+
+    def _namespace(self, name: str | None) -> str:
+        """A namespace that may be touched."""
+        known = ", ".join(self.spec.namespaces)
+        if name is None and len(self.spec.namespaces) > 1:
+            raise UsageError(f"target: expected a namespace, one of {known}")
+        if name is not None and name not in self.spec.namespaces:
+            raise UsageError(f"target.namespace: {name} is not one of the environment's namespaces: {known}")
+        return name or self.spec.namespaces[0]
+
+    # -- a run
+
+    async def gone(self, target: Target) -> str:
+        """A pod, node, workload or Service that was deleted, or made anew under the same name."""
+        where = _where(target)
+        if where is None:
+            return ""
+        try:
+            found = await self.cluster.get(where)
+        except ApiError as error:
+            if error.not_found:
+                return f"{target.name} was deleted"
+            raise
+        metadata = found["metadata"]
+        if metadata["uid"] != target.details.get("uid"):
+            return f"{target.name} is another one of the same name now"
+        return f"{target.name} is being deleted" if "deletionTimestamp" in metadata else ""
+
+    def lease(self, target: Target) -> str:
+        """By uid, which is unique among all clusters: a pod's connections are leased with the pod."""
+        return f"kubernetes:{target.details.get('uid', target.id)}"
+
+    async def open(self, run: str, alive: Callable[[], bool]) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self.cluster.close()
+
+
+def _names_pods(selector: Selector) -> bool:
+    return bool(selector.service or selector.workload or selector.selector or selector.names or selector.fields)
+
+
+def _workload(text: str) -> tuple[str, str]:
+    try:
+        return split_workload(text)
+    except ValueError as error:
+        raise UsageError(f"target.workload: {error}") from None
+
+
+def _with_node(fields: str, nodes: frozenset[str] | None) -> str:
+    """One node can be asked for by the server itself."""
+    if nodes is None or len(nodes) != 1:
+        return fields
+    return ",".join(filter(None, [fields, f"spec.nodeName={next(iter(nodes))}"]))
+
+
+def _opted_in(pod: PodSeen, labels: dict[str, str] | None) -> bool:
+    return labels is None or all(pod.labels.get(key) == value for key, value in labels.items())
+
+
+def _why_none(seen: Sequence[PodSeen]) -> str:
+    if not seen:
+        return "no pod matches"
+    shown = ", ".join(f"{pod.name} {pod.why_not}" for pod in seen[:3])
+    return f"of {len(seen)} pods that match none can be a target: {shown}{', …' if len(seen) > 3 else ''}"
+
+
+def _where(target: Target) -> str | None:
+    details = target.details
+    space, name = details.get("namespace"), details.get("name")
+    if target.kind in ("pod", "link"):
+        return path("v1", "pods", str(space), str(details.get("pod")))
+    if target.kind == "node":
+        return path("v1", "nodes", None, str(details.get("node")))
+    if target.kind == "workload":
+        return path(str(details.get("api")), str(details.get("resource")), str(space), str(name))
+    if target.kind == "kube-service":
+        return path("v1", "services", str(space), str(name))
+    return None
