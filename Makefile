@@ -21,9 +21,11 @@ $(VENV)/with-dev: pyproject.toml tools/venv
 demo: $(VENV)/installed  ## break a small shop, find near misses, all on this machine in a minute
 	@$(BIN)/chaosrunner demo
 
-test: $(VENV)/with-dev  ## all tests: first those that compute, then those that wait for real systems
-	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not real_time"
+test: $(VENV)/with-dev  ## all tests: those that compute, those that wait for real systems, those on a cluster
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not real_time and not cluster"
 	@$(BIN)/python -m pytest -n 3 --dist loadfile -m real_time
+	@test -z "$$CHAOSRUNNER_TEST_KUBECONFIG" || $(BIN)/python -m pytest -n 3 --dist loadfile -m "cluster and not alone"
+	@test -z "$$CHAOSRUNNER_TEST_KUBECONFIG" || $(BIN)/python -m pytest -m "cluster and alone"
 
 check: $(VENV)/with-dev  ## format, lint, types
 	@$(BIN)/ruff format --check $(SOURCES)

@@ -1,0 +1,96 @@
+"""What the pods of the cluster tests run: a web server that also says how its own dependencies look from inside.
+
+    python3 service.py PORT
+
+`/` answers with the pod's name. `/call?url=URL&timeout=S` opens a new connection to the URL and answers with JSON:
+`outcome` (`answered`, `refused`, `reset`, `silent`, `unknown host`, `error`), `seconds`, `status`.
+`/hold?host=H&port=P` opens a connection that stays open, `/held` asks it for `/` again and says what became of it. Standard library only.
+"""
+
+import contextlib
+import http.client
+import json
+import socket
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+held = {}
+
+
+def outcome_of(error):
+    reason = getattr(error, "reason", error)
+    kinds = [
+        (socket.gaierror, "unknown host"),
+        (ConnectionRefusedError, "refused"),
+        (ConnectionResetError, "reset"),
+        (http.client.RemoteDisconnected, "reset"),
+        (BrokenPipeError, "reset"),
+        (TimeoutError, "silent"),
+    ]
+    return next((name for kind, name in kinds if isinstance(reason, kind)), f"error: {reason!r}")
+
+
+def call(url, timeout):
+    begun = time.monotonic()
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as response:
+            body = response.read()
+            return {"outcome": "answered", "status": response.status, "body": body[:200].decode(), **took(begun)}
+    except urllib.error.HTTPError as error:
+        return {"outcome": "answered", "status": error.code, "body": error.read()[:200].decode(), **took(begun)}
+    except (OSError, http.client.HTTPException) as error:
+        return {"outcome": outcome_of(error), **took(begun)}
+
+
+def took(begun):
+    return {"seconds": round(time.monotonic() - begun, 4)}
+
+
+def hold(host, port):
+    held["it"] = http.client.HTTPConnection(host, int(port), timeout=3)
+    return ask_held()
+
+
+def ask_held():
+    begun = time.monotonic()
+    try:
+        held["it"].request("GET", "/")
+        return {"outcome": "answered", "status": held["it"].getresponse().read() and 200, **took(begun)}
+    except (OSError, http.client.HTTPException) as error:
+        return {"outcome": outcome_of(error), **took(begun)}
+
+
+class Answer(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        parts = urllib.parse.urlsplit(self.path)
+        query = dict(urllib.parse.parse_qsl(parts.query))
+        if parts.path == "/call":
+            said = call(query["url"], float(query.get("timeout", "2")))
+        elif parts.path == "/hold":
+            said = hold(query["host"], query["port"])
+        elif parts.path == "/held":
+            said = ask_held()
+        else:
+            said = {"pod": socket.gethostname(), "path": parts.path}
+        body = json.dumps(said).encode()
+        with contextlib.suppress(OSError):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, format, *args):
+        print(self.command, self.path, flush=True)
+
+
+if __name__ == "__main__":
+    server = ThreadingHTTPServer(("", int(sys.argv[1])), Answer)
+    server.daemon_threads = True
+    server.serve_forever()
