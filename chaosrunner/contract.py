@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from chaosrunner import catalog
 from chaosrunner.files import fields
 from chaosrunner.files.reader import read
 from chaosrunner.model.experiment import FaultStep
-from chaosrunner.model.frozen import Parameters
+from chaosrunner.model.frozen import Frozen, Parameters
 from chaosrunner.model.hypothesis import Measure
 from chaosrunner.model.quantities import UNITS
 from chaosrunner.model.words import ActsOn, FaultClass
@@ -48,7 +48,7 @@ def defects(role: str, kind: str, plugin: type[Any]) -> list[str]:
 # --------------------------------------------------------------------------------------------------------------- words
 
 
-def _unsaid(plugin: type[Any], model: type[BaseModel]) -> Iterator[str]:
+def _unsaid(plugin: type[Any], model: type[Frozen]) -> Iterator[str]:
     said = inspect.cleandoc(plugin.__doc__ or "")
     if len(said) < LEAST_SAID:
         yield f"its docstring says too little: {len(said)} characters, expected at least {LEAST_SAID}"

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import JsonValue
-
 from chaosrunner.http_errors import Asked, gist
+from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.secret import SecretRef
 from chaosrunner.urls import redact
 

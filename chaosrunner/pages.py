@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
 from chaosrunner import catalog, contract
@@ -18,7 +18,7 @@ from chaosrunner.errors import PluginDefect
 from chaosrunner.files import fields
 from chaosrunner.files.node import Spot
 from chaosrunner.files.reader import read
-from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.ports import Fault, Plugin, Probe
 
 DEEPEST = 4
@@ -146,12 +146,12 @@ def example_spot(example: str) -> Spot | None:
 # ---------------------------------------------------------------------------------------------------- tables of fields
 
 
-def parameters(model: type[BaseModel]) -> Iterator[Parameter]:
+def parameters(model: type[Frozen]) -> Iterator[Parameter]:
     """The fields of a model as rows, nested ones below their own."""
     yield from _rows(model, "", ())
 
 
-def _rows(model: type[BaseModel], prefix: str, above: tuple[type[BaseModel], ...]) -> Iterator[Parameter]:
+def _rows(model: type[Frozen], prefix: str, above: tuple[type[Frozen], ...]) -> Iterator[Parameter]:
     for name, info in fields.fields_of(model).items():
         annotation = fields.annotation_of(info)
         yield Parameter(
@@ -200,7 +200,7 @@ def limits(info: FieldInfo, annotation: Any) -> str:
 
 def _default(info: FieldInfo, annotation: Any) -> str:
     value = info.get_default(call_default_factory=True) if not info.is_required() else None
-    if value is None or value in ((), {}, []) or isinstance(value, BaseModel):
+    if value is None or value in ((), {}, []) or isinstance(value, Frozen):
         return ""
     return _written(annotation, value)
 

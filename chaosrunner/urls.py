@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
-from pydantic import AfterValidator
+from chaosrunner.model.marks import AfterValidator
 
 _SECRET_WORDS = ("token", "key", "secret", "pass", "pwd", "auth", "sig", "code", "credential")
 

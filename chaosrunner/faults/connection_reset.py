@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
-from pydantic import Field
-
 from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration, Ratio, show, write_duration
 from chaosrunner.ports import Fault, Links, LinkSample, NetworkEffect, Parameters, Sighting
 

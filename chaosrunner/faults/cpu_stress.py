@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import number
 from chaosrunner.model.target import Target
 from chaosrunner.ports import Fault, Holders, Parameters, Sighting, StressEffect

@@ -7,10 +7,9 @@ import math
 from collections import Counter
 from typing import Literal
 
-from pydantic import Field, model_validator
-
 from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.marks import Field, model_validator
 from chaosrunner.model.quantities import Ratio, show
 from chaosrunner.ports import Fault, Links, LinkSample, NetworkEffect, Parameters, Sighting
 

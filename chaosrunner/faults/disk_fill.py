@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
-
 from chaosrunner.errors import CannotDoHonestly, FaultFailed
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.marks import BeforeValidator, Field, model_validator
 from chaosrunner.model.quantities import Size, parse_ratio, parse_size, write_size
 from chaosrunner.model.target import Target
 from chaosrunner.ports import Fault, Files, Holders, Parameters, Sighting, StressEffect

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
-from pydantic import Field
-
 from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Bandwidth, write_size
 from chaosrunner.ports import Fault, Links, LinkSample, NetworkEffect, Parameters, Sighting
 

@@ -7,10 +7,9 @@ from collections.abc import Coroutine
 from statistics import median
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
-
 from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.marks import Field, model_validator
 from chaosrunner.model.quantities import Duration, show, write_duration
 from chaosrunner.ports import Fault, Links, LinkSample, NetworkEffect, Parameters, Sighting
 

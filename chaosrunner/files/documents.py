@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import JsonValue
-
 from chaosrunner.errors import Problem
 from chaosrunner.files import measures, plugins, steps
 from chaosrunner.files.node import Spot
@@ -13,6 +11,7 @@ from chaosrunner.files.validation import called, nearest, show, validated
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.experiment import Experiment, HypothesisDocument
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.marks import JsonValue
 
 Document = Experiment | HypothesisDocument | Environment
 KINDS: Mapping[str, type[Experiment] | type[HypothesisDocument] | type[Environment]] = {

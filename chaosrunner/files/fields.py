@@ -10,22 +10,25 @@ from enum import Enum
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, Tag
+from pydantic import BeforeValidator, Tag
 from pydantic.fields import FieldInfo
 
 from chaosrunner.model import frozen, quantities, tolerance
+from chaosrunner.model.frozen import Frozen
 from chaosrunner.model.secret import SecretRef
+from chaosrunner.records.law import of_pydantic
+from chaosrunner.records.meanings import meanings
 
 _WORDS: tuple[tuple[object, str], ...] = (
-    (quantities.Duration, "duration"),
-    (quantities.Ratio, "ratio"),
-    (quantities.Rate, "rate"),
-    (quantities.Size, "size"),
-    (quantities.Bandwidth, "bandwidth"),
-    (quantities.Name, "name"),
-    (tolerance.Limit, "limit"),
-    (tolerance.Between, "two limits"),
-    (frozen.Call, "one kind with its parameters"),
+    (of_pydantic(quantities.Duration), "duration"),
+    (of_pydantic(quantities.Ratio), "ratio"),
+    (of_pydantic(quantities.Rate), "rate"),
+    (of_pydantic(quantities.Size), "size"),
+    (of_pydantic(quantities.Bandwidth), "bandwidth"),
+    (of_pydantic(quantities.Name), "name"),
+    (of_pydantic(tolerance.Limit), "limit"),
+    (of_pydantic(tolerance.Between), "two limits"),
+    (of_pydantic(frozen.Call), "one kind with its parameters"),
 )
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "nothing"}
 
@@ -56,10 +59,8 @@ def arms(annotation: Any) -> Iterator[Arm]:
         yield Arm(tag, annotation, converted)
 
 
-def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+def fields_of(model: type[Frozen]) -> dict[str, FieldInfo]:
     """The fields that files may have, by the name they have there."""
-    if not model.__pydantic_fields_complete__:
-        model.model_rebuild()
     return {
         info.alias or name: info
         for name, info in model.model_fields.items()
@@ -67,9 +68,9 @@ def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
     }
 
 
-def meaning_of(model: type[BaseModel], name: str) -> str:
+def meaning_of(model: type[Frozen], name: str) -> str:
     """What the field that files call so means; empty where nothing is said."""
-    told = frozen.meanings(model)
+    told = meanings(model)
     return next((told.get(own, "") for own, info in model.model_fields.items() if (info.alias or own) == name), "")
 
 
@@ -81,7 +82,7 @@ def annotation_of(info: FieldInfo) -> Any:
     return annotation
 
 
-def at(model: type[BaseModel], path: Sequence[str | int]) -> list[Arm]:
+def at(model: type[Frozen], path: Sequence[str | int]) -> list[Arm]:
     """The types that may stand at a path (places of pydantic's errors, tags of unions among them, will do)."""
     here = list(arms(model))
     for part in path:
@@ -92,7 +93,7 @@ def at(model: type[BaseModel], path: Sequence[str | int]) -> list[Arm]:
 
 
 def _below(kind: Any, part: str | int) -> list[Arm]:
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
+    if isinstance(kind, type) and issubclass(kind, Frozen):
         info = fields_of(kind).get(str(part))
         return list(arms(annotation_of(info))) if info else []
     arguments = get_args(kind)
@@ -103,20 +104,20 @@ def _below(kind: Any, part: str | int) -> list[Arm]:
     return []
 
 
-def known_at(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+def known_at(model: type[Frozen], path: Sequence[str | int]) -> list[str]:
     """The fields that a mapping at this path may have."""
     kinds = (arm.kind for arm in at(model, path))
-    models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Frozen)]
     return sorted({name for kind in models for name in fields_of(kind)})
 
 
-def models_below(annotation: Any) -> Iterator[tuple[str, type[BaseModel]]]:
+def models_below(annotation: Any) -> Iterator[tuple[str, type[Frozen]]]:
     """The models that a field holds, with the way to them: ``, `[]` for any item, `.NAME` for any key."""
     for arm in arms(annotation):
         arguments = get_args(arm.kind)
         if arm.converted and not arguments:
             continue  # what files write there is something else
-        if isinstance(arm.kind, type) and issubclass(arm.kind, BaseModel) and arm.kind is not SecretRef:
+        if isinstance(arm.kind, type) and issubclass(arm.kind, Frozen) and arm.kind is not SecretRef:
             yield "", arm.kind
         elif get_origin(arm.kind) in (tuple, list):
             yield from ((f"[]{step}", model) for step, model in models_below(arguments[0]))
@@ -152,6 +153,6 @@ def _plain_words(annotation: Any, short: bool) -> str:
         return " | ".join(str(member.value) for member in annotation)
     if annotation is SecretRef:
         return "reference to a secret"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, type) and issubclass(annotation, Frozen):
         return "mapping" if short else f"mapping ({', '.join(fields_of(annotation))})"
     return "mapping" if origin is dict else "any value"

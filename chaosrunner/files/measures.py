@@ -6,15 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pydantic import JsonValue
-
 from chaosrunner import catalog
 from chaosrunner.errors import Problem
-from chaosrunner.files import fields, plugins
+from chaosrunner.files import plugins
 from chaosrunner.files.node import Spot
 from chaosrunner.files.validation import called, nearest, validated
 from chaosrunner.model.frozen import JsonObject, Parameters
 from chaosrunner.model.hypothesis import Measure
+from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.quantities import UNITS, convert
 from chaosrunner.model.tolerance import Amount, Rule
 from chaosrunner.model.words import During, Phase
@@ -58,7 +57,7 @@ def _distinct(measures: Spot, problems: list[Problem]) -> None:
 def _measure_value(spot: Spot, problems: list[Problem]) -> JsonValue:
     if not isinstance(spot.value, dict):
         return spot.value
-    known = fields.fields_of(Measure)
+    known = Measure.model_names()
     kept: JsonObject = {name: value for name, value in spot.value.items() if name in known}
     unit = spot.child("unit")
     if unit is not None and isinstance(unit.value, str) and unit.value not in UNITS:
@@ -76,7 +75,7 @@ def _measure_value(spot: Spot, problems: list[Problem]) -> JsonValue:
 
 def _probe(spot: Spot, others: Sequence[str], problems: list[Problem]) -> Spot | None:
     """The key of a measure that names its probe; every other key that is no field is a mistake."""
-    kinds, known = catalog.kinds("probes"), list(fields.fields_of(Measure))
+    kinds, known = catalog.kinds("probes"), Measure.model_names()
     probes = [name for name in others if name in kinds]
     for name in others:
         if name == "probe" and name not in kinds:

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pydantic import JsonValue
-
 from chaosrunner.errors import Problem
+from chaosrunner.model.marks import JsonValue
 
 Path = tuple[str | int, ...]
 """Keys and indices from a document's root."""

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from pydantic import JsonValue
-
 from chaosrunner import catalog
 from chaosrunner.errors import Problem
 from chaosrunner.files.node import Node, Spot
 from chaosrunner.files.shapes import shape_problems
 from chaosrunner.files.validation import called, nearest, show, validated
 from chaosrunner.model.frozen import JsonObject, Parameters
+from chaosrunner.model.marks import JsonValue
 from chaosrunner.ports import Plugin
 
 

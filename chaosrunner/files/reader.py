@@ -16,10 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pydantic import JsonValue
-
 from chaosrunner.errors import Problem
 from chaosrunner.files.node import Node, Place, Spot
+from chaosrunner.model.marks import JsonValue
 
 if TYPE_CHECKING:
     import yaml

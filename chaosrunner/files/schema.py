@@ -11,14 +11,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pydantic import JsonValue
 from pydantic.json_schema import models_json_schema
 
 from chaosrunner import catalog
 from chaosrunner.files.documents import KINDS
 from chaosrunner.files.plugins import facts
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.quantities import NUMBER, UNITS
+from chaosrunner.records.law import law
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Shape = dict[str, Any]
@@ -54,7 +55,7 @@ def _document(shapes: Mapping[str, Shape], kind: str) -> JsonObject:
 
 def _composed() -> dict[str, Shape]:
     """Every model's shape by name, plugins composed in."""
-    _, found = models_json_schema([(model, "validation") for model in KINDS.values()], by_alias=True)
+    _, found = models_json_schema([(law(model), "validation") for model in KINDS.values()], by_alias=True)
     shapes: dict[str, Shape] = found["$defs"]
     for name, change in _CHANGES.items():
         for model in [model for model in shapes if model == name]:

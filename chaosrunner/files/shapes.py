@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import JsonValue
-
 from chaosrunner.errors import Problem
 from chaosrunner.files.node import Spot
 from chaosrunner.files.validation import called, nearest, show
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.marks import JsonValue
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError

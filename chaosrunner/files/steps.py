@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import JsonValue
-
 from chaosrunner.errors import Problem
 from chaosrunner.files import plugins
 from chaosrunner.files.fields import fields_of
@@ -14,6 +12,7 @@ from chaosrunner.files.node import Spot
 from chaosrunner.files.validation import called, nearest, validated
 from chaosrunner.model.experiment import FaultStep
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.quantities import parse_duration
 
 DEFAULT_OBSERVE = 30.0

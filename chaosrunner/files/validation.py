@@ -11,20 +11,27 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, JsonValue, ValidationError
-from pydantic_core import ErrorDetails
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chaosrunner.errors import Problem
-from chaosrunner.files import fields
 from chaosrunner.files.node import Path, Spot, dotted
+from chaosrunner.model.frozen import Frozen
+from chaosrunner.model.marks import JsonValue
+from chaosrunner.records.quick import plainly
 
-M = TypeVar("M", bound=BaseModel)
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+M = TypeVar("M", bound=Frozen)
 
 
 def validated(model: type[M], spot: Spot, value: JsonValue, problems: list[Problem]) -> M | None:
     """`value` (what stands at `spot`, perhaps put straight) as a model; None with problems added if it is none."""
+    plain = plainly(model, value)
+    if plain is not None:
+        return plain
+    from pydantic import ValidationError
+
     found = list(_wrongly_read(model, spot, value))
     result = None
     try:
@@ -76,7 +83,7 @@ class _Found:
 
 
 def _explained(
-    model: type[BaseModel], root: Spot, errors: Sequence[ErrorDetails], known: Sequence[Problem]
+    model: type[Frozen], root: Spot, errors: Sequence[ErrorDetails], known: Sequence[Problem]
 ) -> list[Problem]:
     found = [_found(model, root, error) for error in errors]
     found = [one for one in found if not (_follows(one, found) or _follows_known(one, known) or _meant(one, found))]
@@ -88,11 +95,13 @@ def _explained(
     return [one.problem() for one in merged.values()]
 
 
-def _found(model: type[BaseModel], root: Spot, error: ErrorDetails) -> _Found:
+def _found(model: type[Frozen], root: Spot, error: ErrorDetails) -> _Found:
     spot, rest = _resolve(root, error["loc"])
     kind = error["type"]
     if kind == "extra_forbidden":
         above = error["loc"][:-1]
+        from chaosrunner.files import fields
+
         known = fields.known_at(model, above)
         near = nearest(spot.name, known)
         expected = "" if near else f"one of {', '.join(known)}"
@@ -106,6 +115,8 @@ def _found(model: type[BaseModel], root: Spot, error: ErrorDetails) -> _Found:
         message, expected, near = _own_words(spot, said, spot.value)
         return _Found(spot, rest, message, expected, near, False, kind)
     if kind in ("model_type", "model_attributes_type"):
+        from chaosrunner.files import fields
+
         expected = f"a mapping of {', '.join(fields.known_at(model, error['loc']))}"
         return _Found(spot, rest, f"{called(spot)} is {show(spot.value)}", expected, "", False, kind)
     message, expected, near = _words(spot, error)
@@ -262,8 +273,10 @@ def _own_words(spot: Spot, said: str, value: JsonValue) -> tuple[str, str, str]:
 # ------------------------------------------------------------------------------ what pydantic would read too kindly
 
 
-def _wrongly_read(model: type[BaseModel], root: Spot, value: JsonValue) -> Iterator[Problem]:
+def _wrongly_read(model: type[Frozen], root: Spot, value: JsonValue) -> Iterator[Problem]:
     """Text where a number or true/false belongs: `production: "yes"` is a mistake, not true."""
+    from chaosrunner.files import fields
+
     for spot in _scalars(root, value):
         kinds = fields.at(model, spot.path[len(root.path) :])
         told = ["" if arm.converted else _misread(arm.kind, spot.value) for arm in kinds]

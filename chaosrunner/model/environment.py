@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
 from chaosrunner.model.experiment import Metadata
 from chaosrunner.model.frozen import Call, Frozen
+from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration, Name, Ratio
 from chaosrunner.model.secret import SecretRef
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, JsonValue, Tag, model_validator
-
 from chaosrunner.model.frozen import Call, Frozen, JsonObject
 from chaosrunner.model.hypothesis import Hypothesis, HypothesisSpec
+from chaosrunner.model.marks import BeforeValidator, Discriminator, Field, JsonValue, Tag, model_validator
 from chaosrunner.model.quantities import Duration, Name, Rate, parse_ratio
 
 

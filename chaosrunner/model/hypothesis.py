@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
-
 from chaosrunner.model.frozen import Frozen, JsonObject
+from chaosrunner.model.marks import Field, field_validator, model_validator
 from chaosrunner.model.quantities import UNITS, Duration, Name, write_duration
 from chaosrunner.model.tolerance import AbortLimit, Tolerance
 from chaosrunner.model.words import During, Missing
@@ -53,8 +52,7 @@ class Measure(Frozen):
     def _find_probe(cls, value: Any) -> Any:
         if not isinstance(value, dict) or "probe" in value:
             return value
-        known = set(cls.model_fields) | {field.alias for field in cls.model_fields.values()}
-        kinds = [key for key in value if key not in known]
+        kinds = [key for key in value if not cls.model_knows(key)]
         if len(kinds) != 1:
             found = f"found {' and '.join(map(str, kinds))}" if kinds else "found none"
             raise ValueError(f"expected exactly one probe, such as `http: {{url: …}}`, {found}")

@@ -7,9 +7,7 @@ Every line has `n` (counts from 1), `t` (monotonic seconds since the run's start
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
-
-from pydantic import ConfigDict, Field
+from typing import Literal
 
 from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.model.plan import GuardAnswer, Plan
@@ -22,7 +20,7 @@ SCHEMA = 1
 
 
 class _Event(Frozen):
-    model_config = ConfigDict(extra="ignore")
+    model_config = {"extra": "ignore"}
 
 
 class RunStarted(_Event):
@@ -300,8 +298,6 @@ Known = (
     | RunEnded
 )
 """Every event that this version writes."""
-KnownEvent = Annotated[Known, Field(discriminator="type")]
-"""The same, told apart by `type`."""
 Event = Known | Unknown
 """What a reader may meet."""
 

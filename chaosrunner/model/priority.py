@@ -10,9 +10,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Literal
 
-from pydantic import Field
-
 from chaosrunner.model.frozen import Frozen
+from chaosrunner.model.marks import Field
 from chaosrunner.model.words import FindingClass, GapKind, Priority
 
 RULE = "prio/1"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from pydantic import model_validator
-
 from chaosrunner.model.frozen import Frozen
+from chaosrunner.model.marks import model_validator
 
 
 class SecretRef(Frozen):

@@ -12,9 +12,8 @@ import math
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema, model_validator
-
 from chaosrunner.model.frozen import Frozen
+from chaosrunner.model.marks import BeforeValidator, PlainSerializer, WithJsonSchema, model_validator
 from chaosrunner.model.quantities import NUMBER, UNITS, Duration, convert, number
 
 Value = bool | float | str

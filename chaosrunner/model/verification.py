@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import JsonValue
-
 from chaosrunner.model.environment import Verification
 from chaosrunner.model.experiment import TrafficSpec
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.near_miss import Conditions, Expectation, FaultCondition, Progress, day_of
 from chaosrunner.model.quantities import convert, number
 from chaosrunner.model.tolerance import Amount, Rule

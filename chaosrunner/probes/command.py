@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-
 from chaosrunner.errors import NoReading
+from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration
 from chaosrunner.model.secret import SecretRef
 from chaosrunner.ports import Parameters, Probe, Value

@@ -6,10 +6,9 @@ import math
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
-
 from chaosrunner.errors import NoAnswer, NoReading
 from chaosrunner.http import Asked, Exchange, Reply, Request, Url
+from chaosrunner.model.marks import AfterValidator, Field, model_validator
 from chaosrunner.model.quantities import Duration, Size
 from chaosrunner.model.secret import SecretRef
 from chaosrunner.ports import Parameters, Probe, Value

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
-
 from chaosrunner.errors import ChaosrunnerError, NoAnswer, NoReading
+from chaosrunner.model.marks import Field, model_validator
 from chaosrunner.model.quantities import Duration
 from chaosrunner.ports import Parameters, Probe, Selector, Value
 

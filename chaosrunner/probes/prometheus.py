@@ -7,12 +7,11 @@ import re
 from typing import Annotated, Any, Literal, NoReturn
 from urllib.parse import urlencode
 
-from pydantic import AfterValidator, Field, model_validator
-
 from chaosrunner.errors import NoReading, UsageError
 from chaosrunner.http import Asked, Exchange, Reply, Request, Url
 from chaosrunner.model.environment import PrometheusSource
 from chaosrunner.model.frozen import Frozen
+from chaosrunner.model.marks import AfterValidator, Field, model_validator
 from chaosrunner.model.quantities import Duration, parse_duration, write_duration
 from chaosrunner.model.secret import SecretRef
 from chaosrunner.ports import Parameters, Probe, Value

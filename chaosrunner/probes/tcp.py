@@ -6,10 +6,9 @@ import asyncio
 from contextlib import suppress
 from typing import Literal
 
-from pydantic import Field
-
 from chaosrunner.errors import NoAnswer, NoReading
 from chaosrunner.http import is_own, why
+from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration
 from chaosrunner.ports import Parameters, Probe, Value
 

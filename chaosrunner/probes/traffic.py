@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
 from chaosrunner.errors import NoAnswer, NoReading
+from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration
 from chaosrunner.ports import Parameters, Probe, TrafficWindow, Value
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from chaosrunner import catalog
 from chaosrunner.clock import Clock
 from chaosrunner.errors import ChaosrunnerError
@@ -162,7 +160,7 @@ def _hardness(fault: PlannedFault) -> tuple[JsonObject, dict[str, float]]:
     try:
         plugin = catalog.find("faults", fault.fault)
         params = plugin.Params.model_validate(fault.params)
-    except (ChaosrunnerError, ValidationError):
+    except (ChaosrunnerError, ValueError):
         return fault.params, {}
     written: JsonObject = params.as_json()
     harder = {}

@@ -13,8 +13,6 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from chaosrunner import __version__
 from chaosrunner.clock import Clock, iso
 from chaosrunner.errors import ChaosrunnerError, JournalFailed, NotPossibleNow
@@ -138,7 +136,7 @@ def _kept(path: Path, key: str) -> RunBrief | None:
     try:
         found = json.loads(path.read_text())
         return RunBrief.model_validate(found["brief"]) if found["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from chaosrunner import catalog, contract
-from chaosrunner.model.frozen import meanings
 from chaosrunner.model.hypothesis import Measure
 from chaosrunner.model.quantities import UNITS
+from chaosrunner.records.meanings import meanings
 
 KINDS = catalog.kinds("probes")
 

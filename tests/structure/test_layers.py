@@ -15,6 +15,7 @@ PLUGINS = set(catalog.ROLES)
 APART = {"injector", "traffic"}
 """Programs of their own beside a run: the standard library and themselves."""
 LAYERS: list[set[str]] = [
+    {"records"},
     {"errors", "clock", "glossary", "person"},
     {"model"},
     SEAM,
@@ -60,7 +61,7 @@ def own_imports(module: Module) -> list[tuple[int, str]]:
 
 def allowed(part: str) -> set[str]:
     if part in PLUGINS:
-        return {"errors", "model", "ports", "clock", "http", part}
+        return {"records", "errors", "model", "ports", "clock", "http", part}
     if part in APART:
         return {part}
     if part in ("", "interop"):

@@ -6,9 +6,8 @@ import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, model_validator
-
 from chaosrunner.model.frozen import Frozen, Parameters
+from chaosrunner.model.marks import BeforeValidator, Field, model_validator
 from chaosrunner.model.quantities import Duration, Name
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^:\s]+):(\d{1,5})")
