@@ -4,7 +4,8 @@
 
 `/` answers with the pod's name. `/call?url=URL&timeout=S` opens a new connection to the URL and answers with JSON:
 `outcome` (`answered`, `refused`, `reset`, `silent`, `unknown host`, `error`), `seconds`, `status`.
-`/hold?host=H&port=P` opens a connection that stays open, `/held` asks it for `/` again and says what became of it. Standard library only.
+`/hold?host=H&port=P` opens a connection that stays open, `/held` asks it for `/` again and says what became of it.
+Standard library only.
 """
 
 import contextlib
