@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaosrunner.errors import Problem
-from chaosrunner.files.fields import fields_of
 from chaosrunner.files.node import Spot
 from chaosrunner.files.validation import nearest
 from chaosrunner.model.environment import Guards
@@ -13,7 +12,7 @@ from chaosrunner.model.environment import Guards
 
 def unanswerable(spec: Spot) -> Iterator[Problem]:
     """Names under `always` that are no guards."""
-    known = sorted(set(fields_of(Guards)) - {"always"})
+    known = sorted(set(Guards.model_names()) - {"always"})
     for name in _texts(spec.get("guards", "always")):
         if name.value not in known:
             near = nearest(str(name.value), known)

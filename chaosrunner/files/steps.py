@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from chaosrunner.errors import Problem
 from chaosrunner.files import plugins
-from chaosrunner.files.fields import fields_of
 from chaosrunner.files.node import Spot
 from chaosrunner.files.validation import called, nearest, validated
 from chaosrunner.model.experiment import FaultStep
@@ -18,7 +17,7 @@ from chaosrunner.model.quantities import parse_duration
 DEFAULT_OBSERVE = 30.0
 """Seconds that a fault which is over at once is observed for."""
 _WAYS = ("fault", "wait", "together")
-_FIELDS = tuple(fields_of(FaultStep))
+_FIELDS = tuple(FaultStep.model_names())
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,20 +146,24 @@ class Quick:
             self._be(_judged(type(self), given))
 
     @classmethod
-    def model_taken(cls, found: Mapping[str, Any], by_name: bool) -> Self:
-        """An instance of a mapping that is plainly right; raises `Doubt` if it is not. `by_name`: fields may also go
-        by their Python names."""
+    def model_taken(cls, found: Any, by_name: bool) -> Self:
+        """An instance of what is plainly right: a mapping, or what a validator makes one of. Raises `Doubt`.
+
+        `by_name`: fields may also go by their Python names.
+        """
         new = cls.__new__(cls)
         new._fill(found, by_name)
         return new
 
-    def _fill(self, found: Mapping[str, Any], by_name: bool) -> None:
+    def _fill(self, found: Any, by_name: bool) -> None:
         cls = type(self)
         if cls.model_foreign:
             raise Doubt
         shape = cls._ready or cls._shape()
         for check in shape.before:
             found = said(check.function, cls, found)
+        if type(found) is not dict:
+            raise Doubt
         values = self.__dict__
         given = []
         for name, called, default, copied, read, _ in shape.parts:
@@ -189,7 +193,7 @@ class Quick:
         """As pydantic's: raises its `ValidationError`."""
         if isinstance(value, cls):
             return value
-        if type(value) is dict and by_alias is not False:
+        if by_alias is not False:
             try:
                 return cls.model_taken(value, by_name is not False)
             except Doubt:
@@ -312,7 +316,7 @@ def plainly(model: type[M], value: Any) -> M | None:
     """What stands in a file as a model of ours; None where only pydantic can say whether it is right."""
     ours: Any = model
     try:
-        found: M | None = ours.model_taken(value, False) if type(value) is dict else None
+        found: M = ours.model_taken(value, False)
     except Doubt:
         return None
     return found

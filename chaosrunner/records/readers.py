@@ -161,9 +161,7 @@ def _model(kind: Any) -> Read:
     def read(value: Any, by_name: bool) -> Any:
         if isinstance(value, kind):
             return value
-        if type(value) is dict:
-            return kind.model_taken(value, by_name)
-        raise Doubt
+        return kind.model_taken(value, by_name)
 
     return read
 
