@@ -5,9 +5,11 @@ ChaosrunnerError
 │   └── FileProblems        one or many mistakes in files, each with its place
 ├── Refused                 a guard, or what is there, forbids it; nothing was injected        exit 4
 │   └── CannotDoHonestly    a fault that this platform or target cannot do as asked
+│       └── RedundancyMissing   … because there is nothing that could take over: an unsafe condition
 ├── NotPossibleNow          something outside did not answer; try again                        exit 3
 │   └── Busy                another run holds the target
 ├── FaultFailed             a fault did not do what it should; an event of the run             exit 3
+│   └── BarrierHeld         … because a protection of the system kept it from it               exit 3
 ├── UndoFailed              a fault may still be in force                                      exit 7
 ├── NoReading               the instrument failed: there is no reading, and why                (a value, not an exit)
 ├── NoAnswer                the system under test did not answer: that is a reading            (a value, not an exit)
@@ -72,6 +74,10 @@ class CannotDoHonestly(Refused):
     """This fault cannot be done here as the file asks; the text says why and what would work instead."""
 
 
+class RedundancyMissing(CannotDoHonestly):
+    """There is nothing that could take over (one replica, one zone): refused, and recorded as an unsafe condition."""
+
+
 class NotPossibleNow(ChaosrunnerError):
     """Something outside did not answer or is not there; the same call may work later."""
 
@@ -86,6 +92,11 @@ class FaultFailed(ChaosrunnerError):
     """A fault did not do what it should. The run records it, undoes what it can, and is inconclusive."""
 
     exit_code = 3
+
+
+class BarrierHeld(FaultFailed):
+    """A protection of the system under test (a disruption budget) did not let the fault happen: it did its work. The run
+    records it as such, and is inconclusive."""
 
 
 class UndoFailed(ChaosrunnerError):

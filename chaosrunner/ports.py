@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args
@@ -48,6 +48,9 @@ __all__ = [
     "Parameters",
     "Platform",
     "Plugin",
+    "PodContainer",
+    "PodState",
+    "Pods",
     "Probe",
     "ProbeContext",
     "Processes",
@@ -61,6 +64,8 @@ __all__ = [
     "TrafficSource",
     "TrafficWindow",
     "Value",
+    "WorkloadState",
+    "Workloads",
 ]
 
 P = TypeVar("P", bound=Parameters)
@@ -132,6 +137,9 @@ class Fault(Plugin[P], ABC):
     instant: ClassVar[bool] = False
     """Over at once (a kill): the step has `observe`, not `for`. What it left (a process that is down) may still
     need an undo."""
+    looks_again: ClassVar[bool] = False
+    """Of a fault that is over at once: `confirm` is asked once more at the end of `observe`, as what was asked for takes
+    its time (a pod that is given time to end). Not seen then: it did not happen."""
     undo_version: ClassVar[int] = 1
     """Of the undo data; raise it when its shape changes, and go on reading the old ones."""
     needs: ClassVar[Sequence[str]] = ()
@@ -165,6 +173,11 @@ class Fault(Plugin[P], ABC):
     async def check(self) -> None:
         """Asked while planning; reads only. Raises `CannotDoHonestly` with the reason and what would work."""
 
+    @classmethod
+    def patience(cls, params: P) -> float:
+        """Seconds that `inject` may take beyond the usual ten, as it waits for others (a drain for a budget)."""
+        return 0.0
+
     @abstractmethod
     async def prepare(self) -> JsonObject:
         """Read what undo and confirm must know (what was there before). Changes nothing. The result is written to
@@ -188,6 +201,11 @@ class Fault(Plugin[P], ABC):
     async def undo(self, prepared: JsonObject) -> None:
         """Take it back. Idempotent, safe after a half-done inject and without one. Returns when it is gone; raises
         `UndoFailed` with the commands that a person can run."""
+
+    async def afterwards(self, prepared: JsonObject) -> str:
+        """Asked once after the undo of a fault that is over at once: how what it hit is now, in words with numbers, for
+        the report (`deployment/cart has 2 of 3 ready`). Judges nothing."""
+        return ""
 
     def by_hand(self, prepared: JsonObject) -> Sequence[str]:
         """Commands that take it back without chaosrunner, for the ledger."""
@@ -239,6 +257,12 @@ class Platform(ABC):
         if isinstance(self, kind):
             return self
         raise CannotDoHonestly(f"the {self.kind} platform has no {kind.__name__.lower()}")
+
+    def appearing(self, selector: Selector, acts_on: Set[str]) -> AsyncIterator[Target]:
+        """Where `follows`: targets that this selector comes to mean from now on, as soon as they can be acted on, each
+        once; those that were there at the call are left out. Goes on until it is closed: a connection that breaks is
+        made anew, and what appeared meanwhile is not missed."""
+        raise NotImplementedError(f"the {self.kind} platform cannot follow")
 
     @abstractmethod
     async def open(self, run: str, alive: Callable[[], bool]) -> None:
@@ -385,6 +409,109 @@ class Files(ABC):
     @abstractmethod
     async def free(self, target: Target, folder: str) -> tuple[float, float]:
         """(free, total) bytes of the file system that the folder is on. Raises `CannotDoHonestly`: no such folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodContainer:
+    """One of a pod's own containers, as the node last reported it."""
+
+    name: str
+    id: str
+    """Another one after each restart."""
+    running: bool
+    restarts: int
+    pid_one: bool = True
+    """Whether its process is number 1 of its own namespace, which no signal reaches that it has no handler for; false
+    where the pod's containers share one namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """A pod as the API shows it now."""
+
+    gone: str = ""
+    """How this very pod went away; empty: it is there."""
+    leaving: bool = False
+    """It was told to end."""
+    grace: float = 0.0
+    """Seconds that it has to end by itself: those it was given, or else those of its own settings."""
+    node: str = ""
+    owner: str = ""
+    """What controls it directly (`replicaset/cart-5d9`); empty: nothing does, and it would not come back."""
+    containers: Sequence[PodContainer] = ()
+    """Its own: no init and no ephemeral containers."""
+    mirror: bool = False
+    """It comes from a file on its node, not from the API, which cannot end it."""
+    scratch: Sequence[str] = ()
+    """Its `emptyDir` volumes: what is in them goes with it."""
+    kept_out: bool = False
+    """It says `chaosrunner.dev/allow: "false"`."""
+
+    @property
+    def running(self) -> Sequence[str]:
+        """The names of its containers that run."""
+        return () if self.gone else tuple(each.name for each in self.containers if each.running)
+
+
+class Pods(ABC):
+    """Pods of a cluster. Every change names the pod's uid, so that another one of the same name is never hit; all of
+    them raise `FaultFailed` in words where the API refuses (rights, an admission webhook, a pod that is gone)."""
+
+    @abstractmethod
+    async def state(self, target: Target) -> PodState:
+        """As the API shows it now."""
+
+    @abstractmethod
+    async def delete(self, target: Target, grace: float | None = None) -> None:
+        """Delete it. `grace`: seconds to end in; None: its own; 0: its entry goes at once, and the node ends it then."""
+
+    @abstractmethod
+    async def evict(self, target: Target, grace: float | None = None, *, within: float = 0.0) -> None:
+        """Ask for its eviction, for so many seconds again and again while a disruption budget does not allow it.
+
+        Raises `BarrierHeld` if none did by then.
+        """
+
+    @abstractmethod
+    async def on_nodes(self, names: Sequence[str]) -> Sequence[Target]:
+        """The environment's pods on these nodes that have not ended and are not being deleted."""
+
+    @abstractmethod
+    async def owner(self, target: Target) -> str:
+        """How what keeps the pod is now: `deployment/cart has 2 of 3 ready`; empty: nothing keeps it. Says in words where
+        it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadState:
+    """A workload as the API shows it now."""
+
+    gone: str = ""
+    """How this very workload went away; empty: it is there."""
+    wanted: int = 0
+    updated: int = 0
+    """Pods of its newest revision."""
+    ready: int = 0
+    settled: bool = False
+    """All that are wanted are of the newest revision and ready, and the controller has seen the latest change."""
+    why_no_rollout: str = ""
+    """Why a changed template would not bring new pods (paused, `OnDelete`); empty: it would."""
+
+
+class Workloads(ABC):
+    """What runs pods: deployments, stateful sets, daemon sets."""
+
+    @abstractmethod
+    async def state(self, target: Target) -> WorkloadState:
+        """As the API shows it now."""
+
+    @abstractmethod
+    async def restart(self, target: Target, mark: str) -> None:
+        """Begin a rollout as kubectl does: the template says `restartedAt: mark`. Raises `FaultFailed`."""
+
+    @abstractmethod
+    async def marked(self, target: Target, mark: str) -> int:
+        """How many of its pods have the mark in their annotations."""
 
 
 # ---------------------------------------------------------------------------------------------------------- probes

@@ -82,6 +82,9 @@ class ActsOn(StrEnum):
     LINK = "link"
     POD = "pod"
     NODE = "node"
+    WORKLOAD = "workload"
+    KUBE_SERVICE = "kube-service"
+    ZONE = "zone"
     NOTHING = "nothing"
 
 
@@ -127,5 +130,6 @@ class Ending(StrEnum):
     NOT_STEADY = "not-steady"
     NOT_READABLE = "not-readable"
     FAULT_FAILED = "fault-failed"
+    BARRIER_HELD = "barrier-held"
     JOURNAL_FAILED = "journal-failed"
     DEFECT = "defect"
