@@ -7,15 +7,12 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from chaosrunner.injector.effects import Shaping
 from chaosrunner.injector.pipe import Pipe
 
-if TYPE_CHECKING:
-    from chaosrunner.injector.proxy import Proxy
-
-__all__ = ["Connection", "SocketAddress", "reset_socket"]
+__all__ = ["Carrier", "Connection", "SocketAddress", "reset_socket"]
 
 SocketAddress = tuple[int, tuple[str | int, ...]]
 """Address family, and what `connect` and `bind` take for it."""
@@ -30,10 +27,29 @@ def reset_socket(victim: socket.socket) -> None:
     victim.close()
 
 
+class Carrier(Protocol):
+    """What carries connections: the proxy of a link, or the door that a pod's connections are diverted to."""
+
+    loop: asyncio.AbstractEventLoop
+    held: int
+    """Bytes that wait in all pipes together."""
+    upstream_failed: int
+    """Connections that were reset because the upstream could not be reached."""
+
+    def upstream(self, connection: Connection, then: Callable[[Sequence[SocketAddress]], None]) -> None:
+        """Find out where this connection leads to; no address if nowhere."""
+
+    def new_socket(self, family: int) -> socket.socket:
+        """A TCP socket to the upstream. Raises `OSError`."""
+
+    def forget(self, connection: Connection) -> None:
+        """It is closed."""
+
+
 class Connection:
     """A client that connected, until both directions have ended or one side was reset."""
 
-    def __init__(self, proxy: Proxy, number: int, client: socket.socket, port: int, own: bool) -> None:
+    def __init__(self, proxy: Carrier, number: int, client: socket.socket, port: int, own: bool) -> None:
         self.proxy = proxy
         self.number = number
         self.port = port
@@ -52,6 +68,14 @@ class Connection:
         self.response = Pipe(self, "response")
         self.request.back, self.response.back = self.response, self.request
         self.response.write_to(client)
+
+    @property
+    def upstream_port(self) -> int | None:
+        """The local port of its other side, if there is one yet."""
+        other = self._upstream or self._trying
+        with contextlib.suppress(OSError):
+            return None if other is None else int(other.getsockname()[1])
+        return None
 
     # ---------------------------------------------------------------------------------------------------------- effects
 
@@ -83,7 +107,7 @@ class Connection:
                 self.reset()  # it hung, and its client gave up
                 return
             self._asked = True
-            self.proxy.upstream(self._connect)
+            self.proxy.upstream(self, self._connect)
 
     def meet(self, shaping: Shaping) -> None:
         """The effect was felt; counts once."""
@@ -131,7 +155,7 @@ class Connection:
             if not self.open:
                 return
             try:
-                trying = socket.socket(family, socket.SOCK_STREAM)
+                trying = self.proxy.new_socket(family)
             except OSError:
                 break
             trying.setblocking(False)

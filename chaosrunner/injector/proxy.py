@@ -135,9 +135,13 @@ class Proxy:
 
     # ------------------------------------------------------------------------------------------------- from connections
 
-    def upstream(self, then: Callable[[Sequence[SocketAddress]], None]) -> None:
+    def upstream(self, connection: Connection, then: Callable[[Sequence[SocketAddress]], None]) -> None:
         """Where to connect to, at once or when the host name has been looked up; empty if it has no address."""
         self._upstream.find(then)
+
+    def new_socket(self, family: int) -> socket.socket:
+        """A TCP socket to the upstream."""
+        return socket.socket(family, socket.SOCK_STREAM)
 
     def forget(self, connection: Connection) -> None:
         """It is closed."""

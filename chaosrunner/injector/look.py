@@ -1,0 +1,114 @@
+"""Looks from inside a pod, as its containers would see it: a short program of its own that never asks the injector.
+
+    python -m chaosrunner.injector.look tcp HOST PORT [--http PATH] [--payload BYTES] [--stay S] [--around]
+    python -m chaosrunner.injector.look many '[["tcp", "10.96.3.4", "80"], ["tcp", "10.96.3.4", "80", "--around"]]'
+
+It prints one line of JSON and ends with 0 when it could look, whatever it saw; with 2 and a reason on standard error
+when it was asked for something that is no look. `many` looks all at once and answers `{"looks": [...]}` in their order; a
+look that failed there is `{"error": …}`.
+
+`tcp` -> `{outcome, seconds, bytes_per_second, address, marked}`: `answered`, `refused`, `reset` or `silent`, from
+connecting to the outcome, as the local platform looks through a link. Without `--http` it says nothing, shuts down
+writing and waits for the other side to do the same, as every TCP server does.
+
+Looks carry the firewall mark 0x6369, by which the injector's rules treat them like the pod's own traffic and do not
+count them; with `--around` the mark 0x6368, which no fault touches. Marks need NET_ADMIN: without it a look goes unmarked
+(`marked` is false), and `--around` fails.
+
+Standard library only; threads and plain sockets, since it must start fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chaosrunner.injector import looking
+from chaosrunner.injector.looking import LookFailed, Marks
+
+__all__ = ["look", "main"]
+
+Answer = dict[str, Any]
+
+
+class _Words(argparse.ArgumentParser):
+    """A parser that raises instead of ending the process: one of many looks may be wrong."""
+
+    def error(self, message: str) -> Any:
+        raise LookFailed(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Words(prog="chaosrunner.injector.look", description="Looks from inside a pod.")
+    looks = parser.add_subparsers(dest="look", required=True, parser_class=_Words)
+    tcp = looks.add_parser("tcp", help="one TCP connection")
+    tcp.add_argument("host")
+    tcp.add_argument("port", type=int)
+    tcp.add_argument("--http", metavar="PATH", help="say a GET of this path")
+    tcp.add_argument("--payload", type=int, default=0, help="bytes to push through, for bandwidth (with --http)")
+    tcp.add_argument("--stay", type=float, default=0.0, help="seconds that it is open and idle before the exchange")
+    tcp.add_argument("--silent-after", type=float, default=1.4, help="seconds without an answer that are silence")
+    tcp.add_argument("--around", action="store_true", help="past every fault of ours")
+    many = looks.add_parser("many", help="several looks at once")
+    many.add_argument("words", help="JSON: a list of lists of words")
+    return parser
+
+
+def _tcp(given: argparse.Namespace) -> Answer:
+    path = looking.Path(given.host, given.port, given.http, Marks.around() if given.around else Marks.look())
+    if given.payload and given.http:
+        return looking.push(path, given.silent_after, given.payload)
+    return looking.exchange(path, given.silent_after, given.stay)
+
+
+_LOOKS: dict[str, Callable[[argparse.Namespace], Answer]] = {"tcp": _tcp}
+
+
+def look(words: Sequence[str]) -> Answer:
+    """What one look saw. Raises `LookFailed` with the reason why it could not look."""
+    given = _parser().parse_args(list(words))
+    if given.look == "many":
+        return _many(given.words)
+    return {"look": given.look, **_LOOKS[given.look](given)}
+
+
+def _many(text: str) -> Answer:
+    try:
+        asked = json.loads(text)
+    except ValueError as problem:
+        raise LookFailed(f"`many` takes JSON: a list of lists of words ({problem})") from problem
+    if not isinstance(asked, list) or not all(isinstance(words, list) for words in asked):
+        raise LookFailed("`many` takes a list of lists of words")
+    seen: list[Answer] = [{} for _ in asked]
+
+    def one(place: int, words: list[Any]) -> None:
+        try:
+            seen[place] = look([str(word) for word in words])
+        except (LookFailed, OSError, ValueError) as problem:
+            seen[place] = {"look": str(words[0]) if words else "", "error": str(problem)}
+
+    threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in enumerate(asked)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {"looks": seen}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Look and print; the exit code."""
+    try:
+        answer = look(sys.argv[1:] if arguments is None else arguments)
+    except (LookFailed, OSError, ValueError) as problem:
+        sys.stderr.write(f"look: {problem}\n")
+        return 2
+    sys.stdout.write(json.dumps(answer) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

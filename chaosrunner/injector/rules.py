@@ -1,0 +1,164 @@
+"""The rules of one fault on a pod's traffic, as text for nftables.
+
+One table for each fault. Every chain of ours that hangs in the kernel first lets pass what is never touched (the
+loopback device, the injector's own sockets, what `except` names), and then jumps to a chain that holds nothing but the
+destinations, so that these can be replaced in one transaction while everything else stays.
+
+What a rule does and counts (counter `met`, packets; chaosrunner's own looks carry a mark and are not counted):
+
+* `divert`   new TCP connections (SYN) go to a door of the injector's proxy. Those that are open already stay as they
+             are: the kernel asks for a translation only once in a connection's life.
+* `refuse`   TCP is answered with a reset, everything else with "port unreachable", in both directions, so that open
+             connections break as soon as they say something.
+* `drop`     nothing passes, in both directions.
+* `lose`     a share of packets, drawn packet by packet, does not pass.
+* `slow`     packets get the priority that leads to a band of the queueing discipline (netem), see `packets`.
+
+Without the proxy `divert` leads to a door that nobody opens: such connections would be refused. That is why the table
+is owned by the injector's process, and goes with it (see `nft`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chaosrunner.injector.divert import LOOK_MARK, OWN_MARK, Doors
+from chaosrunner.injector.matching import Match, Network
+
+__all__ = ["Rules"]
+
+NEW = "tcp flags & (fin | syn | rst | ack) == syn"
+_PARTS = 10_000
+"""Shares of packets are drawn in so many parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What one fault needs: any of the actions, for what the match names. `body` is a table's, `renewed` replaces its
+    destinations."""
+
+    match: Match
+    divert: Doors | None = None
+    block: str | None = None
+    """`refuse` or `drop`: of packets that belong to connections of the match's way."""
+    lose: float = 0.0
+    """Share of packets that are lost, both ways of `directions`; 1 loses all of them, whoever opened the connection."""
+    directions: Sequence[str] = ("out", "in")
+    """Which packets `lose` and `slow` act on: those that the pod sends, those that it gets."""
+    slow: str | None = None
+    """The class of the queueing discipline that packets are led to, such as `1:4`; on the way out only."""
+
+    def body(self) -> str:
+        """The table's inside."""
+        lines = ["counter met { }", "counter diverted { }", *self._marks()]
+        for name, _, _ in self._sides():
+            lines += [f"chain {name}_chosen {{", *self._chosen(name), "}"]
+        for name, hook, rules in self._sides():
+            lines += [f"chain {name}_act {{", *rules, "}"]
+            lines += [f"chain {name} {{", hook, *self._spared(name), f"jump {name}_chosen", "}"]
+        return "\n".join(_ordered(lines))
+
+    def renewed(self, table: str) -> str:
+        """Commands that put the match's destinations of now in place of the old ones, in one transaction."""
+        lines = []
+        for name, _, _ in self._sides():
+            lines.append(f"flush chain inet {table} {name}_chosen")
+            lines += [f"add rule inet {table} {name}_chosen {rule}" for rule in self._chosen(name)]
+        return "\n".join([*lines, ""])
+
+    def _marks(self) -> list[str]:
+        # what our own sockets are answered is known by the mark of its connection
+        marks = f"meta mark {{ {OWN_MARK:#x}, {LOOK_MARK:#x} }} ct mark set meta mark"
+        return ["chain marks {", "type filter hook output priority -160; policy accept;", marks, "}"]
+
+    # ----------------------------------------------------------------------------------------------- chains and actions
+
+    def _sides(self) -> list[tuple[str, str, list[str]]]:
+        """(name, hook, what is done to what was chosen) of each chain."""
+        sides = []
+        if self.divert is not None:
+            hook = "prerouting" if self.match.way == "ingress" else "output"
+            sides.append(("divert", f"type nat hook {hook} priority -150; policy accept;", self._to_the_door()))
+        for direction, hook in (("out", "output"), ("in", "input")):
+            acts = self._acts(direction)
+            if acts:
+                sides.append((direction, f"type filter hook {hook} priority 0; policy accept;", acts))
+        if self.slow is not None:
+            acts = _uncounted_and_counted("", f"meta priority set {self.slow} accept")
+            sides.append(("slow", "type filter hook postrouting priority 0; policy accept;", acts))
+        return sides
+
+    def _to_the_door(self) -> list[str]:
+        assert self.divert is not None
+        door = self.divert.into if self.match.way == "ingress" else self.divert.out
+        look = f"meta l4proto tcp meta mark {LOOK_MARK:#x} redirect to :{self.divert.look}"
+        return [look, f"meta l4proto tcp counter name diverted redirect to :{door}"]
+
+    def _acts(self, direction: str) -> list[str]:
+        acts: list[str] = []
+        if self.block is not None:
+            opened = (direction == "out") == (self.match.way == "egress")
+            who = f"ct direction {'original' if opened else 'reply'}"
+            verdicts = ["meta l4proto tcp", "reject with tcp reset"], ["", "reject with icmpx type port-unreachable"]
+            for which, verdict in verdicts if self.block == "refuse" else [["", "drop"]]:
+                acts += _uncounted_and_counted(f"{who} {which}", verdict)
+        if self.lose and direction in self.directions:
+            drawn = "" if self.lose >= 1 else f"numgen random mod {_PARTS} < {max(1, round(self.lose * _PARTS))}"
+            acts += _uncounted_and_counted("", "drop") if not drawn else _drawn(drawn)
+        return [*acts, "accept"] if acts else []
+
+    # ------------------------------------------------------------------------------------------ destinations in a chain
+
+    def _spared(self, name: str) -> list[str]:
+        inward = name == "in" or (name == "divert" and self.match.way == "ingress")
+        lines = [f"{'iif' if inward else 'oif'} lo accept"]
+        lines.append(f"{'ct' if name == 'in' else 'meta'} mark {OWN_MARK:#x} accept")
+        for protocol in ("tcp", "udp"):
+            for port, networks in self.match.exceptions(protocol).items():
+                lines += [f"{where} accept" for where in self._where(name, protocol, port, networks)]
+        if self.match.spared:
+            everything = self.match.of_any_protocol(spared=True)
+            lines += [f"{where} accept" for where in self._where(name, None, None, everything)]
+        return lines
+
+    def _chosen(self, name: str) -> list[str]:
+        lines = []
+        new = f"{NEW} " if name == "divert" else ""
+        for protocol in ("tcp",) if name == "divert" else ("tcp", "udp"):
+            for port, networks in self.match.entries(protocol).items():
+                lines += [f"{where} {new}jump {name}_act" for where in self._where(name, protocol, port, networks)]
+        if name != "divert" and self.block is None:
+            everything = self.match.of_any_protocol()
+            lines += [f"{where} jump {name}_act" for where in self._where(name, None, None, everything)]
+        return lines
+
+    def _where(self, name: str, protocol: str | None, port: int | None, networks: list[Network] | None) -> list[str]:
+        """Conditions for packets of this chain: one for each family of addresses."""
+        inward = name == "in" or (name == "divert" and self.match.way == "ingress")
+        end = "saddr" if inward else "daddr"
+        # the port is the one that is connected to: theirs for egress, our own for ingress
+        side = "d" if inward == (self.match.way == "ingress") else "s"
+        rest = (
+            "" if protocol is None else f"meta l4proto {protocol}" if port is None else f"{protocol} {side}port {port}"
+        )
+        if networks is None:
+            return [rest]
+        found = []
+        for family, version in (("ip", 4), ("ip6", 6)):
+            listed = ", ".join(str(network) for network in networks if network.version == version)
+            if listed:
+                found.append(f"{family} {end} {{ {listed} }} {rest}")
+        return found
+
+
+def _uncounted_and_counted(condition: str, verdict: str) -> list[str]:
+    return [f"ct mark {LOOK_MARK:#x} {condition} {verdict}", f"{condition} counter name met {verdict}"]
+
+
+def _drawn(condition: str) -> list[str]:
+    return [f"ct mark {LOOK_MARK:#x} {condition} drop", f"ct mark != {LOOK_MARK:#x} {condition} counter name met drop"]
+
+
+def _ordered(lines: list[str]) -> list[str]:
+    return [" ".join(line.split()) for line in lines]
