@@ -52,6 +52,8 @@ class ApiError(NotPossibleNow):
         self.reason = reason
         self.message = message
         self.retry_after = retry_after
+        self.causes: Mapping[str, str] = {}
+        """By their reasons: what else the server said of why (`DisruptionBudget`)."""
         said = f"the API server answers {code}" if code else "the API server cannot be reached"
         super().__init__(f"{asked}: {said}: {message}")
 
@@ -73,6 +75,22 @@ class Executed:
     code: int
     out: str
     err: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back through the API server from behind it, whatever the status."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    """At most the bytes that were asked for."""
+    cut: bool
+    """The body is longer."""
+    late: bool = False
+    """The time was over before the body ended; the rest is then missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +204,34 @@ class Cluster:
     async def text(self, where: str, **query: Any) -> str:
         """What is not JSON: a container's log."""
         return (await self._ask(_Request("GET", where, query, accept="*/*"))).decode("utf-8", "replace")
+
+    async def pass_on(
+        self, method: str, where: str, headers: Mapping[str, str], body: bytes | None, *, keep: int, within: float
+    ) -> Answer:
+        """Send a request through a `proxy` subresource, once, and give back whatever is answered. `where` may have a
+        query. Raises `ApiError` (code 0) where nothing was answered, and TimeoutError when the time is over."""
+        rest = await self._opened()
+        made = {**await rest.headers("*/*"), **headers}
+        try:
+            async with (
+                asyncio.timeout(within),
+                rest.session.request(
+                    method,
+                    rest.url(where, ()),
+                    headers=made,
+                    data=body,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=None),
+                ) as response,
+            ):
+                kept, cut = bytearray(), False
+                async for chunk in response.content.iter_any():
+                    kept += chunk[: max(0, keep + 1 - len(kept))]
+                cut = len(kept) > keep
+                named = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(response.status, response.reason or "", named, bytes(kept[:keep]), cut)
+        except aiohttp.ClientError as error:
+            raise ApiError(f"{method} {where}", 0, _words(error)) from None
 
     async def watch(self, where: str, *, resource_version: str, **query: Any) -> AsyncIterator[WatchEvent]:
         """Changes after a resourceVersion, until the server ends the watch (it does so every few minutes: list again,
@@ -305,7 +351,9 @@ class Cluster:
 
     async def _ask(self, request: _Request) -> bytes:
         def worth_it(error: BaseException) -> bool:
-            return isinstance(error, ApiError) and (error.code == 429 or (request.harmless and error.passing))
+            if not isinstance(error, ApiError) or "DisruptionBudget" in error.causes:
+                return False
+            return error.code == 429 or (request.harmless and error.passing)
 
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(worth_it),
@@ -422,10 +470,14 @@ def _refusal(words: str, code: int, body: bytes, headers: Mapping[str, str]) -> 
     try:
         status = json.loads(body)
         message, reason = str(status.get("message", "")), str(status.get("reason", ""))
+        found = (status.get("details") or {}).get("causes") or ()
+        causes = {str(each.get("reason", "")): str(each.get("message", "")) for each in found}
     except (ValueError, AttributeError):
-        message, reason = body[:200].decode("utf-8", "replace").strip(), ""
+        message, reason, causes = body[:200].decode("utf-8", "replace").strip(), "", {}
     told = headers.get("Retry-After", "")
-    return ApiError(words, code, message or "no reason given", reason, float(told) if told.isdigit() else None)
+    error = ApiError(words, code, message or "no reason given", reason, float(told) if told.isdigit() else None)
+    error.causes = causes
+    return error
 
 
 def _words(error: BaseException) -> str:

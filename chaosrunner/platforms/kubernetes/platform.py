@@ -12,8 +12,10 @@ from chaosrunner.platforms.kubernetes import finding
 from chaosrunner.platforms.kubernetes import spec as settings
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, path
 from chaosrunner.platforms.kubernetes.finding import Finder, PodQuery, PodSeen
+from chaosrunner.platforms.kubernetes.pods import ClusterPods
 from chaosrunner.platforms.kubernetes.spec import Service, split_workload
-from chaosrunner.ports import Platform, Selection, Selector
+from chaosrunner.platforms.kubernetes.workloads import ClusterWorkloads
+from chaosrunner.ports import A, Platform, Pods, Selection, Selector, Workloads
 
 PODS = frozenset({"pod", "link"})
 
@@ -33,6 +35,10 @@ class KubernetesPlatform(Platform):
         kubeconfig = str(folder / spec.kubeconfig) if spec.kubeconfig is not None else None
         self.cluster = cluster or Cluster(context=spec.context, kubeconfig=kubeconfig, sleep=clock.sleep)
         self.finder = Finder(self.cluster)
+        self._abilities: dict[type, object] = {
+            Pods: ClusterPods(self.cluster, self.finder, spec.namespaces, clock),
+            Workloads: ClusterWorkloads(self.cluster, self.finder),
+        }
 
     # -- finding
 
@@ -185,6 +191,11 @@ class KubernetesPlatform(Platform):
         return name or self.spec.namespaces[0]
 
     # -- a run
+
+    def ability(self, kind: type[A]) -> A:
+        """What this module puts together from its neighbours."""
+        found = self._abilities.get(kind)
+        return found if isinstance(found, kind) else super().ability(kind)
 
     async def gone(self, target: Target) -> str:
         """A pod, node, workload or Service that was deleted, or made anew under the same name."""
