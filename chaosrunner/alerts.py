@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from chaosrunner.errors import NotPossibleNow
 from chaosrunner.http import Asked, Http, Request
 from chaosrunner.model.environment import PrometheusSource
+from chaosrunner.records.light import dataclass
 
 _BIGGEST = 8 * 1024 * 1024
 

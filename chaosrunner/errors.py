@@ -20,7 +20,9 @@ ChaosrunnerError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from chaosrunner.records.light import dataclass
 
 
 class ChaosrunnerError(Exception):

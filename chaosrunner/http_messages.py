@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from chaosrunner.http_errors import Asked, gist
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.secret import SecretRef
+from chaosrunner.records.light import dataclass
 from chaosrunner.urls import redact
 
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})

@@ -7,7 +7,6 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -20,6 +19,7 @@ from chaosrunner.files.node import Spot
 from chaosrunner.files.reader import read
 from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.ports import Fault, Plugin, Probe
+from chaosrunner.records.light import dataclass
 
 DEEPEST = 4
 """Levels of nested fields that a table shows."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args
 
@@ -28,13 +28,15 @@ from chaosrunner.model.experiment import Selector
 from chaosrunner.model.frozen import JsonObject, Parameters
 from chaosrunner.model.target import Target
 from chaosrunner.model.tolerance import Value
+from chaosrunner.records.light import dataclass
 
 if TYPE_CHECKING:
-    from chaosrunner.http import Http
+    from chaosrunner.http import Http, Reply, Request
     from chaosrunner.model.environment import Environment
 
 __all__ = [
     "Clock",
+    "ClusterReader",
     "Fault",
     "Files",
     "Hold",
@@ -57,6 +59,8 @@ __all__ = [
     "Runbook",
     "Selection",
     "Selector",
+    "Sending",
+    "ServiceCalls",
     "Sighting",
     "StressEffect",
     "Target",
@@ -279,7 +283,9 @@ class Platform(ABC):
         return target.id
 
     async def observe(self, targets: Sequence[Target]) -> Mapping[str, str]:
-        """The state of everything that is *not* a target, by service, as comparable words; for spill-over."""
+        """The state of everything that is *not* a target, by service, as comparable words; for spill-over. Asked at the
+        end of the baseline, and again after it. A platform may itself compare with what it saw first: then the words say
+        what broke since, and are empty where nothing did."""
         return {}
 
     async def doctor(self) -> Sequence[tuple[str, bool, str]]:
@@ -435,6 +441,9 @@ class PodState:
     """It was told to end."""
     grace: float = 0.0
     """Seconds that it has to end by itself: those it was given, or else those of its own settings."""
+    ends_in: float = 0.0
+    """Of a pod that was told to end: seconds until its time for that is over, by this machine's clock; negative: it is
+    over."""
     node: str = ""
     owner: str = ""
     """What controls it directly (`replicaset/cart-5d9`); empty: nothing does, and it would not come back."""
@@ -471,6 +480,11 @@ class Pods(ABC):
 
         Raises `BarrierHeld` if none did by then.
         """
+
+    @abstractmethod
+    async def ending(self, target: Target) -> Sighting:
+        """Whether it was told to end and does so, as the API shows it: gone, none of its containers runs, or they still
+        have time. Not seen: it was not told to, or its containers outlast the time that they had."""
 
     @abstractmethod
     async def on_nodes(self, names: Sequence[str]) -> Sequence[Target]:
@@ -512,6 +526,69 @@ class Workloads(ABC):
     @abstractmethod
     async def marked(self, target: Target, mark: str) -> int:
         """How many of its pods have the mark in their annotations."""
+
+
+class ClusterReader(ABC):
+    """What a cluster's API says, as the JSON that it sends. Reads only, and in the environment's namespaces only.
+
+    Everything raises `NotPossibleNow` with the API server's words where it does not answer or refuses, and `UsageError`
+    for a service, workload, namespace or kind that the environment or the cluster does not know.
+    """
+
+    @abstractmethod
+    async def pods(self, selector: Selector, most: int) -> Sequence[JsonObject]:
+        """All pods that a selector means, whatever their state, without chaosrunner's own. Raises `UsageError` if there
+        are more than `most`, and where what the selector names is not there."""
+
+    @abstractmethod
+    async def workload(self, selector: Selector) -> JsonObject | None:
+        """The workload that a selector means; None: it is not there."""
+
+    @abstractmethod
+    async def object(
+        self, kind: str, name: str, *, api: str | None = None, namespace: str | None = None
+    ) -> JsonObject | None:
+        """An object by kind (`Deployment`), group and version (`apps/v1`; may be left out for Kubernetes' own kinds) and
+        name; None: it is not there. Secrets are refused."""
+
+    @abstractmethod
+    async def events(self, namespace: str, reason: str) -> Sequence[JsonObject]:
+        """The events of a namespace with this reason that the cluster still keeps (an hour, usually)."""
+
+    @abstractmethod
+    async def log(
+        self, namespace: str, pod: str, container: str, *, after: str, previous: bool, limit: int
+    ) -> str | None:
+        """At most `limit` bytes of a container's log from the second of `after` (a time as the log has it; empty: all
+        that is kept), each line with its time before it. `previous`: of the instance before its last restart. None: there
+        is no such log (not started yet, or no longer kept)."""
+
+    @abstractmethod
+    async def last_time(self, namespace: str, pod: str, container: str) -> str:
+        """The time of the last line of a container's log; empty: it has none."""
+
+
+class Sending(Protocol):
+    """A request made ready, whatever way it takes."""
+
+    @property
+    def request(self) -> Request:
+        """What is asked."""
+
+    async def send(self) -> Reply:
+        """Ask; any status of the service itself is an answer. Raises `NoAnswer` where the service did not answer, and
+        `NoReading` where the way to it failed."""
+
+
+class ServiceCalls(ABC):
+    """HTTP to the environment's services by their name, from wherever chaosrunner runs."""
+
+    @abstractmethod
+    def prepare(self, service: str, port: str | None, request: Request) -> Sending:
+        """Make a request ready whose URL is a path. `port` is a number or a name; None: the service's only one.
+
+        Raises `UsageError` for a service that the environment does not name, or a header that cannot be sent this way.
+        """
 
 
 # ---------------------------------------------------------------------------------------------------------- probes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from chaosrunner.model.plan import Plan
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.model.words import GapKind, State
 from chaosrunner.ports import ProbeContext
+from chaosrunner.records.light import dataclass
 from chaosrunner.reports.account import Account, gather
 from chaosrunner.reports.shown_gap import ShownGap, shown
 from chaosrunner.stages.detect import detect

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -14,6 +13,7 @@ import click
 
 from chaosrunner.cli._showing import colour
 from chaosrunner.model.words import State
+from chaosrunner.records.light import dataclass
 from chaosrunner.reports.words import SIGNS, Tone, clean, count, headline, lasting
 
 if TYPE_CHECKING:

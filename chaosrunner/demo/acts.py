@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 from chaosrunner.demo.layout import SHIPPED
 from chaosrunner.errors import UsageError
+from chaosrunner.records.light import dataclass
 from chaosrunner.stages.load import load_experiment
 
 EXPECTED = "demo.chaosrunner.dev/expected"

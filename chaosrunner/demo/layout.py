@@ -12,10 +12,10 @@ import os
 import re
 import socket
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from chaosrunner.errors import NotPossibleNow
+from chaosrunner.records.light import dataclass
 
 FOLDERS = ("environments", "experiments", "hypotheses")
 PORTS = (*range(17001, 17007), *range(18001, 18006))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from chaosrunner.clock import Clock
 from chaosrunner.engine.leash import Leash, Outcome
 from chaosrunner.engine.recorder import Recorder
 from chaosrunner.engine.stop import Stop
-from chaosrunner.errors import JournalFailed, UndoFailed
+from chaosrunner.errors import BarrierHeld, JournalFailed, UndoFailed
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.journal import BarrierHeld as BarrierHeldEvent
 from chaosrunner.model.journal import (
     FaultFailed,
     FaultInForce,
@@ -28,6 +28,7 @@ from chaosrunner.model.plan import PlannedFault
 from chaosrunner.model.target import Target
 from chaosrunner.model.words import Ending
 from chaosrunner.ports import Fault, Hold, Platform, Sighting
+from chaosrunner.records.light import dataclass
 
 T = TypeVar("T")
 
@@ -95,14 +96,16 @@ class FaultRun:
         self.target = target
         self._means = means
         self._limits = means.limits
-        seconds = planned.lasts + self._limits.spare
+        params = plugin.Params.model_validate(planned.params)
+        self._injecting = self._limits.inject + plugin.patience(params)
+        seconds = planned.lasts + self._limits.spare + plugin.patience(params)
         self._hold = Hold(
             id=f"{means.run}.{planned.id}.{number}",
             run=means.run,
             deadline=round(means.clock.now() + seconds, 3),
             seconds=seconds,
         )
-        self._fault = plugin(plugin.Params.model_validate(planned.params), target, means.platform, self._hold)
+        self._fault = plugin(params, target, means.platform, self._hold)
         self._prepared: JsonObject | None = None
         self._by_hand: tuple[str, ...] = ()
         self._stray = False
@@ -113,6 +116,8 @@ class FaultRun:
         """What went wrong with it; empty: nothing."""
         self.over = False
         """Whether nothing of it is left to undo."""
+        self.barrier = False
+        """Whether what went wrong is that a protection of the system kept the fault from happening."""
         self.undo_failed = False
         """Whether it may still be in force although everything was tried."""
 
@@ -189,9 +194,13 @@ class FaultRun:
         if self._means.stop.asked:
             return False
         before = len(self._means.leash.strays)
-        injected = await self._ask(self._fault.inject(), self._limits.inject)
+        injected = await self._ask(self._fault.inject(), self._injecting)
         self._stray = len(self._means.leash.strays) > before
         if injected.cut:
+            return False
+        if isinstance(injected.error, BarrierHeld):
+            self.trouble, self.barrier = injected.trouble, True
+            self._means.recorder.record(BarrierHeldEvent(fault=self.id, how=injected.trouble))
             return False
         if injected.error is not None:
             self._failed("inject", injected.trouble)
@@ -241,10 +250,22 @@ class FaultRun:
             if (ended := await self._still_there()) is not None:
                 return ended
             looked = self._means.clock.monotonic()
-        if not self.planned.instant and self._means.clock.monotonic() - looked > every + self._limits.look_late:
+        if self.planned.instant:
+            return await self._really_happened()
+        if self._means.clock.monotonic() - looked > every + self._limits.look_late:
             # The runner stood still: what was in force then, nobody saw, and its holders may have let go meanwhile.
             return await self._still_there() or "finished"
         return "finished"
+
+    async def _really_happened(self) -> Because:
+        """What was over at once but takes its time is looked at once more at the end."""
+        if not self._fault.looks_again:
+            return "finished"
+        sighting = await self._look()
+        if sighting is None or sighting.seen:
+            return "finished"
+        self._failed("confirm", f"it did not happen: {sighting.how}")
+        return "failed"
 
     async def _still_there(self) -> Because | None:
         """None while it is seen in force; otherwise why it is not. One bad look is looked at again at once."""
@@ -305,7 +326,7 @@ class FaultRun:
             if isinstance(undone.error, UndoFailed) and undone.error.commands:
                 self._by_hand = tuple(undone.error.commands)
             return undone.trouble, None, ""
-        gone, how = await self._see_it_gone()
+        gone, how = await self._see_it_gone(prepared)
         return (f"after the undo it is still seen in force: {how}" if gone is False else ""), gone, how
 
     async def sweep(self) -> None:
@@ -321,15 +342,15 @@ class FaultRun:
         else:
             self._means.recorder.record(FaultTouched(fault=self.id, count=counted.value))
 
-    async def _see_it_gone(self) -> tuple[bool | None, str]:
+    async def _see_it_gone(self, prepared: JsonObject) -> tuple[bool | None, str]:
         """Whether it was seen gone; None where that cannot be seen (over at once, or the look fails)."""
-        assert self._prepared is not None
         if self.planned.instant:
-            return None, ""
+            after = await self._means.leash.ask(self._fault.afterwards(prepared), self._limits.confirm)
+            return None, after.trouble or after.value or ""
         ends = self._means.clock.monotonic() + self._limits.gone_within
         pause = 0.02
         while True:
-            looked = await self._means.leash.ask(self._fault.confirm(self._prepared), self._limits.confirm)
+            looked = await self._means.leash.ask(self._fault.confirm(prepared), self._limits.confirm)
             if looked.error is not None:
                 return None, f"could not look: {looked.trouble}"
             sighting = _sighting(looked)

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from chaosrunner.engine.stop import Stop
 from chaosrunner.errors import ChaosrunnerError
+from chaosrunner.records.light import dataclass
 
 T = TypeVar("T")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from chaosrunner.model.words import Ending
+from chaosrunner.records.light import dataclass
 
 
 @dataclass(frozen=True, slots=True)

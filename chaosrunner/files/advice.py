@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from chaosrunner.errors import Problem
 from chaosrunner.files import plugins
@@ -12,6 +11,7 @@ from chaosrunner.files.node import Spot
 from chaosrunner.files.steps import CheckedStep
 from chaosrunner.model.experiment import Experiment
 from chaosrunner.model.quantities import write_duration
+from chaosrunner.records.light import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ probe reads."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from chaosrunner import catalog
 from chaosrunner.errors import Problem
@@ -17,6 +16,7 @@ from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.quantities import UNITS, convert
 from chaosrunner.model.tolerance import Amount, Rule
 from chaosrunner.model.words import During, Phase
+from chaosrunner.records.light import dataclass
 
 
 @dataclass(frozen=True, slots=True)

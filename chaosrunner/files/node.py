@@ -4,11 +4,12 @@ on its way through a document, which is what problems are reported at."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from chaosrunner.errors import Problem
 from chaosrunner.model.marks import JsonValue
+from chaosrunner.records.light import dataclass
 
 Path = tuple[str | int, ...]
 """Keys and indices from a document's root."""

@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from chaosrunner.errors import Problem
 from chaosrunner.files.node import Node, Place, Spot
 from chaosrunner.model.marks import JsonValue
+from chaosrunner.records.light import dataclass
 
 if TYPE_CHECKING:
     import yaml

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from chaosrunner.errors import Problem, UsageError
@@ -14,6 +13,7 @@ from chaosrunner.files.node import Spot
 from chaosrunner.files.reader import MOST_BYTES, read
 from chaosrunner.files.validation import nearest
 from chaosrunner.model.plan import Source
+from chaosrunner.records.light import dataclass
 
 FOLDERS = ("environments", "hypotheses", "experiments")
 ENDINGS = (".yaml", ".yml", ".json")

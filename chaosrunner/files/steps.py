@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from chaosrunner.errors import Problem
 from chaosrunner.files import plugins
@@ -13,6 +12,7 @@ from chaosrunner.model.experiment import FaultStep
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.quantities import parse_duration
+from chaosrunner.records.light import dataclass
 
 DEFAULT_OBSERVE = 30.0
 """Seconds that a fault which is over at once is observed for."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +16,7 @@ from chaosrunner.errors import Problem
 from chaosrunner.files.node import Path, Spot, dotted
 from chaosrunner.model.frozen import Frozen
 from chaosrunner.model.marks import JsonValue
+from chaosrunner.records.light import dataclass
 from chaosrunner.records.quick import plainly
 
 if TYPE_CHECKING:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from chaosrunner.judging.during import phases_read
 from chaosrunner.judging.hold import ResolvedRule, resolve, say
 from chaosrunner.judging.reading import Reading
@@ -12,6 +10,7 @@ from chaosrunner.model.plan import PlannedMeasure
 from chaosrunner.model.quantities import show
 from chaosrunner.model.tolerance import Value
 from chaosrunner.model.words import Phase
+from chaosrunner.records.light import dataclass
 
 
 @dataclass(frozen=True, slots=True)

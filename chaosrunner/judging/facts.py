@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from chaosrunner.errors import JournalFailed
@@ -15,6 +15,7 @@ from chaosrunner.model import journal as j
 from chaosrunner.model.plan import Plan, PlannedFault
 from chaosrunner.model.target import Target
 from chaosrunner.model.words import Phase
+from chaosrunner.records.light import dataclass
 
 
 @dataclass(slots=True)
@@ -38,8 +39,12 @@ class FaultFacts:
     seen_gone: bool | None = None
     undo_error: str = ""
     touched: int | None = None
+    barrier: str = ""
+    """Which protection of the system kept it from happening; empty: none."""
     failures: list[tuple[str, str]] = field(default_factory=list)
     """(stage, error)."""
+    appeared_at: float | None = None
+    """Under `follow`: when its target came to be; None: it was there when the run was planned."""
     unseen_since: float | None = None
     unseen: float = 0.0
     """Seconds between looks that did not see it and the next ones that did, while it should be in force."""
@@ -207,6 +212,15 @@ def _failed(facts: Facts, t: float, event: j.FaultFailed) -> None:
     _fault(facts, event.fault).failures.append((event.stage, event.error))
 
 
+def _barrier(facts: Facts, t: float, event: j.BarrierHeld) -> None:
+    _fault(facts, event.fault).barrier = event.how
+
+
+def _appeared(facts: Facts, t: float, event: j.TargetAppeared) -> None:
+    if not event.refused:
+        _fault(facts, event.fault, event.target).appeared_at = t
+
+
 def _undo_began(facts: Facts, t: float, event: j.UndoBegan) -> None:
     fault = _fault(facts, event.fault)
     if fault.ended_at is None:
@@ -264,6 +278,8 @@ _TAKERS: Mapping[type, Callable[[Facts, float, Any], None]] = {
     j.FaultLost: _lost,
     j.FaultTouched: _touched,
     j.FaultFailed: _failed,
+    j.BarrierHeld: _barrier,
+    j.TargetAppeared: _appeared,
     j.UndoBegan: _undo_began,
     j.FaultUndone: _undone,
     j.UndoFailed: _undo_failed,

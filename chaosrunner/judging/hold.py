@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model.quantities import number, show
 from chaosrunner.model.tolerance import Rule, Value
+from chaosrunner.records.light import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ A rule for a phase that never came is inconclusive. A phase without a rule is co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from chaosrunner.judging.during import phases_read, rule_in
 from chaosrunner.judging.facts import Facts
@@ -24,6 +23,7 @@ from chaosrunner.model.plan import PlannedMeasure
 from chaosrunner.model.quantities import show
 from chaosrunner.model.verdict import MeasureVerdict, PhaseVerdict
 from chaosrunner.model.words import Answer, Missing, Phase, worst
+from chaosrunner.records.light import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from chaosrunner.model.journal import ReadingTaken
 from chaosrunner.model.tolerance import Value
+from chaosrunner.records.light import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from chaosrunner.judging.coverage import Coverage
@@ -24,6 +23,7 @@ from chaosrunner.model.plan import PlannedMeasure
 from chaosrunner.model.quantities import show
 from chaosrunner.model.tolerance import Value
 from chaosrunner.model.words import Phase
+from chaosrunner.records.light import dataclass
 
 DEFAULT_READINGS = 3
 DEFAULT_HOLDS = 5.0

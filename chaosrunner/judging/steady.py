@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from chaosrunner.judging.coverage import Coverage
@@ -25,6 +24,7 @@ from chaosrunner.model.plan import PlannedMeasure
 from chaosrunner.model.quantities import show
 from chaosrunner.model.tolerance import Value
 from chaosrunner.model.words import Phase
+from chaosrunner.records.light import dataclass
 
 NEEDED_FOR_MEDIAN = 3
 _INSIDE, _OUTSIDE, _MISSING = 0, 1, 2

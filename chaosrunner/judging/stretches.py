@@ -9,7 +9,8 @@ piece. What is read in waits between stretches belongs to the fault phase, and i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from chaosrunner.records.light import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ Every line has `n` (counts from 1), `t` (monotonic seconds since the run's start
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from chaosrunner.model.frozen import Frozen, JsonObject
@@ -14,6 +13,7 @@ from chaosrunner.model.plan import GuardAnswer, Plan
 from chaosrunner.model.target import Target
 from chaosrunner.model.tolerance import Value
 from chaosrunner.model.words import Ending, Phase
+from chaosrunner.records.light import dataclass
 
 SCHEMA = 1
 """Of the journal; a newer chaosrunner reads and heals what an older one wrote."""
@@ -135,6 +135,26 @@ class FaultFailed(_Event):
     fault: str
     stage: Literal["prepare", "inject", "confirm", "touched"]
     error: str
+
+
+class BarrierHeld(_Event):
+    """A protection of the system under test did not let the fault happen: a disruption budget, say."""
+
+    type: Literal["barrier-held"] = "barrier-held"
+    fault: str
+    how: str
+    """Which one, and what it said, in words."""
+
+
+class TargetAppeared(_Event):
+    """Under `follow`: a target that came to be while its step was in force. `fault` is the name of its own fault; a
+    `refused` one is not acted on, and this says why."""
+
+    type: Literal["target-appeared"] = "target-appeared"
+    fault: str
+    step: str
+    target: Target
+    refused: str = ""
 
 
 class FaultSeen(_Event):
@@ -282,6 +302,8 @@ Known = (
     | FaultPrepared
     | FaultInjected
     | FaultFailed
+    | BarrierHeld
+    | TargetAppeared
     | FaultSeen
     | FaultInForce
     | FaultLost

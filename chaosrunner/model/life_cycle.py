@@ -7,7 +7,6 @@ a fix *ready* and no more. Pure: every function takes a near miss and returns th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
@@ -16,6 +15,7 @@ from chaosrunner.model.frozen import Frozen
 from chaosrunner.model.near_miss import NearMiss, Waiver, day_of
 from chaosrunner.model.priority import due_date
 from chaosrunner.model.words import Priority, State
+from chaosrunner.records.light import dataclass
 
 LONGEST_WAIVER = {Priority.P1: 30, Priority.P2: 90, Priority.P3: 180, Priority.P4: 180}
 """Days, by priority."""

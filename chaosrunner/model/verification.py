@@ -7,7 +7,6 @@ were not loosened, and nothing inconclusive. Where that cannot be told, it does 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from chaosrunner.model.near_miss import Conditions, Expectation, FaultCondition,
 from chaosrunner.model.quantities import convert, number
 from chaosrunner.model.tolerance import Amount, Rule
 from chaosrunner.model.words import Phase, Priority
+from chaosrunner.records.light import dataclass
 
 MISSED = 0.05
 """A gap must not slip through with more than this probability."""

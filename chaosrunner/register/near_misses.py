@@ -5,7 +5,6 @@ without its events; nothing is deleted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +37,7 @@ from chaosrunner.model.sightings import (
     tried,
 )
 from chaosrunner.model.words import Priority, State
+from chaosrunner.records.light import dataclass
 from chaosrunner.register import rows
 from chaosrunner.register.database import connect, reading, written
 from chaosrunner.register.items import Items

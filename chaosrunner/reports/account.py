@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from chaosrunner.errors import JournalFailed
 from chaosrunner.model import journal as j
 from chaosrunner.model.plan import GuardAnswer, Plan, PlannedMeasure
 from chaosrunner.model.target import Target
 from chaosrunner.model.tolerance import Value
+from chaosrunner.records.light import dataclass
 from chaosrunner.reports.narrator import Narrator, Told
 
 

@@ -6,11 +6,12 @@ Readings are not told, and of the many looks at a fault only those that change s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from chaosrunner.model import journal as j
 from chaosrunner.model.plan import PlannedMeasure
 from chaosrunner.model.quantities import number
+from chaosrunner.records.light import dataclass
 from chaosrunner.reports.words import Tone, count, lasting, value_text
 
 
@@ -83,6 +84,14 @@ class Narrator:
 
     def failed(self, event: j.FaultFailed) -> Told:
         return Told(Tone.BAD, "fault", f"{self.name(event.fault)}: {event.stage} failed: {event.error}")
+
+    def barrier(self, event: j.BarrierHeld) -> Told:
+        return Told(Tone.WARN, "fault", f"{self.name(event.fault)}: A BARRIER HELD: {event.how}")
+
+    def appeared(self, event: j.TargetAppeared) -> Told:
+        if event.refused:
+            return Told(Tone.WARN, "fault", f"{event.target.name} appeared and is left alone: {event.refused}")
+        return Told(Tone.INFO, "fault", f"{event.target.name} appeared: step {event.step} acts on it, too")
 
     def seen(self, event: j.FaultSeen) -> Told | None:
         before, self._seen[event.fault] = self._seen.get(event.fault), event.seen
@@ -158,6 +167,7 @@ _ENDS = {
     "not-steady": "not steady",
     "not-readable": "not readable",
     "fault-failed": "a fault failed",
+    "barrier-held": "a barrier held",
     "journal-failed": "the journal could not be written",
     "defect": "a defect of chaosrunner",
 }
@@ -181,6 +191,8 @@ _TELLERS: dict[type, Callable[..., Told | None]] = {
     j.FaultPrepared: Narrator.prepared,
     j.FaultInjected: Narrator.injected,
     j.FaultFailed: Narrator.failed,
+    j.BarrierHeld: Narrator.barrier,
+    j.TargetAppeared: Narrator.appeared,
     j.FaultSeen: Narrator.seen,
     j.FaultInForce: Narrator.in_force,
     j.FaultLost: Narrator.lost,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 
 from chaosrunner.model.quantities import show
 from chaosrunner.model.verdict import MeasureVerdict, PhaseVerdict
+from chaosrunner.records.light import dataclass
 from chaosrunner.reports.account import Account, Series
 from chaosrunner.reports.scales import HIGH, WIDE, Scale, scale_for, time_ticks
 from chaosrunner.reports.thinning import Point, thin, thin_marks

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from chaosrunner.model.quantities import UNITS, show
+from chaosrunner.records.light import dataclass
 
 WIDE = 1000.0
 """Of a plot, in its own units; the page stretches it to its column."""

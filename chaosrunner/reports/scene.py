@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from chaosrunner.judging.hold import ResolvedRule, resolve
 from chaosrunner.model import journal as j
 from chaosrunner.model.plan import Plan, PlannedItem, PlannedMeasure
 from chaosrunner.model.tolerance import Rule, Value
 from chaosrunner.model.words import Phase
+from chaosrunner.records.light import dataclass
 from chaosrunner.reports.narrator import Narrator, Told
 
 TRAIL = 160

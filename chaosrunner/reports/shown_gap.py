@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+from chaosrunner.records.light import dataclass
 
 if TYPE_CHECKING:
     from chaosrunner.model.gap import Gap

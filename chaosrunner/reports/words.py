@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -10,6 +9,7 @@ from chaosrunner.model.quantities import show
 from chaosrunner.model.tolerance import Value
 from chaosrunner.model.verdict import FaultVerdict, HypothesisVerdict, Verdict
 from chaosrunner.model.words import Answer, Ending
+from chaosrunner.records.light import dataclass
 
 
 class Tone(StrEnum):

@@ -16,7 +16,6 @@ its kind, the others stand in `also`. An inconclusive run opens only what was re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from chaosrunner.judging.tally import share
 from chaosrunner.model.frozen import JsonObject
@@ -25,6 +24,7 @@ from chaosrunner.model.plan import Plan, PlannedFault, PlannedMeasure
 from chaosrunner.model.quantities import show
 from chaosrunner.model.verdict import FaultVerdict, HypothesisVerdict, MeasureVerdict, PhaseVerdict, Verdict
 from chaosrunner.model.words import Answer, FindingClass, GapKind, Phase
+from chaosrunner.records.light import dataclass
 
 CLOSE_CALL = 0.10
 """Less room than this, as a share of the limit, is a close call."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from chaosrunner.errors import ChaosrunnerError
 from chaosrunner.model.environment import Guards
 from chaosrunner.model.plan import GuardAnswer, Plan, PlannedFault, PlannedItem
+from chaosrunner.records.light import dataclass
 
 
 class Alerts(Protocol):

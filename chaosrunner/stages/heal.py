@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from chaosrunner.clock import Clock
@@ -16,6 +15,7 @@ from chaosrunner.errors import JournalFailed
 from chaosrunner.model.journal import FaultPrepared, FaultUndone, Noted, RunStarted, UndoFailed
 from chaosrunner.model.plan import Plan
 from chaosrunner.ports import Platform
+from chaosrunner.records.light import dataclass
 from chaosrunner.store.journal import Journal, read_journal
 
 

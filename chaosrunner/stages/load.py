@@ -6,7 +6,6 @@ Reads files and nothing else: no network, no cluster, no installed plugin is imp
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from chaosrunner.errors import FileProblems, Problem, UsageError
@@ -24,6 +23,7 @@ from chaosrunner.model.experiment import Experiment, HypothesisDocument
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.hypothesis import Hypothesis
 from chaosrunner.model.plan import Source
+from chaosrunner.records.light import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -24,6 +23,7 @@ from chaosrunner.model.plan import (
 )
 from chaosrunner.model.target import Target
 from chaosrunner.ports import Fault, Hold, Platform, Probe
+from chaosrunner.records.light import dataclass
 
 OBSERVE = 30.0
 """Seconds that a fault which is over at once is observed for, unless the file says otherwise."""

@@ -7,7 +7,6 @@ what becomes of a near miss is decided by `model.sightings`, and kept by the reg
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from chaosrunner import catalog
 from chaosrunner.clock import Clock
@@ -21,6 +20,7 @@ from chaosrunner.model.quantities import UNITS, convert
 from chaosrunner.model.sightings import Sighting
 from chaosrunner.model.verdict import HypothesisVerdict, MeasureVerdict, PhaseVerdict, Verdict
 from chaosrunner.model.words import Answer, Ending, GapKind, Phase
+from chaosrunner.records.light import dataclass
 from chaosrunner.register.near_misses import Recorded, Register, Tried
 
 

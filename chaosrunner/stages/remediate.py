@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from chaosrunner import catalog
@@ -20,6 +20,7 @@ from chaosrunner.model.life_cycle import Change, Party
 from chaosrunner.model.near_miss import NearMiss
 from chaosrunner.model.words import State
 from chaosrunner.ports import Item, ItemSeen, ProbeContext, Tracker
+from chaosrunner.records.light import dataclass
 from chaosrunner.register.items import ItemRecord
 from chaosrunner.register.near_misses import Record, Register
 from chaosrunner.stages.register import Registered

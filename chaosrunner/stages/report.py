@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from chaosrunner.clock import Clock, iso
 from chaosrunner.errors import ChaosrunnerError, JournalFailed, NotPossibleNow
 from chaosrunner.model.gap import Gap
 from chaosrunner.model.verdict import Verdict
+from chaosrunner.records.light import dataclass
 from chaosrunner.reports.account import Account, Gathering, gather
 from chaosrunner.reports.brief import RunBrief, brief
 from chaosrunner.reports.shown_gap import ShownGap, shown

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,6 +40,7 @@ from chaosrunner.model.plan import GuardAnswer, Plan, PlannedMeasure
 from chaosrunner.model.target import Target
 from chaosrunner.model.words import Ending, Phase
 from chaosrunner.ports import Platform, Probe, TrafficSource
+from chaosrunner.records.light import dataclass
 from chaosrunner.store.journal import Journal
 from chaosrunner.store.machine import ActiveRun, Lock, Machine
 
@@ -53,6 +54,10 @@ GUARD_TAKES = 10.0
 """Seconds that they have to answer."""
 BLIND_LOOK = 0.25
 """Seconds between two looks for a measure that has gone blind."""
+
+
+_WATCHED_BACK = (Ending.ABORTED, Ending.FAULT_FAILED, Ending.BARRIER_HELD)
+"""Endings of the fault phase after which the system is watched coming back all the same."""
 
 
 class Load(TrafficSource, Protocol):
@@ -274,7 +279,7 @@ class _Execution:
         because = self._stop.cause.ending.value if self._stop.cause else "done"
         self._recorder.record(PhaseEnded(phase=Phase.FAULT, because=because))
         await self._spilled(before)
-        if self._stop.cause is None or self._stop.cause.ending in (Ending.ABORTED, Ending.FAULT_FAILED):
+        if self._stop.cause is None or self._stop.cause.ending in _WATCHED_BACK:
             sampler.phase = Phase.RECOVERY
             await self._recovery(undone_at)
             await self._spilled(before)

@@ -14,11 +14,12 @@ import secrets
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from chaosrunner.errors import NotPossibleNow
+from chaosrunner.records.light import dataclass
 
 
 def machine_folder() -> Path:

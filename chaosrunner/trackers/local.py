@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,7 @@ import yaml
 
 from chaosrunner.errors import NotPossibleNow, UsageError
 from chaosrunner.ports import Item, ItemSeen, Parameters, Tracker
+from chaosrunner.records.light import dataclass
 
 _TEXT = re.compile(r"<!-- chaosrunner:text (?P<sum>\w+) .*?-->\n(?P<text>.*?)<!-- chaosrunner:end -->\n", re.DOTALL)
 _HISTORY = "<!-- chaosrunner:history, newest last -->\n"

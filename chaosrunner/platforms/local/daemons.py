@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import chaosrunner
 from chaosrunner.clock import Clock
 from chaosrunner.errors import NotPossibleNow
 from chaosrunner.injector import processes
+from chaosrunner.records.light import dataclass
 
 _HOME = str(Path(chaosrunner.__file__).parent.parent)
 """What must be on the path of an interpreter that was started without site packages."""

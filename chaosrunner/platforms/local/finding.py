@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from chaosrunner.injector import processes
 from chaosrunner.platforms.local.spec import Service, split_address
+from chaosrunner.records.light import dataclass
 
 MARK = "CHAOSRUNNER_KEPT"
 """Environment variable of every process that a keeper started, and of their descendants."""

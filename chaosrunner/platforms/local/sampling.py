@@ -7,11 +7,11 @@ import re
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from chaosrunner.clock import Clock
 from chaosrunner.ports import LinkSample
+from chaosrunner.records.light import dataclass
 
 Announce = Callable[[int], Awaitable[None]]
 """Called with the local port of a connection before it is opened, so that it is not counted as the system's."""

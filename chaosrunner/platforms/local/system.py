@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from chaosrunner.platforms.local import daemons, finding, sampling
 from chaosrunner.platforms.local.daemons import Daemon, DidNotStart
 from chaosrunner.platforms.local.machine import daemons_folder, machine_folder, short_name
 from chaosrunner.platforms.local.spec import Link, Ready, Service, Spec
+from chaosrunner.records.light import dataclass
 
 Kind = Literal["service", "link"]
 Say = Callable[[str], None]
