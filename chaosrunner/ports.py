@@ -142,8 +142,8 @@ class Fault(Plugin[P], ABC):
     """Over at once (a kill): the step has `observe`, not `for`. What it left (a process that is down) may still
     need an undo."""
     looks_again: ClassVar[bool] = False
-    """Of a fault that is over at once: `confirm` is asked once more at the end of `observe`, as what was asked for takes
-    its time (a pod that is given time to end). Not seen then: it did not happen."""
+    """Of a fault that is over at once: `confirm` is asked once more at the end of `observe`, as what was asked for
+    takes its time (a pod that is given time to end). Not seen then: it did not happen."""
     undo_version: ClassVar[int] = 1
     """Of the undo data; raise it when its shape changes, and go on reading the old ones."""
     needs: ClassVar[Sequence[str]] = ()
@@ -472,7 +472,7 @@ class Pods(ABC):
 
     @abstractmethod
     async def delete(self, target: Target, grace: float | None = None) -> None:
-        """Delete it. `grace`: seconds to end in; None: its own; 0: its entry goes at once, and the node ends it then."""
+        """Delete it. `grace`: seconds to end in; None: its own; 0: its entry goes at once, the node ends it then."""
 
     @abstractmethod
     async def evict(self, target: Target, grace: float | None = None, *, within: float = 0.0) -> None:
@@ -492,8 +492,8 @@ class Pods(ABC):
 
     @abstractmethod
     async def owner(self, target: Target) -> str:
-        """How what keeps the pod is now: `deployment/cart has 2 of 3 ready`; empty: nothing keeps it. Says in words where
-        it cannot be read."""
+        """How what keeps the pod is now: `deployment/cart has 2 of 3 ready`; empty: nothing keeps it. Says in words
+        where it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,8 @@ class Method:
     async def _together(self, item: PlannedItem) -> None:
         await _all(self._step(fault) for fault in item.faults)
         if trouble := next((run for run in self._runs if run.trouble), None):
-            self._means.stop.now(Ending.FAULT_FAILED, trouble.id, trouble.trouble)
+            ending = Ending.BARRIER_HELD if trouble.barrier else Ending.FAULT_FAILED
+            self._means.stop.now(ending, trouble.id, trouble.trouble)
 
     async def _step(self, planned: PlannedFault) -> None:
         if await self._means.stop.wait(planned.after):

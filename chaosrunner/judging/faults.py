@@ -86,8 +86,12 @@ def _trouble(facts: Facts, fault: FaultFacts) -> str:
     """Why held cannot be said; the first of what went wrong in the order of the fault's life."""
     if undo_failed(facts, fault):
         return f"the undo failed: {_why_not_undone(fault)}"
+    if fault.barrier:
+        return f"a barrier held: {fault.barrier}"
     failures = [(stage, error) for stage, error in fault.failures if stage != "touched"]
     for stage, error in failures:
+        if stage == "confirm" and fault.in_force_at is not None:
+            return error  # of one that is looked at again at its end
         if stage != "confirm" or fault.in_force_at is None:
             verb = {"prepare": "it could not be prepared", "inject": "it could not be injected"}
             return f"{verb.get(stage, 'it was never seen in force')}: {error}"

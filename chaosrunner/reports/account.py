@@ -236,6 +236,8 @@ def _fault(account: Account, t: float, event: j.Event) -> None:
             span.troubles.append(f"gone before its time: {event.how}")
         case j.FaultFailed():
             span.troubles.append(f"{event.stage} failed: {event.error}")
+        case j.BarrierHeld():
+            span.troubles.append(f"a barrier held: {event.how}")
         case j.UndoFailed():
             span.troubles.append(f"undo failed after {event.attempts} attempts: {event.error}")
             span.commands = event.commands
@@ -280,6 +282,7 @@ _TAKERS: dict[type, Callable[..., None]] = {
     j.FaultTouched: _fault,
     j.FaultLost: _fault,
     j.FaultFailed: _fault,
+    j.BarrierHeld: _fault,
     j.UndoFailed: _fault,
     j.FaultUndone: _fault,
     j.FaultSeen: _look,

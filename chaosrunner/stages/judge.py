@@ -36,6 +36,7 @@ _ENDINGS = {
     Ending.NOT_STEADY: "the baseline was not steady",
     Ending.NOT_READABLE: "the measures could not be read",
     Ending.FAULT_FAILED: "a fault did not do what it should",
+    Ending.BARRIER_HELD: "a barrier held, so that the fault did not happen",
     Ending.JOURNAL_FAILED: "the journal could not be written",
 }
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from chaosrunner.engine.leash import Leash, Overdue
-from chaosrunner.errors import CannotDoHonestly, UsageError
+from chaosrunner.errors import CannotDoHonestly, RedundancyMissing, UsageError
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.experiment import Experiment, FaultStep, Selector, Step, TogetherStep, WaitStep
 from chaosrunner.model.hypothesis import Hypothesis, Measure
@@ -233,6 +233,7 @@ class _Resolver:
     async def _check(self, step_id: str, step: FaultStep, plugin: type[Fault[Any]], targets: Sequence[Target]) -> None:
         """Note as refusals what this platform, or a target, cannot do honestly."""
         reasons = list(self._misfits(step.target, plugin, targets))
+        unsafe: set[str] = set()
         params = plugin.Params.model_validate(step.with_)
         hold = Hold(id=f"plan.{step_id}", run="plan", deadline=0.0, seconds=step.for_ or step.observe or OBSERVE)
         for target in () if reasons else targets:
@@ -240,13 +241,15 @@ class _Resolver:
                 await self._leash.call(plugin(params, target, self._platform, hold).check(), CHECKING)
             except CannotDoHonestly as refusal:
                 reasons.append(str(refusal))
+                unsafe |= {str(refusal)} if isinstance(refusal, RedundancyMissing) else set()
             except Overdue:
                 reasons.append(f"{target.name}: could not be checked within {CHECKING:g} s")
         if step.expect_alert is not None:
             reasons.append("expectAlert: alerts cannot be watched yet, so the expectation could not be judged")
         unique = dict.fromkeys(reasons)
         self.refusals += [
-            GuardAnswer(guard="faults", go=False, reason=f"step {step_id}: {reason}") for reason in unique
+            GuardAnswer(guard="faults", go=False, reason=f"step {step_id}: {reason}", unsafe_condition=reason in unsafe)
+            for reason in unique
         ]
 
     def _misfits(self, selector: Selector | None, plugin: type[Fault[Any]], targets: Sequence[Target]) -> Sequence[str]:

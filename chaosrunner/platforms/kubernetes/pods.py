@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from chaosrunner.clock import Clock
@@ -11,12 +12,15 @@ from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes import finding
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, Object, path
 from chaosrunner.platforms.kubernetes.finding import APIS, MANAGED_BY, OPT, Finder, PodQuery
-from chaosrunner.ports import PodContainer, Pods, PodState
+from chaosrunner.ports import PodContainer, Pods, PodState, Sighting
 
 MIRROR = "kubernetes.io/config.mirror"
 """Annotation of a pod that comes from a file on its node."""
 TRY_AGAIN = 1.0
 """Seconds between two tries of an eviction that a budget does not allow."""
+LATE = 10.0
+"""Seconds after its time to end was over in which a pod's containers must have ended: the node's own delay, and the
+difference between this machine's clock and the cluster's."""
 _BUDGET = "DisruptionBudget"
 
 
@@ -48,7 +52,7 @@ class ClusterPods(Pods):
             raise
         if pod["metadata"]["uid"] != target.details.get("uid"):
             return PodState(gone=f"{target.name} is another one of the same name now")
-        return state_of(pod)
+        return state_of(pod, self._clock.now())
 
     async def delete(self, target: Target, grace: float | None = None) -> None:
         """DELETE with the pod's uid as a precondition."""
@@ -79,6 +83,21 @@ class ClusterPods(Pods):
         if error.code == 409 and "uid" in error.message.lower():
             return FaultFailed(f"{target.name} is gone already; there is another pod of the same name now")
         return refused(what, error)
+
+    async def ending(self, target: Target) -> Sighting:
+        """By the pod's own object, read anew."""
+        state = await self.state(target)
+        name = target.name
+        if state.gone:
+            return Sighting(True, state.gone)
+        if not state.leaving:
+            return Sighting(False, f"{name} is there, and nobody told it to end")
+        if not state.running:
+            return Sighting(True, f"{name} is being deleted, and none of its containers runs")
+        still = f"{' and '.join(state.running)} of {name} still {'runs' if len(state.running) == 1 else 'run'}"
+        if state.ends_in < -LATE:
+            return Sighting(False, f"{still}, {-state.ends_in:.0f} s after its time to end was over ({state.node})")
+        return Sighting(True, f"{name} is being deleted; {still}, for {max(state.ends_in, 0):.0f} s more at most")
 
     async def on_nodes(self, names: Sequence[str]) -> Sequence[Target]:
         """Asked node by node, in each namespace of the environment."""
@@ -119,8 +138,8 @@ def readiness(kind: str, workload: Object) -> tuple[int, int]:
     return int(status.get("readyReplicas", 0)), int(spec.get("replicas", 1))
 
 
-def state_of(pod: Object) -> PodState:
-    """What a pod's object says."""
+def state_of(pod: Object, now: float) -> PodState:
+    """What a pod's object says; `now` is wall time."""
     metadata, spec = pod["metadata"], pod.get("spec") or {}
     leaving = "deletionTimestamp" in metadata
     own = spec.get("terminationGracePeriodSeconds", 30)
@@ -129,6 +148,7 @@ def state_of(pod: Object) -> PodState:
     return PodState(
         leaving=leaving,
         grace=float(metadata.get("deletionGracePeriodSeconds", own) if leaving else own),
+        ends_in=datetime.fromisoformat(metadata["deletionTimestamp"]).timestamp() - now if leaving else 0.0,
         node=str(spec.get("nodeName", "")),
         owner=f"{owner['kind'].lower()}/{owner['name']}" if owner is not None else "",
         containers=_containers(spec, pod.get("status") or {}),
