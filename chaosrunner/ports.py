@@ -45,8 +45,10 @@ __all__ = [
     "ItemSeen",
     "LinkSample",
     "Links",
+    "LeftOver",
     "NetworkEffect",
     "Notifier",
+    "Objects",
     "Parameters",
     "Platform",
     "Plugin",
@@ -56,12 +58,14 @@ __all__ = [
     "Probe",
     "ProbeContext",
     "Processes",
+    "RunSeen",
     "Runbook",
     "Selection",
     "Selector",
     "Sending",
     "ServiceCalls",
     "Sighting",
+    "StopAsked",
     "StressEffect",
     "Target",
     "Tracker",
@@ -227,6 +231,44 @@ class Selection:
     why_none: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    """A reason to stop the run that only the platform knows of."""
+
+    by: str
+    reason: str
+    lost: bool = False
+    """Whether what takes faults back when the runner dies is gone: without it no fault may stay in force. Otherwise
+    somebody halts the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSeen:
+    """A run that the platform itself knows of, wherever it was started."""
+
+    run: str
+    environment: str
+    by: str
+    """Who runs it, and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOver:
+    """A fault in force that the platform itself knows of, whoever injected it."""
+
+    hold: str
+    run: str
+    kind: str
+    """Of the fault."""
+    target: str
+    by: str
+    """Who ran it, and where."""
+    alive: bool
+    """Whether its run is under way: then it is no leftover, and must not be touched."""
+    by_hand: Sequence[str] = ()
+    """Commands that take it back without chaosrunner."""
+
+
 class Platform(ABC):
     """Where targets live. What it can do beyond finding them are *abilities*, asked for by type; a fault that needs
     one that is not there is refused by the plan."""
@@ -282,10 +324,37 @@ class Platform(ABC):
         """The name under which no two runs may hold this target at once, whatever environment they name it from."""
         return target.id
 
+    async def claim(self, run: str, by: str, targets: Sequence[Target]) -> None:
+        """Take the targets where runs from other machines see it, before `open`; `close` lets them go.
+
+        Raises `Busy` with who holds which, from where.
+        """
+        return None
+
+    def stop_asked(self) -> StopAsked | None:
+        """Why the run must stop now, as the platform has come to know; asked several times a second, so no look."""
+        return None
+
+    async def runs(self) -> Sequence[RunSeen]:
+        """Runs on this environment that live now, as the platform itself knows of them."""
+        return ()
+
+    async def halt(self, run: str, by: str, reason: str) -> None:
+        """Ask such a run to stop; it does so by itself."""
+        raise NotImplementedError(f"the {self.kind} platform knows of no runs")
+
+    async def left(self) -> Sequence[LeftOver]:
+        """Faults in force on this environment, as the platform itself knows of them; oldest first."""
+        return ()
+
+    async def heal(self, left: LeftOver) -> None:
+        """Take one of them back. Raises `UndoFailed`, and `Busy` if its run is under way."""
+        raise NotImplementedError(f"the {self.kind} platform keeps no ledger")
+
     async def observe(self, targets: Sequence[Target]) -> Mapping[str, str]:
         """The state of everything that is *not* a target, by service, as comparable words; for spill-over. Asked at the
-        end of the baseline, and again after it. A platform may itself compare with what it saw first: then the words say
-        what broke since, and are empty where nothing did."""
+        end of the baseline, and again after it. A platform may itself compare with what it saw first: then the words
+        say what broke since, and are empty where nothing did."""
         return {}
 
     async def doctor(self) -> Sequence[tuple[str, bool, str]]:
@@ -496,6 +565,77 @@ class Pods(ABC):
         where it cannot be read."""
 
 
+class Objects(ABC):
+    """Objects of a cluster's API that a fault changes, with a ledger in the cluster and a guardian: whoever dies, what was
+    changed is changed back.
+
+    An undo is data: operations that the runner, the guardian, `heal` or a person can carry out. Each is bound to objects
+    that still carry the hold's mark, so that what somebody else has changed back or made anew is left alone:
+
+        undo = [objects.back(where, {"spec": {"replicas": 3}}, hold)]           while preparing
+        await objects.change(target, hold, [objects.patch(where, {"spec": {"replicas": 0}}, hold)], undo)
+        await objects.take_back(hold, undo)
+
+    Paths are those of the API: `/apis/apps/v1/namespaces/shop/deployments/cart`.
+    """
+
+    @abstractmethod
+    async def read(self, path: str) -> JsonObject | None:
+        """An object; None: there is none. Raises `NotPossibleNow` where it cannot be read."""
+
+    @abstractmethod
+    async def items(self, path: str, **query: str) -> Sequence[JsonObject]:
+        """A whole list, page by page; `labelSelector`, `fieldSelector`."""
+
+    @abstractmethod
+    async def ready(self) -> None:
+        """Asked by a fault's `check`: whether there can be a guardian. Raises `CannotDoHonestly` with what to do."""
+
+    @abstractmethod
+    async def change(self, target: Target, hold: Hold, do: Sequence[JsonObject], undo: Sequence[JsonObject]) -> None:
+        """Write the ledger entry, wait for the guardian's word that it could undo it, then act.
+
+        Raises `FaultFailed`; what was done by then is in the ledger.
+        """
+
+    @abstractmethod
+    async def take_back(self, hold: Hold, undo: Sequence[JsonObject]) -> None:
+        """Carry the undo out and remove the ledger entry; nothing happens if it was done before. While the API server does
+        not answer it is tried again. Raises `UndoFailed` with the commands."""
+
+    @abstractmethod
+    def held(self, found: JsonObject | None, hold: Hold) -> bool:
+        """Whether an object carries the hold's mark."""
+
+    @abstractmethod
+    def patch(self, path: str, body: JsonObject, hold: Hold, **more: Any) -> JsonObject:
+        """The operation that merges a change into an object and marks it. `more`: `uid`; `type` (a strategic merge);
+        `with` and `without` (`{pointer, items}`: whole items into and out of a list)."""
+
+    @abstractmethod
+    def back(self, path: str, body: JsonObject, hold: Hold, **more: Any) -> JsonObject:
+        """The operation that merges the old values back into an object that still carries the mark, and takes the mark
+        off. `more` as for `patch`; also `when`: `[{pointer, equals, body}]`, merged only where it is still as we left
+        it."""
+
+    @abstractmethod
+    def make(self, path: str, body: JsonObject, hold: Hold) -> JsonObject:
+        """The operation that makes an object, marked, in the list at `path`."""
+
+    @abstractmethod
+    def unmake(self, path: str, hold: Hold) -> JsonObject:
+        """The operation that deletes such an object."""
+
+    @abstractmethod
+    def by_hand(self, undo: Sequence[JsonObject]) -> Sequence[str]:
+        """The kubectl commands that do the same."""
+
+    @abstractmethod
+    def changed_by(self, found: JsonObject, field: str) -> str:
+        """Who set a field (`spec.replicas`) last and when, as the API keeps account (`managedFields`); empty: nobody is
+        on record but chaosrunner."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkloadState:
     """A workload as the API shows it now."""
@@ -538,7 +678,7 @@ class ClusterReader(ABC):
     @abstractmethod
     async def pods(self, selector: Selector, most: int) -> Sequence[JsonObject]:
         """All pods that a selector means, whatever their state, without chaosrunner's own. Raises `UsageError` if there
-        are more than `most`, and where what the selector names is not there."""
+        are more than `most`, and `NoAnswer` where the workload or Service that is named is not there."""
 
     @abstractmethod
     async def workload(self, selector: Selector) -> JsonObject | None:
@@ -548,8 +688,8 @@ class ClusterReader(ABC):
     async def object(
         self, kind: str, name: str, *, api: str | None = None, namespace: str | None = None
     ) -> JsonObject | None:
-        """An object by kind (`Deployment`), group and version (`apps/v1`; may be left out for Kubernetes' own kinds) and
-        name; None: it is not there. Secrets are refused."""
+        """An object by kind (`Deployment`), group and version (`apps/v1`; may be left out for Kubernetes' own kinds)
+        and name; None: it is not there. Secrets are refused."""
 
     @abstractmethod
     async def events(self, namespace: str, reason: str) -> Sequence[JsonObject]:
@@ -560,8 +700,8 @@ class ClusterReader(ABC):
         self, namespace: str, pod: str, container: str, *, after: str, previous: bool, limit: int
     ) -> str | None:
         """At most `limit` bytes of a container's log from the second of `after` (a time as the log has it; empty: all
-        that is kept), each line with its time before it. `previous`: of the instance before its last restart. None: there
-        is no such log (not started yet, or no longer kept)."""
+        that is kept), each line with its time before it. `previous`: of the instance before its last restart. None:
+        there is no such log (not started yet, or no longer kept)."""
 
     @abstractmethod
     async def last_time(self, namespace: str, pod: str, container: str) -> str:

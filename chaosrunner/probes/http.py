@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import re
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from typing import Annotated, Literal
 
-from chaosrunner.errors import NoAnswer, NoReading
-from chaosrunner.http import Asked, Exchange, Reply, Request, Url
-from chaosrunner.model.marks import AfterValidator, Field, model_validator
+from chaosrunner.errors import CannotDoHonestly, NoAnswer, NoReading
+from chaosrunner.http import Asked, Reply, Request, check_url
+from chaosrunner.model.json_path import JsonPath, OneValue
+from chaosrunner.model.marks import AfterValidator, BeforeValidator, Field, model_validator
 from chaosrunner.model.quantities import Duration, Size
 from chaosrunner.model.secret import SecretRef
-from chaosrunner.ports import Parameters, Probe, Value
+from chaosrunner.ports import Parameters, Probe, Sending, ServiceCalls, Value
 
 _JSON_LIMIT = 1024 * 1024
 _BODY_LIMIT = 10_000
+_SERVICE = """the platform of the environment does not reach services by their name; give a whole `url`"""
 Status = Annotated[int, Field(ge=100, le=599)]
 
 
@@ -24,20 +26,8 @@ def _check_method(text: str) -> str:
     return text
 
 
-def _compile(path: str) -> Any:
-    from jsonpath import JSONPathEnvironment
-
-    return JSONPathEnvironment(strict=True).compile(path)
-
-
-def _check_path(path: str) -> str:
-    from jsonpath import JSONPathError
-
-    try:
-        _compile(path)
-    except JSONPathError as error:
-        raise ValueError(f"expected a JSONPath (RFC 9535) such as $.queue.depth, found {path!r}: {error}") from None
-    return path
+def _port(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class Basic(Parameters):
@@ -52,8 +42,13 @@ class Basic(Parameters):
 class Params(Parameters):
     """What to ask, and what to read of the answer."""
 
-    url: Url
-    """Where to, http or https, without credentials. Redirects are not followed: they are answers."""
+    url: str
+    """Where to, http or https, without credentials; with `service` a path, such as /healthz. Redirects are not
+    followed: they are answers."""
+    service: str | None = None
+    """A service of a Kubernetes environment: it is asked through the API server, which reaches it from anywhere."""
+    port: Annotated[str, BeforeValidator(_port)] | None = None
+    """With `service`: number or name of its port; default: the environment's, or its only one."""
     method: Annotated[str, AfterValidator(_check_method)] = "GET"
     """HTTP method; default GET. GET, HEAD, OPTIONS, PUT and DELETE are sent a second time on another connection if a
     kept one turns out to be closed."""
@@ -72,7 +67,7 @@ class Params(Parameters):
     read: Literal["status", "latency", "body", "json"] = "status"
     """`status`: the status code; `latency`: seconds from asking to the last byte of the body; `body`: the body as
     text (at most 10 kB); `json`: the one value that `path` finds in it. Default status."""
-    path: Annotated[str, AfterValidator(_check_path)] | None = None
+    path: JsonPath | None = None
     """With `read: json`: a JSONPath (RFC 9535) that finds exactly one number, text, or true/false."""
     expect: Status | tuple[Status, ...] | None = None
     """Statuses that count as an answer; any other is no answer. Default: all for `read: status`, otherwise 200 to
@@ -81,6 +76,18 @@ class Params(Parameters):
     """Open a new connection for each reading, instead of keeping one open; default false."""
     limit: Size | None = None
     """With `read: json`: a longer body is no reading; default 1MiB."""
+
+    @model_validator(mode="after")
+    def _way(self) -> Params:
+        if self.service is None:
+            check_url(self.url)
+            if self.port is not None:
+                raise ValueError("port goes with service; without it, the port stands in the url")
+        elif not re.fullmatch(r"/[!-~]*", self.url):
+            raise ValueError(f"url: with `service` expected a path such as /healthz, found {self.url!r}")
+        elif self.bearer_token or self.basic or self.ca_file or self.fresh:
+            raise ValueError("bearerToken, basic, caFile and fresh go with a whole url, not with service")
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> Params:
@@ -102,12 +109,17 @@ class HttpProbe(Probe[Params]):
     does not hold what was asked for (no JSON, the path finds nothing, several values or an object, too long) is *no
     reading* too, because the path may be wrong as well as the system; `whenMissing: broken` on the measure makes it
     count against the system, once its baseline had readings.
+
+    With `service`, the way is the API server's proxy (rights: `get services/proxy`; `create` for a POST). It picks one
+    ready pod of the service for each request, as a client's connection would. No pod ready, or no connection to it: *no
+    answer*. An API server that is silent, refuses or is overloaded: *no reading*. `latency` is then measured from
+    chaosrunner and holds the way to the API server and through it, a few milliseconds: compare it with its baseline.
     """
 
     example = 'http: {url: "http://127.0.0.1:7001/healthz", read: latency, timeout: 2s}'
     answers = True
 
-    _exchange: Exchange | None = None
+    _exchange: Sending | None = None
 
     @classmethod
     def unit(cls, params: Params) -> str | None:
@@ -120,23 +132,39 @@ class HttpProbe(Probe[Params]):
     async def open(self) -> None:
         params = self.params
         self._limit = _BODY_LIMIT if params.read == "body" else int(params.limit or _JSON_LIMIT)
-        self._path = _compile(params.path) if params.path is not None else None
+        self._path = OneValue(params.path) if params.path is not None else None
         self._expect = (params.expect,) if isinstance(params.expect, int) else params.expect
-        self._exchange = self.context.http.prepare(
-            Request(
-                params.url,
-                method=params.method,
-                headers=params.headers,
-                body=None if params.body is None else params.body.encode(),
-                timeout=params.timeout,
-                asked=Asked.SYSTEM,
-                bearer=params.bearer_token,
-                basic=None if params.basic is None else (params.basic.user, params.basic.password),
-                ca_file=params.ca_file,
-                keep=self._limit if params.read in ("body", "json") else 0,
-                fresh=params.fresh,
-            )
+        request = Request(
+            params.url,
+            method=params.method,
+            headers=params.headers,
+            body=None if params.body is None else params.body.encode(),
+            timeout=params.timeout,
+            asked=Asked.SYSTEM,
+            bearer=params.bearer_token,
+            basic=None if params.basic is None else (params.basic.user, params.basic.password),
+            ca_file=params.ca_file,
+            keep=self._limit if params.read in ("body", "json") else 0,
+            fresh=params.fresh,
         )
+        if params.service is None:
+            self._exchange = self.context.http.prepare(request)
+        else:
+            self._exchange = self._through_the_platform(params.service, request)
+
+    def _through_the_platform(self, service: str, request: Request) -> Sending:
+        secret = self.context.http.secret
+        plain = {
+            name: secret(value).reveal() if isinstance(value, SecretRef) else value
+            for name, value in request.headers.items()
+        }
+        try:
+            calls = None if self.context.platform is None else self.context.platform.ability(ServiceCalls)
+        except CannotDoHonestly:
+            calls = None
+        if calls is None:
+            raise NoReading(_SERVICE)
+        return calls.prepare(service, self.params.port, replace(request, headers=plain))
 
     async def read(self) -> Value:
         if self._exchange is None:
@@ -165,36 +193,8 @@ class HttpProbe(Probe[Params]):
             document = reply.json()
         except ValueError as error:
             raise NoReading(f"{what}: {error}") from None
-        found = self._found(document, what)
-        if len(found) != 1:
-            count = f"{len(found)} values" if found else "nothing"
-            raise NoReading(f"{what}: {self.params.path} finds {count}, expected exactly one value")
-        value = found[0]
-        if isinstance(value, bool | str):
-            return value
-        number = _finite(value)
-        if number is None:
-            kind = {dict: "an object", list: "a list", type(None): "null"}.get(type(value), f"{value!r:.40}")
-            raise NoReading(f"{what}: {self.params.path} is {kind}, expected a number, text, or true/false")
-        return number
-
-    def _found(self, document: Any, what: str) -> list[Any]:
-        from jsonpath import JSONPathError
-
-        if not isinstance(document, dict | list):
-            raise NoReading(f"{what}: the body is a bare JSON value, expected an object or a list to look into")
         assert self._path is not None
         try:
-            return list(self._path.findall(document))
-        except (JSONPathError, RecursionError) as error:
-            raise NoReading(f"{what}: {self.params.path} cannot be followed: {error}") from None
-
-
-def _finite(value: Any) -> float | None:
-    if not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
+            return self._path.of(document)
+        except ValueError as error:
+            raise NoReading(f"{what}: {error}") from None

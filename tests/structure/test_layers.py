@@ -103,7 +103,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "click": ("cli/",),
     "httpcore": ("http",),
     "httpx": ("http",),
-    "jsonpath": ("probes/http.py",),
+    "jsonpath": ("model/json_path.py",),
     "jsonschema": ("files/",),
     "psutil": ("platforms/local/", "probes/process.py"),
     "pydantic": ("",),

@@ -105,7 +105,7 @@ class Finder:
 
     async def pods(self, query: PodQuery) -> list[PodSeen]:
         """All pods that match, whatever their state, sorted by name."""
-        owners = await self._owned_by(query)
+        owners = await self.owned_by(query)
         asked: dict[str, Any] = {"includeObject": "Metadata"}
         asked |= {"labelSelector": query.labels} if query.labels else {}
         asked |= {"fieldSelector": query.fields} if query.fields else {}
@@ -116,8 +116,8 @@ class Finder:
                     found[pod.uid] = pod
         return sorted(found.values(), key=lambda pod: (pod.namespace, pod.name))
 
-    async def _owned_by(self, query: PodQuery) -> frozenset[str] | None:
-        """The uids that a pod's direct owner may have."""
+    async def owned_by(self, query: PodQuery) -> frozenset[str] | None:
+        """The uids that the direct owner of a query's pods may have; None: any."""
         if not query.owner_uid:
             return None
         uids = {query.owner_uid}

@@ -10,12 +10,14 @@ from chaosrunner.errors import UsageError
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes import finding
 from chaosrunner.platforms.kubernetes import spec as settings
+from chaosrunner.platforms.kubernetes.calling import Calling
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, path
 from chaosrunner.platforms.kubernetes.finding import Finder, PodQuery, PodSeen
 from chaosrunner.platforms.kubernetes.pods import ClusterPods
+from chaosrunner.platforms.kubernetes.reading import Reading
 from chaosrunner.platforms.kubernetes.spec import Service, split_workload
 from chaosrunner.platforms.kubernetes.workloads import ClusterWorkloads
-from chaosrunner.ports import A, Platform, Pods, Selection, Selector, Workloads
+from chaosrunner.ports import A, ClusterReader, Platform, Pods, Selection, Selector, ServiceCalls, Workloads
 
 PODS = frozenset({"pod", "link"})
 
@@ -38,6 +40,8 @@ class KubernetesPlatform(Platform):
         self._abilities: dict[type, object] = {
             Pods: ClusterPods(self.cluster, self.finder, spec.namespaces, clock),
             Workloads: ClusterWorkloads(self.cluster, self.finder),
+            ClusterReader: Reading(spec, self.cluster, self._queries, self._workloads),
+            ServiceCalls: Calling(spec, self.cluster, clock),
         }
 
     # -- finding
@@ -127,9 +131,7 @@ class KubernetesPlatform(Platform):
         service = self._service(selector.service) if selector.service is not None else None
         workload = selector.workload if service is None else service.workload
         if workload is None:
-            raise UsageError(
-                "this fault acts on a workload: name `workload: deployment/NAME`, or a service that has one"
-            )
+            raise UsageError("a workload is needed here: name `workload: deployment/NAME`, or a service that has one")
         space = self.spec.namespace_of(selector.service) if selector.service else self._namespace(selector.namespace)
         kind, name = _workload(workload)
         found = await self.finder.workload(space, kind, name)
