@@ -35,17 +35,19 @@ if TYPE_CHECKING:
     from chaosrunner.model.environment import Environment
 
 __all__ = [
+    "Affected",
     "Clock",
     "ClusterReader",
     "Fault",
     "Files",
     "Hold",
     "Holders",
+    "Intended",
     "Item",
     "ItemSeen",
+    "LeftOver",
     "LinkSample",
     "Links",
-    "LeftOver",
     "NetworkEffect",
     "Notifier",
     "Objects",
@@ -269,6 +271,27 @@ class LeftOver:
     """Commands that take it back without chaosrunner."""
 
 
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """A fault that a plan intends, as a platform's guards are asked about it."""
+
+    fault: PlannedFault
+    needs: Sequence[str] = ()
+    """The permissions of its plugin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """How much of one thing that has replicas a fault hits."""
+
+    what: str
+    """`pods of shop/deployment/cart`."""
+    hit: frozenset[str]
+    """Names of those that are hit."""
+    of: int
+    """How many it has."""
+
+
 class Platform(ABC):
     """Where targets live. What it can do beyond finding them are *abilities*, asked for by type; a fault that needs
     one that is not there is refused by the plan."""
@@ -329,7 +352,7 @@ class Platform(ABC):
 
         Raises `Busy` with who holds which, from where.
         """
-        return None
+        return
 
     def stop_asked(self) -> StopAsked | None:
         """Why the run must stop now, as the platform has come to know; asked several times a second, so no look."""
@@ -356,6 +379,16 @@ class Platform(ABC):
         end of the baseline, and again after it. A platform may itself compare with what it saw first: then the words
         say what broke since, and are empty where nothing did."""
         return {}
+
+    async def affected(self, fault: PlannedFault) -> Sequence[Affected] | None:
+        """What the fault hits of everything that has replicas, for the guard `maxAffected`; None: count the targets among
+        all that the selector matched."""
+        return None
+
+    async def guards(self, guards: Guards, intended: Sequence[Intended]) -> Sequence[GuardAnswer]:
+        """What speaks for and against a run here, before anything is touched; reads only. Raises `NotPossibleNow` if
+        it cannot be asked, which refuses."""
+        return ()
 
     async def doctor(self) -> Sequence[tuple[str, bool, str]]:
         """(what was looked at, in order, what was found and what to do about it)."""
@@ -566,11 +599,11 @@ class Pods(ABC):
 
 
 class Objects(ABC):
-    """Objects of a cluster's API that a fault changes, with a ledger in the cluster and a guardian: whoever dies, what was
-    changed is changed back.
+    """Objects of a cluster's API that a fault changes, with a ledger in the cluster and a guardian: whoever dies, what
+    was changed is changed back.
 
-    An undo is data: operations that the runner, the guardian, `heal` or a person can carry out. Each is bound to objects
-    that still carry the hold's mark, so that what somebody else has changed back or made anew is left alone:
+    An undo is data: operations that the runner, the guardian, `heal` or a person can carry out. Each is bound to
+    objects that still carry the hold's mark, so that what somebody else has changed back or made anew is left alone:
 
         undo = [objects.back(where, {"spec": {"replicas": 3}}, hold)]           while preparing
         await objects.change(target, hold, [objects.patch(where, {"spec": {"replicas": 0}}, hold)], undo)
@@ -600,8 +633,8 @@ class Objects(ABC):
 
     @abstractmethod
     async def take_back(self, hold: Hold, undo: Sequence[JsonObject]) -> None:
-        """Carry the undo out and remove the ledger entry; nothing happens if it was done before. While the API server does
-        not answer it is tried again. Raises `UndoFailed` with the commands."""
+        """Carry the undo out and remove the ledger entry; nothing happens if it was done before. While the API server
+        does not answer it is tried again. Raises `UndoFailed` with the commands."""
 
     @abstractmethod
     def held(self, found: JsonObject | None, hold: Hold) -> bool:
