@@ -32,7 +32,8 @@ from chaosrunner.records.light import dataclass
 
 if TYPE_CHECKING:
     from chaosrunner.http import Http, Reply, Request
-    from chaosrunner.model.environment import Environment
+    from chaosrunner.model.environment import Environment, Guards
+    from chaosrunner.model.plan import GuardAnswer, PlannedFault
 
 __all__ = [
     "Affected",

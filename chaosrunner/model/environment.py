@@ -50,7 +50,10 @@ class Guards(Frozen):
     """True for a production system: needs --i-know-this-is-production and a second name."""
     max_affected: MaxAffected = MaxAffected()
     keep_disruption_budgets: bool = True
-    """A drain that a budget blocks is a barrier that held; Kubernetes only."""
+    """A drain that a budget blocks is a barrier that held, and a kill that a budget would not allow is refused;
+    Kubernetes only."""
+    keep_last_replica: bool = True
+    """Refuse what takes the only ready replica there is, and record that redundancy is missing; Kubernetes only."""
     windows: tuple[str, ...] = ()
     """When runs may start, `Mon-Fri 09:00-16:00 Europe/Berlin`; none: always."""
     refuse_while_firing: tuple[str, ...] = ()

@@ -41,7 +41,7 @@ class Gap(Frozen):
     def fingerprint(self) -> str:
         """`nm/1`: of what lasts only; see DESIGN section 9. Never of values, thresholds, names of pods or dates."""
         group = "hypothesis"
-        if self.kind in (GapKind.UNDETECTED, GapKind.SPILL_OVER, GapKind.UNDO_FAILED):
+        if self.kind in (GapKind.UNDETECTED, GapKind.SPILL_OVER, GapKind.UNDO_FAILED, GapKind.NO_REDUNDANCY):
             group = self.kind.value
         parts = [
             FINGERPRINT_RULE,

@@ -95,6 +95,8 @@ class GuardAnswer(Frozen):
     """Why, as a sentence; for a refusal also what would make it pass."""
     unsafe_condition: bool = False
     """Whether the refusal is itself a finding (redundancy is missing)."""
+    subject: str = ""
+    """Of an unsafe condition: what it is about, without anything that changes from run to run: `deployment/checkout`."""
 
 
 class Source(Frozen):

@@ -59,6 +59,7 @@ class GapKind(StrEnum):
     CLOSE_CALL = "close-call"
     SPILL_OVER = "spill-over"
     UNDO_FAILED = "undo-failed"
+    NO_REDUNDANCY = "no-redundancy"
 
 
 class FaultClass(StrEnum):
