@@ -856,8 +856,9 @@ class Probe(Plugin[P], ABC):
     async def close(self) -> None:
         """Called once after the last reading; idempotent."""
 
-    answers: ClassVar[bool] = False
-    """Whether it asks the system under test itself (http, tcp), so that running out of time is *no answer*."""
+    answers: bool = False
+    """Whether it asks the system under test itself (http, tcp), so that running out of time is *no answer*. An instance
+    may say otherwise, where something stands between."""
 
 
 # -------------------------------------------------------------------------------------------------------- trackers

@@ -150,6 +150,7 @@ class HttpProbe(Probe[Params]):
         if params.service is None:
             self._exchange = self.context.http.prepare(request)
         else:
+            self.answers = False  # the way there may be what is late; `send` tells them apart
             self._exchange = self._through_the_platform(params.service, request)
 
     def _through_the_platform(self, service: str, request: Request) -> Sending:
