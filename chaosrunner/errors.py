@@ -77,7 +77,12 @@ class CannotDoHonestly(Refused):
 
 
 class RedundancyMissing(CannotDoHonestly):
-    """There is nothing that could take over (one replica, one zone): refused, and recorded as an unsafe condition."""
+    """There is nothing that could take over (one replica, one zone): refused, and recorded as an unsafe condition.
+    `subject` is what has no redundancy, without anything that changes from run to run (`shop/deployment/cart`)."""
+
+    def __init__(self, message: str, subject: str = "") -> None:
+        super().__init__(message)
+        self.subject = subject
 
 
 class NotPossibleNow(ChaosrunnerError):

@@ -124,6 +124,8 @@ async def prepared(order: Order, clock: Clock | None = None) -> AsyncIterator[Pr
             second=order.second,
             production_confirmed=order.production_confirmed,
             alerts=_alerts(loaded.environment, http),
+            platform=platform,
+            needs=lambda kind: FINDING.fault(kind).needs,
         )
         answers = await ask(plan, circumstances)
         plan = plan.model_copy(update={"guards": (*plan.guards, *answers)})

@@ -6,15 +6,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time
 from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from chaosrunner.engine.leash import Leash
 from chaosrunner.errors import ChaosrunnerError
 from chaosrunner.model.environment import Guards
 from chaosrunner.model.plan import GuardAnswer, Plan, PlannedFault, PlannedItem
+from chaosrunner.ports import Affected, Intended, Platform
 from chaosrunner.records.light import dataclass
+
+PLATFORM_TAKES = 30.0
+"""Seconds that a platform may take for all its guards."""
 
 
 class Alerts(Protocol):
@@ -35,25 +40,48 @@ class Circumstances:
     """The second person, for production."""
     production_confirmed: bool = False
     alerts: Alerts | None = None
+    platform: Platform | None = None
+    """None: there is none to ask."""
+    needs: Callable[[str], Sequence[str]] = lambda kind: ()
+    """The permissions that a kind of fault needs."""
 
 
 async def ask(plan: Plan, circumstances: Circumstances) -> tuple[GuardAnswer, ...]:
     """All answers, in a fixed order; those that the environment does not set are left out."""
     guards = plan.environment.spec.guards
-    answers = [_production(guards, circumstances)]
-    answers += [_windows(guards.windows, circumstances.now)] if guards.windows else []
-    answers += [_max_affected(guards, fault) for fault in plan.faults if _can_be_counted(fault)]
-    answers += [answer for item in plan.method for answer in _together(guards, item)]
-    answers += await _firing(guards, circumstances)
-    if guards.error_budget is not None:
-        answers.append(_refuse("errorBudget", "the error budget cannot be read yet; take the guard out to go on"))
+    answers = await _passing(guards, circumstances)
+    answers += await _how_much(guards, plan, circumstances.platform)
+    answers += await _of_the_platform(guards, plan, circumstances)
     return tuple(answers)
 
 
 async def ask_again(plan: Plan, circumstances: Circumstances) -> tuple[GuardAnswer, ...]:
-    """The answers of those guards that the environment names under `always`."""
+    """The answers of those guards that the environment names under `always`. What the plan was held against before
+    anything was touched (how much is hit, what the platform says) is not asked again: the fault itself changes it."""
     always = set(plan.environment.spec.guards.always)
-    return tuple(answer for answer in await ask(plan, circumstances) if answer.guard in always)
+    answers = await _passing(plan.environment.spec.guards, circumstances)
+    return tuple(answer for answer in answers if answer.guard in always)
+
+
+async def _passing(guards: Guards, circumstances: Circumstances) -> list[GuardAnswer]:
+    """Those whose answer changes by itself."""
+    answers = [_production(guards, circumstances)]
+    answers += [_windows(guards.windows, circumstances.now)] if guards.windows else []
+    answers += await _firing(guards, circumstances)
+    if guards.error_budget is not None:
+        answers.append(_refuse("errorBudget", "the error budget cannot be read yet; take the guard out to go on"))
+    return answers
+
+
+async def _of_the_platform(guards: Guards, plan: Plan, circumstances: Circumstances) -> Sequence[GuardAnswer]:
+    platform = circumstances.platform
+    if platform is None:
+        return ()
+    intended = [Intended(fault, tuple(circumstances.needs(fault.fault))) for fault in plan.faults]
+    asked = await Leash().ask(platform.guards(guards, intended), PLATFORM_TAKES)
+    if asked.value is None:
+        return [_refuse(platform.kind, f"the platform's guards cannot be answered: {asked.trouble}")]
+    return asked.value
 
 
 def _go(guard: str, reason: str) -> GuardAnswer:
@@ -139,28 +167,66 @@ def _windows(windows: Sequence[str], now: float) -> GuardAnswer:
 # -- how much is affected
 
 
-def _can_be_counted(fault: PlannedFault) -> bool:
-    """Shares mean something for instances (processes, pods, nodes), not for connections."""
-    return any(target.kind not in ("nothing", "link") for target in fault.targets)
+async def _how_much(guards: Guards, plan: Plan, platform: Platform | None) -> list[GuardAnswer]:
+    """First each fault by itself, then those that are in force together."""
+    alone: list[GuardAnswer] = []
+    together: list[GuardAnswer] = []
+    for item in plan.method:
+        hits: dict[str, Sequence[Affected]] = {}
+        for fault in item.faults:
+            asked = await _affected(fault, platform)
+            if isinstance(asked, GuardAnswer):
+                alone.append(asked)
+            else:
+                hits[fault.id] = asked
+                alone += [_max_affected(guards, fault, each) for each in asked]
+        together += _together(guards, item, hits)
+    return [*alone, *together]
 
 
-def _together(guards: Guards, item: PlannedItem) -> Iterator[GuardAnswer]:
+async def _affected(fault: PlannedFault, platform: Platform | None) -> Sequence[Affected] | GuardAnswer:
+    """What a fault hits, as the platform counts it, or of all that its selector matched; a refusal where it cannot be
+    told."""
+    if platform is not None:
+        asked = await Leash().ask(platform.affected(fault), PLATFORM_TAKES)
+        if asked.error is not None:
+            return _refuse("maxAffected", f"step {fault.id}: cannot be answered: {asked.trouble}")
+        if asked.value is not None:
+            return asked.value
+    # Shares mean something for instances (processes, pods, nodes), not for connections.
+    if not any(target.kind not in ("nothing", "link") for target in fault.targets):
+        return ()
+    services: dict[str, set[str]] = {}
+    for target in fault.targets:
+        services.setdefault(target.service or target.id, set()).add(target.id)
+    each = [Affected(name, frozenset(hit), fault.candidates) for name, hit in services.items()]
+    whole = Affected("", frozenset(target.id for target in fault.targets), fault.candidates)
+    return each if len(each) == 1 else [whole, *each]
+
+
+def _together(guards: Guards, item: PlannedItem, hits: Mapping[str, Sequence[Affected]]) -> list[GuardAnswer]:
     """Faults in force at the same time hit what they hit together: one of two and the other of two are all."""
-    hit: dict[str, set[str]] = {}
-    for fault in item.faults if len(item.faults) > 1 else ():
-        for target in fault.targets if _can_be_counted(fault) else ():
-            hit.setdefault(target.service or target.id, set()).add(target.id)
-    for service, targets in hit.items():
-        faults = [fault for fault in item.faults if any(target.id in targets for target in fault.targets)]
-        if len(faults) > 1 and all(len(targets) > len(fault.targets) for fault in faults):
-            of = max(fault.candidates for fault in faults)
-            steps = " and ".join(fault.id for fault in faults)
-            yield _within(guards, f"steps {steps} together hit {len(targets)} of {of} of {service}", len(targets), of)
+    named: dict[str, dict[str, Affected]] = {}
+    for fault in item.faults:
+        for each in hits.get(fault.id, ()):
+            named.setdefault(each.what, {})[fault.id] = each
+    answers = []
+    for what, by_fault in named.items():
+        hit = frozenset[str]().union(*(each.hit for each in by_fault.values()))
+        if len(by_fault) > 1 and all(len(hit) > len(each.hit) for each in by_fault.values()):
+            of = max(each.of for each in by_fault.values())
+            words = f"steps {' and '.join(by_fault)} together hit {len(hit)} of {of}{_of(what)}"
+            answers.append(_within(guards, words, len(hit), of))
+    return answers
 
 
-def _max_affected(guards: Guards, fault: PlannedFault) -> GuardAnswer:
-    hit, of = len(fault.targets), max(fault.candidates, 1)
-    return _within(guards, f"step {fault.id} hits {hit} of {of}", hit, of)
+def _max_affected(guards: Guards, fault: PlannedFault, affected: Affected) -> GuardAnswer:
+    hit, of = len(affected.hit), max(affected.of, 1)
+    return _within(guards, f"step {fault.id} hits {hit} of {of}{_of(affected.what)}", hit, of)
+
+
+def _of(what: str) -> str:
+    return f" of {what}" if what else ""
 
 
 def _within(guards: Guards, words: str, hit: int, of: int) -> GuardAnswer:

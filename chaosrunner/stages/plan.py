@@ -233,7 +233,7 @@ class _Resolver:
     async def _check(self, step_id: str, step: FaultStep, plugin: type[Fault[Any]], targets: Sequence[Target]) -> None:
         """Note as refusals what this platform, or a target, cannot do honestly."""
         reasons = list(self._misfits(step.target, plugin, targets))
-        unsafe: set[str] = set()
+        unsafe: dict[str, str] = {}
         params = plugin.Params.model_validate(step.with_)
         hold = Hold(id=f"plan.{step_id}", run="plan", deadline=0.0, seconds=step.for_ or step.observe or OBSERVE)
         for target in () if reasons else targets:
@@ -241,14 +241,21 @@ class _Resolver:
                 await self._leash.call(plugin(params, target, self._platform, hold).check(), CHECKING)
             except CannotDoHonestly as refusal:
                 reasons.append(str(refusal))
-                unsafe |= {str(refusal)} if isinstance(refusal, RedundancyMissing) else set()
+                if isinstance(refusal, RedundancyMissing):
+                    unsafe[str(refusal)] = refusal.subject or target.service or target.name
             except Overdue:
                 reasons.append(f"{target.name}: could not be checked within {CHECKING:g} s")
         if step.expect_alert is not None:
             reasons.append("expectAlert: alerts cannot be watched yet, so the expectation could not be judged")
         unique = dict.fromkeys(reasons)
         self.refusals += [
-            GuardAnswer(guard="faults", go=False, reason=f"step {step_id}: {reason}", unsafe_condition=reason in unsafe)
+            GuardAnswer(
+                guard="faults",
+                go=False,
+                reason=f"step {step_id}: {reason}",
+                unsafe_condition=reason in unsafe,
+                subject=unsafe.get(reason, ""),
+            )
             for reason in unique
         ]
 
