@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TextIO, TypeVar
 
@@ -106,11 +107,30 @@ def leave(code: int) -> NoReturn:
     raise click.exceptions.Exit(code)
 
 
-def run(command: click.Command) -> NoReturn:
-    """Run it and exit. Expected failures become one message and their exit code; a defect becomes 70."""
+def run(command: click.Command) -> int:
+    """Run it as all that this process does; its exit code. Expected failures become one message and their exit code; a
+    defect becomes 70."""
     global _own_process
     _own_process = True
-    sys.exit(_outcome(command))
+    return _outcome(command)
+
+
+def end(code: int) -> NoReturn:
+    """End this process, without what the interpreter does last: it takes everything apart, object by object, which is a
+    tenth of a short command's time and changes nothing. A debugger or profiler gets the usual end."""
+    if sys.gettrace() is not None or sys.getprofile() is not None:
+        sys.exit(code)
+    import atexit
+    import threading
+
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _outcome(command: click.Command) -> int:

@@ -21,7 +21,7 @@ from typing import Any
 
 from chaosrunner import catalog
 from chaosrunner.app import Order, run_experiment
-from chaosrunner.cli import main as cli
+from chaosrunner.cli import chaosrunner, terms
 from chaosrunner.model.journal import Entry
 
 
@@ -59,11 +59,7 @@ def live(order: dict[str, Any]) -> int:
         asyncio.run(run_experiment(Order(experiment=experiment, state=state), observers))
         return 0
     sys.argv = ["chaosrunner", *order["words"]]
-    try:
-        cli()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
+    return terms.run(chaosrunner)
 
 
 def import_everything() -> None:
