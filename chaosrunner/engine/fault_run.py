@@ -35,13 +35,15 @@ T = TypeVar("T")
 ENOUGH = 0.95
 """A target that goes away by itself counts as undone; after this share of the step that costs nothing."""
 
-Because = Literal["finished", "aborted", "halted", "failed", "deadline", "target-gone", "heal"]
+Because = Literal["finished", "aborted", "halted", "failed", "barrier", "deadline", "target-gone", "heal"]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Time limits in seconds; the defaults suit real systems, tests shorten them."""
 
+    ready: float = 90.0
+    """For what must be started beside the target; the platform's own limit is shorter."""
     prepare: float = 10.0
     inject: float = 10.0
     confirm: float = 5.0
@@ -139,7 +141,7 @@ class FaultRun:
             if await self._inject():
                 because = await self._last()
             elif self._means.stop.cause is None:
-                because = "failed"
+                because = "barrier" if self.barrier else "failed"
         except Exception as error:
             self._means.stop.now(Ending.DEFECT, "chaosrunner", f"{type(error).__name__}: {error}")
             raise
@@ -155,6 +157,11 @@ class FaultRun:
         gone = await self._ask(self._means.platform.gone(self.target), self._limits.prepare)
         if gone.error is not None or gone.value:
             self._failed("prepare", gone.trouble or f"the target is not there any more: {gone.value}")
+            return False
+        ready = await self._ask(self._fault.ready(), self._limits.ready)
+        if ready.error is not None:
+            self._failed("prepare", ready.trouble)
+        if ready.error is not None or ready.cut:
             return False
         prepared = await self._ask(self._prepare(), self._limits.prepare)
         if prepared.error is not None:

@@ -203,7 +203,7 @@ class FaultUndone(_Event):
 
     type: Literal["fault-undone"] = "fault-undone"
     fault: str
-    because: Literal["finished", "aborted", "halted", "failed", "deadline", "target-gone", "heal"]
+    because: Literal["finished", "aborted", "halted", "failed", "barrier", "deadline", "target-gone", "heal"]
     seen_gone: bool | None = None
     how: str = ""
 

@@ -171,7 +171,7 @@ _ENDS = {
     "journal-failed": "the journal could not be written",
     "defect": "a defect of chaosrunner",
 }
-_UNDONE = {"failed": "the fault failed", "target-gone": "its target is gone", "heal": "healed"}
+_UNDONE = {"failed": "the fault failed", "barrier": "a barrier held", "target-gone": "its target is gone", "heal": "healed"}
 
 
 def _plain(value: object) -> str:

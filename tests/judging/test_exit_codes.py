@@ -17,6 +17,7 @@ OF_ENDING = {
     Ending.REFUSED: 4,
     Ending.NOT_READABLE: 3,
     Ending.FAULT_FAILED: 3,
+    Ending.BARRIER_HELD: 3,
     Ending.JOURNAL_FAILED: 3,
     Ending.ABORTED: 3,
     Ending.DEFECT: 70,

@@ -97,7 +97,8 @@ class ClusterPods(Pods):
         still = f"{' and '.join(state.running)} of {name} still {'runs' if len(state.running) == 1 else 'run'}"
         if state.ends_in < -LATE:
             return Sighting(False, f"{still}, {-state.ends_in:.0f} s after its time to end was over ({state.node})")
-        return Sighting(True, f"{name} is being deleted; {still}, for {max(state.ends_in, 0):.0f} s more at most")
+        left = f"has {state.ends_in:.0f} s left to end" if state.ends_in >= 1 else "has no time left to end"
+        return Sighting(True, f"{name} is being deleted and {left}; {still}")
 
     async def on_nodes(self, names: Sequence[str]) -> Sequence[Target]:
         """Asked node by node, in each namespace of the environment."""
