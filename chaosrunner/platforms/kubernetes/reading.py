@@ -131,7 +131,8 @@ class Reading(ClusterReader):
         self, namespace: str, pod: str, container: str, *, after: str, previous: bool, limit: int
     ) -> str | None:
         query: dict[str, str | int] = {"container": container, "timestamps": "true", "limitBytes": limit}
-        query |= {"sinceTime": f"{after[:19]}Z"} if after else {}  # whole seconds are all that the API takes
+        # Whole seconds are all that the API takes; after the nine digits of the fraction comes the node's time zone.
+        query |= {"sinceTime": f"{after[:19]}{after[29:] or 'Z'}"} if after else {}
         query |= {"previous": "true"} if previous else {}
         return await self._log(namespace, pod, query)
 
