@@ -7,7 +7,7 @@ is ever computed from it. *Monotonic* time is what every wait, deadline and dura
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 import time
 from datetime import UTC, datetime
 from typing import Protocol
@@ -46,9 +46,9 @@ def iso(epoch: float) -> str:
 
 def new_seed() -> int:
     """A seed for choosing targets, from the operating system; recorded in the plan, so any run can be repeated."""
-    return secrets.randbelow(2**31)
+    return int.from_bytes(os.urandom(4)) >> 1
 
 
 def new_run_id(clock: Clock) -> str:
     """An id that sorts by time: `20261122-105103-4f2a9c`."""
-    return datetime.fromtimestamp(clock.now(), UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
+    return datetime.fromtimestamp(clock.now(), UTC).strftime("%Y%m%d-%H%M%S-") + os.urandom(3).hex()

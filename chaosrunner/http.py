@@ -8,8 +8,6 @@ depends on who was asked (`Asked`); redirects are not followed, cookies are not 
 from __future__ import annotations
 
 import asyncio
-import base64
-import importlib.util
 import json
 import logging
 import os
@@ -26,6 +24,8 @@ from chaosrunner.errors import UsageError
 from chaosrunner.http_errors import THEIRS, Asked, failure, is_own, why
 from chaosrunner.http_messages import REPEATABLE, Reply, Request
 from chaosrunner.http_pool import MOST_IDLE, Pool
+from chaosrunner.http_trust import trust, trust_nobody
+from chaosrunner.model.access import Access
 from chaosrunner.model.secret import Secret, SecretRef
 from chaosrunner.secrets import resolve
 from chaosrunner.urls import Url, check_url, proxy_for, redact
@@ -38,7 +38,19 @@ if TYPE_CHECKING:
 
     from chaosrunner.http_line import Line, ThroughProxy
 
-__all__ = ["Asked", "Exchange", "Http", "Reply", "Request", "Url", "check_url", "is_own", "redact", "why"]
+__all__ = [
+    "Asked",
+    "Exchange",
+    "Http",
+    "Reply",
+    "Request",
+    "Url",
+    "check_url",
+    "is_own",
+    "redact",
+    "retry_after",
+    "why",
+]
 
 _AGAIN = frozenset({429, 502, 503, 504})
 _LONGEST_WAIT = 30.0
@@ -58,7 +70,9 @@ class Http:
         self.clock = clock
         self.folder = folder or Path()
         self._environ = os.environ if environ is None else environ
-        self._pools: dict[tuple[str, str | None, str | None, bool], Pool[Line | ThroughProxy]] = {}
+        self.patience: dict[str, float] = {}
+        """Until when (monotonic) a host asked to be left alone, by the part of its URLs that names it."""
+        self._pools: dict[tuple[object, ...], Pool[Line | ThroughProxy]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -109,6 +123,8 @@ class Http:
             headers["Authorization"] = f"Bearer {self._header_secret(request.bearer)}"
         if request.basic is not None:
             pair = f"{request.basic[0]}:{self.secret(request.basic[1]).reveal()}"
+            import base64
+
             headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         given = {name.lower() for name in request.headers}
         headers = {name: value for name, value in headers.items() if name.lower() not in given}
@@ -131,7 +147,8 @@ class Http:
         """The connections for a request: one pool for each server, trust, way and freshness."""
         tls = request.url.lower().startswith("https:")
         proxy = proxy_for(request.url, self._environ)
-        key = (urlsplit(request.url).netloc, request.ca_file if tls else str(tls), proxy, request.fresh)
+        trusted = (request.ca_file, request.client_cert, request.client_key) if tls else None
+        key = (urlsplit(request.url).netloc, trusted, proxy, request.fresh)
         if key not in self._pools:
             self._pools[key] = self._new_pool(request, tls, proxy)
         return self._pools[key]
@@ -143,9 +160,9 @@ class Http:
 
         keep = 0 if request.fresh else MOST_IDLE
         if proxy is None:
-            url, trust = httpx.URL(request.url), self._trust(request.ca_file) if tls else None
+            url, trust = httpx.URL(request.url), self.trust(request) if tls else None
             return Pool(lambda: Line(url, trust, _IDLE), keep)
-        known = self._trust(request.ca_file) if tls or proxy.startswith("https:") else _no_trust()
+        known = self.trust(request) if tls or proxy.startswith("https:") else trust_nobody()
         limits = httpx.Limits(keepalive_expiry=_IDLE)
         try:
             way = httpx.Proxy(proxy)
@@ -157,22 +174,9 @@ class Http:
             ) from None
         return Pool(lambda: ThroughProxy(verify=known, limits=limits, trust_env=False, proxy=way), keep)
 
-    def _trust(self, ca_file: str | None) -> ssl.SSLContext:
-        import ssl
-
-        if ca_file is None:
-            context = ssl.create_default_context()  # honours SSL_CERT_FILE and SSL_CERT_DIR
-            if not (self._environ.get("SSL_CERT_FILE") or self._environ.get("SSL_CERT_DIR")):
-                import certifi
-
-                context.load_verify_locations(certifi.where())  # for machines without authorities of their own
-            return context
-        path = self.folder / Path(ca_file).expanduser()
-        try:
-            return ssl.create_default_context(cafile=str(path))
-        except OSError as error:  # an SSLError is one: the file is there and no PEM
-            why = "it holds no certificate (PEM)" if isinstance(error, ssl.SSLError) else error.strerror
-            raise UsageError(f"the CA file {path} cannot be used: {why}") from None
+    def trust(self, asked: Request | Access) -> ssl.SSLContext:
+        """Whom a TLS connection trusts, and who it says that we are. Raises `UsageError` for unusable files."""
+        return trust(self.folder, self._environ, asked)
 
 
 def _load_httpx() -> None:
@@ -189,6 +193,8 @@ def _load_httpx() -> None:
 
     assert httpx is not None
     del sys.modules["httpx._main"]
+    import importlib.util
+
     if importlib.util.find_spec("sniffio") is None:
         # httpcore tries to import it several times for each request. Where it is not installed, that search of all of
         # sys.path is a quarter of a request's time; this entry makes it fail at once.
@@ -197,13 +203,6 @@ def _load_httpx() -> None:
     httpcore.AnyIOBackend()
     with suppress(RuntimeError):  # outside of an event loop
         anyio.get_current_task()
-
-
-def _no_trust() -> ssl.SSLContext:
-    """For plain HTTP, which needs no authorities: loading them would cost 20 ms. Trusts nobody."""
-    import ssl
-
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class _Stage:
@@ -289,7 +288,7 @@ class Exchange:
 
         outcome = state.outcome
         if outcome is not None and not outcome.failed:
-            named = _retry_after(outcome.result().headers.get("retry-after", ""), self._clock.now())
+            named = retry_after(outcome.result().headers.get("retry-after", ""), self._clock.now())
             if named is not None:
                 return min(named, _LONGEST_WAIT)
         return tenacity.wait_random_exponential(multiplier=0.5, max=8)(state)
@@ -369,7 +368,7 @@ def _last_outcome(state: tenacity.RetryCallState) -> Reply:
     return reply
 
 
-def _retry_after(text: str, now: float) -> float | None:
+def retry_after(text: str, now: float) -> float | None:
     """Seconds of a Retry-After header: a number, or a date."""
     if text.strip().isdigit():
         return float(text)

@@ -10,15 +10,14 @@ Nothing of httpx is imported here: its classes are told by name, and a test walk
 from __future__ import annotations
 
 import errno
-import html
 import json
-import re
 import socket
 import ssl
 from collections.abc import Iterator
 from enum import Enum
 
 from chaosrunner.errors import ChaosrunnerError, NoAnswer, NoReading, NotPossibleNow
+from chaosrunner.records.patterns import pattern
 
 
 class Asked(Enum):
@@ -153,7 +152,7 @@ def _of_protocol(error: BaseException, cut: bool) -> str:
 
 
 _LONGEST = 200
-_MARKUP = re.compile(r"(?is)<(script|style|head)\b.*?</\1\s*>|<[^>]*>")
+_MARKUP = pattern(r"(?is)<(script|style|head)\b.*?</\1\s*>|<[^>]*>")
 
 
 def gist(text: str, content_type: str = "") -> str:
@@ -163,6 +162,8 @@ def gist(text: str, content_type: str = "") -> str:
         words = "; ".join(_messages(json.loads(text))) or text
     except (ValueError, RecursionError):
         if "html" in content_type or text.lstrip()[:1] == "<":
+            import html
+
             words = html.unescape(_MARKUP.sub(" ", text))
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

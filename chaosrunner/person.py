@@ -10,10 +10,17 @@ def who() -> str:
     """`$CHAOSRUNNER_WHO`, or user@host."""
     if named := os.environ.get("CHAOSRUNNER_WHO", "").strip():
         return named
-    import getpass
+    return f"{_user()}@{socket.gethostname()}"
+
+
+def _user() -> str:
+    """As `getpass.getuser`, which brings all that asking for passwords takes."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        if user := os.environ.get(name):
+            return user
+    import pwd
 
     try:
-        user = getpass.getuser()
+        return pwd.getpwuid(os.getuid()).pw_name
     except (OSError, KeyError):
-        user = f"uid-{os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
+        return f"uid-{os.getuid()}"

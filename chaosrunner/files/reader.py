@@ -11,7 +11,6 @@ What YAML is: https://yaml.org/spec/1.2.2/#103-core-schema.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import field
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from chaosrunner.errors import Problem
 from chaosrunner.files.node import Node, Place, Spot
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.records.light import dataclass
+from chaosrunner.records.patterns import pattern
 
 if TYPE_CHECKING:
     import yaml
@@ -30,12 +30,13 @@ MOST_VALUES = 100_000
 MOST_LEVELS = 50
 MOST_DIGITS = 300
 
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNPRINTABLE_ASCII = pattern("[^\t\n\r\x20-\x7e]")
+_UNPRINTABLE = pattern("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INTEGER = re.compile(r"[-+]?[0-9]{1,300}|0o[0-7]{1,90}|0x[0-9a-fA-F]{1,70}")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_INTEGER = pattern(r"[-+]?[0-9]{1,300}|0o[0-7]{1,90}|0x[0-9a-fA-F]{1,70}")
+_FLOAT = pattern(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = pattern(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")}
 
@@ -105,7 +106,7 @@ def _text(data: bytes, file: str, problems: list[Problem]) -> str | None:
         place = _place_of(before, len(before))
         problems.append(Problem(file, *place, f"byte 0x{data[error.start]:02x} is not UTF-8 text", "a file in UTF-8"))
         return None
-    if match := _UNPRINTABLE.search(text):
+    if match := (_UNPRINTABLE_ASCII if text.isascii() else _UNPRINTABLE).search(text):
         place = _place_of(text, match.start())
         name = f"U+{ord(match[0]):04X}"
         problems.append(Problem(file, *place, f"the character {name} is not allowed in a file", "text"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chaosrunner.errors import Problem
@@ -17,6 +16,7 @@ from chaosrunner.files.node import Path, Spot, dotted
 from chaosrunner.model.frozen import Frozen
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.records.light import dataclass
+from chaosrunner.records.patterns import pattern
 from chaosrunner.records.quick import plainly
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def nearest(word: str, known: Sequence[str]) -> str:
     """The known word that was probably meant, or nothing."""
     lowered = {name.lower(): name for name in known}
     exact = lowered.get(word.replace("_", "").replace("-", "").lower())
+    from difflib import get_close_matches
+
     close = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
     return exact or (lowered[close[0]] if close else "")
 
@@ -222,7 +224,7 @@ _LIMITS: dict[str, tuple[str, str]] = {
     "string_pattern_mismatch": ("pattern", "text that matches {}"),
 }
 _SLUG = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
-_EXPECTED_FOUND = re.compile(r"expected (?P<expected>.*?)(?:, found .*)?", re.DOTALL)
+_EXPECTED_FOUND = pattern(r"expected (?P<expected>.*?)(?:, found .*)?", re.DOTALL)
 
 
 def _words(spot: Spot, error: ErrorDetails) -> tuple[str, str, str]:

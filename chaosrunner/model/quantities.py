@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from chaosrunner.model.marks import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from chaosrunner.records.patterns import pattern
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {
@@ -35,9 +36,9 @@ _BYTES = {
 _BITS = {"bit": 1 / 8, "kbit": 1e3 / 8, "Mbit": 1e6 / 8, "Gbit": 1e9 / 8}
 
 NUMBER = r"\d+(?:\.\d+)?"
-_DURATION = re.compile(rf"(?:{NUMBER}(?:ns|us|µs|ms|s|m|h|d))+")
-_DURATION_PART = re.compile(rf"({NUMBER})(ns|us|µs|ms|s|m|h|d)")
-_AMOUNT = re.compile(rf"({NUMBER})\s*([A-Za-zµ%]*)")
+_DURATION = pattern(rf"(?:{NUMBER}(?:ns|us|µs|ms|s|m|h|d))+")
+_DURATION_PART = pattern(rf"({NUMBER})(ns|us|µs|ms|s|m|h|d)")
+_AMOUNT = pattern(rf"({NUMBER})\s*([A-Za-zµ%]*)")
 
 
 def parse_duration(text: Any) -> float:

@@ -15,15 +15,16 @@ from typing import Annotated, Any
 from chaosrunner.model.frozen import Frozen
 from chaosrunner.model.marks import BeforeValidator, PlainSerializer, WithJsonSchema, model_validator
 from chaosrunner.model.quantities import NUMBER, UNITS, Duration, convert, number
+from chaosrunner.records.patterns import pattern
 
 Value = bool | float | str
 """What a probe reads: a number (in the measure's unit), text, or true/false."""
 
 _UNIT = "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True))
-_ABSOLUTE = re.compile(rf"([+-]?{NUMBER})\s*({_UNIT})?")
-_TIMES = re.compile(rf"({NUMBER})\s*x\s*baseline")
-_OFFSET = re.compile(rf"baseline\s*([+-])\s*({NUMBER})\s*({_UNIT})?")
-_AROUND = re.compile(rf"baseline\s*±\s*({NUMBER})\s*({_UNIT})?")
+_ABSOLUTE = pattern(rf"([+-]?{NUMBER})\s*({_UNIT})?")
+_TIMES = pattern(rf"({NUMBER})\s*x\s*baseline")
+_OFFSET = pattern(rf"baseline\s*([+-])\s*({NUMBER})\s*({_UNIT})?")
+_AROUND = pattern(rf"baseline\s*±\s*({NUMBER})\s*({_UNIT})?")
 _WRITTEN = "a number with an optional unit (200ms, 1%, 3), `4x baseline`, or `baseline + 20ms`"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import json
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def _asset(name: str) -> str:
 
 
 def _sha256(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return binascii.b2a_base64(hashlib.sha256(script.encode()).digest(), newline=False).decode()
 
 
 def _plots(account: Account, verdict: Verdict) -> dict[str, Plot]:

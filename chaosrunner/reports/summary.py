@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Sequence
 
 from chaosrunner.model.verdict import Verdict
+from chaosrunner.records.patterns import pattern
 from chaosrunner.reports.shown_gap import ShownGap
 from chaosrunner.reports.words import (
     ANSWER_TONES,
@@ -22,7 +22,7 @@ from chaosrunner.reports.words import (
 )
 
 _COLOURS = {Tone.GOOD: "32", Tone.BAD: "31", Tone.WARN: "33", Tone.INFO: "90"}
-_NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=(?:s|ms|min|h|times)\b|%)")
+_NUMBER_AND_UNIT = pattern(r"(?<=\d) (?=(?:s|ms|min|h|times)\b|%)")
 """The space between them, where no line should end."""
 
 

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time
-from typing import Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING, Protocol
 
 from chaosrunner.engine.leash import Leash
 from chaosrunner.errors import ChaosrunnerError
@@ -17,6 +15,10 @@ from chaosrunner.model.environment import Guards
 from chaosrunner.model.plan import GuardAnswer, Plan, PlannedFault, PlannedItem
 from chaosrunner.ports import Affected, Intended, Platform
 from chaosrunner.records.light import dataclass
+from chaosrunner.records.patterns import pattern
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 PLATFORM_TAKES = 30.0
 """Seconds that a platform may take for all its guards."""
@@ -110,7 +112,7 @@ def _person(name: str) -> str:
 # -- windows
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_WINDOW = re.compile(r"(?:(\w{3})(?:-(\w{3}))?\s+)?(\d\d:\d\d)-(\d\d:\d\d)(?:\s+(\S+))?")
+_WINDOW = pattern(r"(?:(\w{3})(?:-(\w{3}))?\s+)?(\d\d:\d\d)-(\d\d:\d\d)(?:\s+(\S+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ def parse_window(text: str) -> Window:
     for day in (first, last):
         if day is not None and day not in _DAYS:
             raise ValueError(f"unknown day {day!r}, expected one of {', '.join(_DAYS)}")
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
     try:
         return Window(_days(first, last), time.fromisoformat(begins), time.fromisoformat(ends), ZoneInfo(zone or "UTC"))
     except (ZoneInfoNotFoundError, ValueError) as error:
@@ -199,7 +203,7 @@ async def _affected(fault: PlannedFault, platform: Platform | None) -> Sequence[
     services: dict[str, set[str]] = {}
     for target in fault.targets:
         services.setdefault(target.service or target.id, set()).add(target.id)
-    each = [Affected(name, frozenset(hit), fault.candidates) for name, hit in services.items()]
+    each = [Affected(f"of {name}", frozenset(hit), fault.candidates) for name, hit in services.items()]
     whole = Affected("", frozenset(target.id for target in fault.targets), fault.candidates)
     return each if len(each) == 1 else [whole, *each]
 
@@ -215,18 +219,14 @@ def _together(guards: Guards, item: PlannedItem, hits: Mapping[str, Sequence[Aff
         hit = frozenset[str]().union(*(each.hit for each in by_fault.values()))
         if len(by_fault) > 1 and all(len(hit) > len(each.hit) for each in by_fault.values()):
             of = max(each.of for each in by_fault.values())
-            words = f"steps {' and '.join(by_fault)} together hit {len(hit)} of {of}{_of(what)}"
+            words = f"steps {' and '.join(by_fault)} together hit {len(hit)} of {of} {what}".rstrip()
             answers.append(_within(guards, words, len(hit), of))
     return answers
 
 
 def _max_affected(guards: Guards, fault: PlannedFault, affected: Affected) -> GuardAnswer:
     hit, of = len(affected.hit), max(affected.of, 1)
-    return _within(guards, f"step {fault.id} hits {hit} of {of}{_of(affected.what)}", hit, of)
-
-
-def _of(what: str) -> str:
-    return f" of {what}" if what else ""
+    return _within(guards, f"step {fault.id} hits {hit} of {of} {affected.what}".rstrip(), hit, of)
 
 
 def _within(guards: Guards, words: str, hit: int, of: int) -> GuardAnswer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence, Set
-from random import Random
 from typing import Any
 
 from chaosrunner.engine.leash import Leash, Overdue
@@ -287,6 +286,8 @@ def choose(candidates: Sequence[Target], take: int | str, *, seed: int, step: st
     if take == "all" or not ordered:
         return tuple(ordered)
     count = take if isinstance(take, int) else _share(take, len(ordered))
+    from random import Random
+
     picked = Random(f"{seed}:{step}").sample(range(len(ordered)), min(count, len(ordered)))
     return tuple(ordered[index] for index in sorted(picked))
 

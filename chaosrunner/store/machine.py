@@ -10,9 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
-import secrets
 import stat
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +26,7 @@ def machine_folder() -> Path:
     Raises `NotPossibleNow` if somebody else made it, or it cannot be made.
     """
     named = os.environ.get("CHAOSRUNNER_MACHINE")
-    folder = Path(named) if named else Path(tempfile.gettempdir()) / f"chaosrunner-{os.getuid()}"
+    folder = Path(named) if named else _among_temporary() / f"chaosrunner-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
@@ -37,6 +35,12 @@ def machine_folder() -> Path:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise NotPossibleNow(f"{folder} belongs to somebody else; set CHAOSRUNNER_MACHINE to a folder of your own")
     return folder
+
+
+def _among_temporary() -> Path:
+    import tempfile
+
+    return Path(tempfile.gettempdir())
 
 
 def _unusable(path: Path, error: OSError) -> NotPossibleNow:
@@ -187,7 +191,7 @@ class Machine:
         path = self._halt_file(environment, run)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps({"by": by, "reason": reason, "token": secrets.token_hex(8)}))
+        partial.write_text(json.dumps({"by": by, "reason": reason, "token": os.urandom(8).hex()}))
         partial.replace(path)
 
     def halts(self, environment: str, run: str) -> dict[str, str]:

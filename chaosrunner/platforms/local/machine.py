@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 from chaosrunner.errors import NotPossibleNow
@@ -18,7 +17,11 @@ def machine_folder() -> Path:
     Raises `NotPossibleNow` if somebody else made it.
     """
     named = os.environ.get("CHAOSRUNNER_MACHINE")
-    return _own(Path(named) if named else Path(tempfile.gettempdir()) / f"chaosrunner-{os.getuid()}")
+    if named:
+        return _own(Path(named))
+    import tempfile
+
+    return _own(Path(tempfile.gettempdir()) / f"chaosrunner-{os.getuid()}")
 
 
 def daemons_folder(machine: Path) -> Path:

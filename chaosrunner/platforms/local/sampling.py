@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -12,6 +11,7 @@ from typing import Literal
 from chaosrunner.clock import Clock
 from chaosrunner.ports import LinkSample
 from chaosrunner.records.light import dataclass
+from chaosrunner.records.patterns import pattern
 
 Announce = Callable[[int], Awaitable[None]]
 """Called with the local port of a connection before it is opened, so that it is not counted as the system's."""
@@ -19,8 +19,8 @@ Announce = Callable[[int], Awaitable[None]]
 PIECE = 4096
 """Bytes of one request with its padding; the strictest of the usual servers take 8 KiB of headers."""
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-_STATUS = re.compile(rb"HTTP/1\.[01] \d{3} ")
-_LENGTH = re.compile(rb"(?im)^content-length:\s*(\d+)\s*$")
+_STATUS = pattern(rb"HTTP/1\.[01] \d{3} ")
+_LENGTH = pattern(rb"(?im)^content-length:\s*(\d+)\s*$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from chaosrunner.model.frozen import Frozen, Parameters
 from chaosrunner.model.marks import BeforeValidator, Field, model_validator
 from chaosrunner.model.quantities import Duration, Name
+from chaosrunner.records.patterns import pattern
 
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^:\s]+):(\d{1,5})")
+_ADDRESS = pattern(r"(\[[0-9A-Fa-f:]+\]|[^:\s]+):(\d{1,5})")
 
 
 def _parse_address(value: Any) -> Any:

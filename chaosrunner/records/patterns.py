@@ -1,0 +1,25 @@
+"""Regular expressions that are compiled when they are first used: most commands use few of those that are declared."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, AnyStr, cast
+
+
+class _Pattern:
+    __slots__ = ("_made", "flags", "text")
+
+    def __init__(self, text: Any, flags: int) -> None:
+        self.text = text
+        self.flags = flags
+        self._made: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._made is None:
+            self._made = re.compile(self.text, self.flags)
+        return getattr(self._made, name)
+
+
+def pattern(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
+    """As `re.compile`, but a mistake in it shows when it is first used."""
+    return cast("re.Pattern[AnyStr]", _Pattern(text, flags))
