@@ -29,7 +29,10 @@ class PrometheusAlerts:
                 timeout=source.timeout,
                 asked=Asked.SERVICE,
                 bearer=source.bearer_token,
+                basic=source.pair,
                 ca_file=source.ca_file,
+                client_cert=source.client_cert,
+                client_key=source.client_key,
                 keep=_BIGGEST,
                 retries=2,
             )

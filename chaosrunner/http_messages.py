@@ -35,6 +35,10 @@ class Request:
     """User name, and where the password is."""
     ca_file: str | None = None
     """PEM; the only authority that is then trusted."""
+    client_cert: str | None = None
+    """PEM of our own certificate, for servers that ask for one (mTLS)."""
+    client_key: str | None = None
+    """PEM of its key; None: it is in `client_cert`."""
     keep: int = 0
     """Bytes of the decoded body to keep; 0: the body is read to its end and dropped."""
     fresh: bool = False

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
+from chaosrunner.model.access import Access
 from chaosrunner.model.experiment import Metadata
 from chaosrunner.model.frozen import Call, Frozen
 from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration, Name, Ratio
-from chaosrunner.model.secret import SecretRef
 
 
-class PrometheusSource(Frozen):
-    """How to reach Prometheus, or what speaks its API."""
+class PrometheusSource(Access):
+    """How to reach Prometheus, or what speaks its API (Thanos, Mimir, VictoriaMetrics)."""
 
     url: str
     """Base URL, without `/api/v1`."""
-    bearer_token: SecretRef | None = None
-    ca_file: str | None = None
-    """A private CA, PEM."""
-    headers: dict[str, str] = {}
-    """Extra headers, such as a tenant's id."""
-    timeout: Duration = 10.0
-    """Of one query; default 10s."""
 
 
 class MaxAffected(Frozen):

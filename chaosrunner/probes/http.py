@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 
 from chaosrunner.errors import CannotDoHonestly, NoAnswer, NoReading
 from chaosrunner.http import Asked, Reply, Request, check_url
+from chaosrunner.model.access import Access
 from chaosrunner.model.json_path import JsonPath, OneValue
 from chaosrunner.model.marks import AfterValidator, BeforeValidator, Field, model_validator
 from chaosrunner.model.quantities import Duration, Size
 from chaosrunner.model.secret import SecretRef
-from chaosrunner.ports import Parameters, Probe, Sending, ServiceCalls, Value
+from chaosrunner.ports import Probe, Sending, ServiceCalls, Value
 
 _JSON_LIMIT = 1024 * 1024
 _BODY_LIMIT = 10_000
@@ -30,16 +31,7 @@ def _port(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-class Basic(Parameters):
-    """Basic authentication."""
-
-    user: str
-    """The user's name."""
-    password: SecretRef
-    """Where the password is."""
-
-
-class Params(Parameters):
+class Params(Access):
     """What to ask, and what to read of the answer."""
 
     url: str
@@ -52,16 +44,8 @@ class Params(Parameters):
     method: Annotated[str, AfterValidator(_check_method)] = "GET"
     """HTTP method; default GET. GET, HEAD, OPTIONS, PUT and DELETE are sent a second time on another connection if a
     kept one turns out to be closed."""
-    headers: dict[str, str | SecretRef] = {}
-    """Request headers; a value is text, or where a secret is: `{env: API_KEY}`."""
-    bearer_token: SecretRef | None = None
-    """Where the token of `Authorization: Bearer …` is."""
-    basic: Basic | None = None
-    """`{user, password: {env: NAME}}`."""
     body: str | None = None
     """Request body; say its type in `headers`."""
-    ca_file: str | None = None
-    """A private CA, PEM; the only one that is then trusted."""
     timeout: Duration = Field(default=10.0, gt=0)
     """For all of it, from connecting to the last byte of the body; longer is no answer. Default 10s."""
     read: Literal["status", "latency", "body", "json"] = "status"
@@ -85,8 +69,8 @@ class Params(Parameters):
                 raise ValueError("port goes with service; without it, the port stands in the url")
         elif not re.fullmatch(r"/[!-~]*", self.url):
             raise ValueError(f"url: with `service` expected a path such as /healthz, found {self.url!r}")
-        elif self.bearer_token or self.basic or self.ca_file or self.fresh:
-            raise ValueError("bearerToken, basic, caFile and fresh go with a whole url, not with service")
+        elif self.bearer_token or self.basic or self.ca_file or self.client_cert or self.fresh:
+            raise ValueError("bearerToken, basic, caFile, clientCert and fresh go with a whole url, not with service")
         return self
 
     @model_validator(mode="after")
@@ -95,8 +79,6 @@ class Params(Parameters):
             raise ValueError("path goes with `read: json`, and `read: json` needs a path such as $.queue.depth")
         if self.limit is not None and self.read != "json":
             raise ValueError("limit goes with `read: json`")
-        if self.bearer_token is not None and self.basic is not None:
-            raise ValueError("expected one of bearerToken and basic")
         return self
 
 
@@ -142,8 +124,10 @@ class HttpProbe(Probe[Params]):
             timeout=params.timeout,
             asked=Asked.SYSTEM,
             bearer=params.bearer_token,
-            basic=None if params.basic is None else (params.basic.user, params.basic.password),
+            basic=params.pair,
             ca_file=params.ca_file,
+            client_cert=params.client_cert,
+            client_key=params.client_key,
             keep=self._limit if params.read in ("body", "json") else 0,
             fresh=params.fresh,
         )

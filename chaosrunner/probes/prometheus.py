@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import math
-import re
-from typing import Annotated, Any, Literal, NoReturn
-from urllib.parse import urlencode
+from typing import Any, Literal, NoReturn
 
-from chaosrunner.errors import NoReading, UsageError
-from chaosrunner.http import Asked, Exchange, Reply, Request, Url
-from chaosrunner.model.environment import PrometheusSource
+from chaosrunner import prometheus
+from chaosrunner.http import Exchange
 from chaosrunner.model.frozen import Frozen
-from chaosrunner.model.marks import AfterValidator, Field, model_validator
-from chaosrunner.model.quantities import Duration, parse_duration, write_duration
-from chaosrunner.model.secret import SecretRef
-from chaosrunner.ports import Parameters, Probe, Value
+from chaosrunner.model.marks import Field, model_validator
+from chaosrunner.model.quantities import Duration, write_duration
+from chaosrunner.ports import Probe, Value
+from chaosrunner.prometheus import Counter, OfPrometheus, Query, in_promql
 
 _FRESH = 15.0
-_LIMIT = 1024 * 1024
-_RANGE = re.compile(r"\[\s*([0-9a-z]+)\s*(?::[^\]]*)?\]")
-_STRING = r'"(?:[^"\\]|\\.)*"|' + r"'(?:[^'\\]|\\.)*'|`[^`]*`"
-_SELECTOR = re.compile(rf"[a-zA-Z_:][\w:]*\s*(?:\{{(?:[^{{}}\"'`]|{_STRING})*\}})?|\{{(?:[^{{}}\"'`]|{_STRING})*\}}")
-
-
-def _check_selector(text: str) -> str:
-    if not _SELECTOR.fullmatch(text.strip()):
-        raise ValueError(f'expected a selector such as http_requests_total{{app="shop"}}, without a range: {text!r}')
-    return text.strip()
-
-
-def _check_query(text: str) -> str:
-    if not text.strip():
-        raise ValueError("expected a PromQL query, found nothing")
-    return text.strip()
-
-
-Counter = Annotated[str, AfterValidator(_check_selector)]
-Query = Annotated[str, AfterValidator(_check_query)]
+_POINTS = 60
+_UNSURE = 0.1
+"""How much of a ratio may rest on events of which nobody knows when they happened."""
+_HOLES = 0.2
+"""The share of a range's points that may be missing, as of a phase's readings."""
+Take = Literal["last", "mean", "min", "max", "p50", "p95", "p99"]
 
 
 class Ratio(Frozen):
@@ -44,7 +27,7 @@ class Ratio(Frozen):
 
     bad: Counter
     """Selector of the counters of bad events. One that is missing beside a live total counts 0, because many programs
-    create a counter with its first event (better: let yours start them at 0)."""
+    create a counter with its first event (better: let yours start at 0)."""
     total: Counter
     """Selector of the counters of all events."""
     over: Duration = Field(gt=0)
@@ -53,62 +36,64 @@ class Ratio(Frozen):
     """Fewer events within `over`: no reading; default 1."""
 
 
-class Params(Parameters):
+class Params(OfPrometheus):
     """What to ask, and whom."""
 
     query: Query | None = None
     """A PromQL query whose result is one number: a scalar, or one series."""
     ratio: Ratio | None = None
     """Instead of a query: `{bad, total, over, minimum}`."""
-    url: Url | None = None
-    """Base URL without `/api/v1`; default: the environment's `prometheus`, with its token, CA, headers and timeout."""
-    bearer_token: SecretRef | None = None
-    """With `url`: where the token is."""
-    headers: dict[str, str | SecretRef] = {}
-    """With `url`: extra headers, such as a tenant's id."""
-    ca_file: str | None = None
-    """With `url`: a private CA, PEM."""
-    timeout: Duration | None = Field(default=None, gt=0)
-    """Of one query; default: the environment's, or 10s."""
+    over: Duration | None = Field(default=None, gt=0)
+    """With `query`: ask for all moments of so long a time until now (a range query), and read what `take` makes of
+    them. More than 20 % of them without a number: no reading."""
+    step: Duration | None = Field(default=None, gt=0)
+    """With `over`: from one moment to the next; default a sixtieth of `over`. At most 11 000 moments, Prometheus's own
+    limit."""
+    take: Take | None = None
+    """With `over`: `last`, `mean`, `min`, `max`, or a quantile (`p50`, `p95`, `p99`) of the numbers."""
     max_age: Duration = Field(default=_FRESH, gt=0)
     """A sample that is older is no reading, where Prometheus by itself would repeat it for 5 minutes after its source
-    died; default 15s. Set it to the scrape interval or more. Part of the readings' lag."""
+    died; default 15s. Set it to twice the scrape interval. Part of the readings' lag."""
 
     @model_validator(mode="after")
     def _fits(self) -> Params:
         if (self.query is None) == (self.ratio is None):
             raise ValueError("expected one of query and ratio")
-        if self.url is None and (self.bearer_token or self.headers or self.ca_file):
-            raise ValueError("bearerToken, headers and caFile go with url: the environment's prometheus has its own")
+        if self.over is None and (self.step is not None or self.take is not None):
+            raise ValueError("step and take go with over")
+        if self.over is not None:
+            if self.query is None:
+                raise ValueError("over goes with a query: a ratio has its own")
+            if self.take is None:
+                raise ValueError("over needs take: what to make of the numbers (last, mean, min, max, p50, p95, p99)")
+            if self.over / self.pace > prometheus.MOST_POINTS - 1:
+                raise ValueError(
+                    f"over and step make more than {prometheus.MOST_POINTS} moments: expected a longer step"
+                )
         return self
 
     @property
+    def pace(self) -> float:
+        """Seconds from one moment of a range query to the next."""
+        return self.step or (self.over or 0.0) / _POINTS
+
+    @property
     def range(self) -> float:
-        """The longest range (seconds) that the query looks back over."""
-        if self.ratio is not None:
-            return self.ratio.over
-        ranges = [0.0]
-        for found in _RANGE.findall(re.sub(_STRING, "", self.query or "")):
-            try:
-                ranges.append(_prometheus_duration(found))
-            except ValueError:
-                continue  # Prometheus will say what is wrong with it
-        return max(ranges)
-
-
-def _prometheus_duration(text: str) -> float:
-    weeks = re.sub(r"(\d+)w", lambda match: f"{int(match[1]) * 7}d", text)
-    years = re.sub(r"(\d+)y", lambda match: f"{int(match[1]) * 365}d", weeks)
-    return parse_duration(years)
+        """How far (seconds) the query looks back."""
+        return self.ratio.over if self.ratio is not None else prometheus.reach(self.query or "") + (self.over or 0.0)
 
 
 class Prometheus(Probe[Params]):
-    """Reads one number from Prometheus: the result of an instant query, or the ratio of two counters.
+    """Reads one number from Prometheus: the result of an instant query, of a range query, or the ratio of two counters.
 
     Prometheus is the instrument: where it does not answer, refuses, warns of partial data, or has no data, several
     series, a stale sample, a native histogram, NaN or an infinity, there is *no reading*, with that reason; never a 0.
-    A plain selector is asked for with its samples' own times. `ratio` is `sum(increase(bad[over])) /
-    sum(increase(total[over]))` of one moment.
+    A plain selector is asked for with its samples' own times.
+
+    `ratio` is `sum(increase(bad[over])) / sum(increase(total[over]))` of one moment, with what `increase` cannot see:
+    the value with which a counter appears, where it is known that its events are of this time (its target was scraped
+    before without it, or its process started since). Where that is not known and more than a tenth of the ratio rests
+    on it, there is *no reading*.
     """
 
     example = """prometheus:
@@ -118,6 +103,7 @@ class Prometheus(Probe[Params]):
     over: 30s
     minimum: 100"""
 
+    _source: prometheus.Prometheus | None = None
     _exchange: Exchange | None = None
 
     @classmethod
@@ -133,172 +119,124 @@ class Prometheus(Probe[Params]):
         return "ratio" if params.ratio is not None else None
 
     async def open(self) -> None:
-        environment = self.context.environment
-        self._source = _source(self.params, environment.spec.prometheus if environment else None)
-        self._plain = self.params.query is not None and _SELECTOR.fullmatch(self.params.query) is not None
-        self._exchange = self._prepare(self._query())
+        params = self.params
+        self._source = source = prometheus.Prometheus(self.context.http, params, self.context.environment)
+        if params.ratio is not None:
+            self._exchange = source.instant(_counting(params.ratio), lookback=params.max_age)
+        elif params.over is None:
+            assert params.query is not None
+            plain = f"{params.query}[{in_promql(params.max_age)}]" if self._plain else params.query
+            self._exchange = source.instant(plain, lookback=params.max_age)
+
+    @property
+    def _plain(self) -> bool:
+        return self.params.query is not None and prometheus.is_selector(self.params.query)
 
     async def read(self) -> Value:
-        if self._exchange is None:
+        if self._source is None:
             await self.open()
+        assert self._source is not None
+        source, params = self._source, self.params
+        if params.over is not None:
+            return await self._over(source, params.over)
         assert self._exchange is not None
-        reply = await self._exchange.send()
-        data = self._data(reply)
-        if self.params.ratio is not None:
-            return self._ratio(data, self.params.ratio)
-        return await self._one(data)
+        data = await source.result(self._exchange)
+        if params.ratio is not None:
+            return _ratio(source, source.named(data), params.ratio)
+        return await self._newest(source, data) if self._plain else source.one(data)
 
-    # -- asking
-
-    def _query(self) -> str:
-        ratio = self.params.ratio
-        if ratio is not None:  # one query, so that both are counted at the same moment
-            over = _in_promql(ratio.over)
-            return " or ".join(
-                f'label_replace(sum(increase({selector}[{over}])), "chaosrunner", "{part}", "", "")'
-                for part, selector in (("bad", ratio.bad), ("total", ratio.total))
-            )
-        assert self.params.query is not None
-        return f"{self.params.query}[{_in_promql(self.params.max_age)}]" if self._plain else self.params.query
-
-    def _prepare(self, query: str, *, old: bool = False) -> Exchange:
-        source = self._source
-        timeout = self.params.timeout or source.timeout
-        form = {"query": query, "timeout": _in_promql(timeout)}
-        if not old:
-            form["lookback_delta"] = _in_promql(self.params.max_age)
-        return self.context.http.prepare(
-            Request(
-                f"{source.url.rstrip('/')}/api/v1/query",
-                method="POST",
-                headers={**source.headers, **self.params.headers, "Content-Type": "application/x-www-form-urlencoded"},
-                body=urlencode(form).encode(),
-                timeout=timeout,
-                asked=Asked.INSTRUMENT,
-                bearer=source.bearer_token,
-                ca_file=source.ca_file,
-                keep=_LIMIT,
-                keyed=True,  # a query changes nothing, so it may be sent again if a kept connection was closed
-            )
-        )
-
-    # -- what came back
-
-    def _fail(self, reason: str) -> NoReturn:
-        raise NoReading(f"Prometheus at {self._source.url}: {reason}")
-
-    def _data(self, reply: Reply) -> dict[str, Any]:
-        """`data` of a successful and complete answer."""
-        if reply.cut:
-            self._fail(f"answered more than {_LIMIT} bytes")
-        try:
-            answer = reply.json()
-        except ValueError as error:
-            self._fail(f"answered {reply}: {error}")
-        if not isinstance(answer, dict):
-            self._fail(f"answered {reply}: expected a JSON object, found {reply.says() or type(answer).__name__}")
-        if answer.get("status") == "error" or reply.status != 200:
-            kind = answer.get("errorType", reply.status)
-            self._fail(f"refused the query ({kind}): {answer.get('error') or reply.says() or reply}")
-        if answer.get("warnings"):
-            self._fail(f"the data may be partial: {'; '.join(map(str, answer['warnings']))[:300]}")
-        data = answer.get("data")
-        if answer.get("status") != "success" or not isinstance(data, dict) or "result" not in data:
-            self._fail("answered JSON that is not an answer to a query")
-        return data
-
-    def _ratio(self, data: dict[str, Any], ratio: Ratio) -> float:
-        parts: dict[str, float] = {}
-        for series in self._series(data, "vector"):
-            parts[series.get("metric", {}).get("chaosrunner", "")] = self._number(series.get("value"))
-        total = parts.get("total")
-        if total is None:
-            self._fail(f"no data for {ratio.total} over {write_duration(ratio.over)} (at least two scrapes are needed)")
-        if total < ratio.minimum or total == 0:
-            self._fail(f"{total:.4g} events over {write_duration(ratio.over)}, at least {ratio.minimum:g} are needed")
-        return parts.get("bad", 0.0) / total
-
-    async def _one(self, data: dict[str, Any]) -> float:
-        if self._plain:
-            return await self._newest(data)
-        if data.get("resultType") == "scalar":
-            return self._number(data["result"])
-        series = self._only(self._series(data, "vector"))
+    async def _newest(self, source: prometheus.Prometheus, data: dict[str, Any]) -> float:
+        series = source.only(source.series(data, "matrix"))
         if series is None:
-            self._fail("the query has no data (an empty result)")
-        return self._number(series.get("value"))
-
-    async def _newest(self, data: dict[str, Any]) -> float:
-        series = self._only(self._series(data, "matrix"))
-        if series is None:
-            await self._explain_absence()
+            await self._explain_absence(source)
         values = series.get("values")
         if not isinstance(values, list) or not values:
-            self._fail("the series holds a native histogram, expected numbers")
-        return self._number(values[-1])
+            source.fail("the series holds a native histogram, expected numbers")
+        return source.sample(values[-1])
 
-    def _series(self, data: dict[str, Any], expected: str) -> list[dict[str, Any]]:
-        kind, result = data.get("resultType"), data["result"]
-        if kind != expected or not isinstance(result, list) or not all(isinstance(one, dict) for one in result):
-            self._fail(f"the query gives a {kind}, expected one number")
-        return result
-
-    def _only(self, series: list[dict[str, Any]]) -> dict[str, Any] | None:
-        if len(series) > 1:
-            shown = ", ".join(_labels(one) for one in series[:3])
-            more = ", …" if len(series) > 3 else ""
-            self._fail(f"the query gives {len(series)} series ({shown}{more}), expected one: aggregate them, as by sum")
-        return series[0] if series else None
-
-    def _number(self, sample: Any) -> float:
-        if sample is None:
-            self._fail("the series holds a native histogram, expected a number")
-        try:
-            text = sample[1]
-            value = float(text)
-        except (TypeError, ValueError, IndexError, KeyError):
-            self._fail(f"the sample {sample!r:.60} is not a number")
-        if not math.isfinite(value):
-            hint = " (0 divided by 0, perhaps)" if math.isnan(value) else ""
-            self._fail(f"the value is {text}{hint}")
-        return value
-
-    async def _explain_absence(self) -> NoReturn:
+    async def _explain_absence(self, source: prometheus.Prometheus) -> NoReturn:
         """No sample is young enough: is there an older one, within Prometheus's own 5 minutes?"""
-        reply = await self._prepare(f"time() - max(timestamp({self.params.query}))", old=True).send()
-        age = _age(reply)
-        if age is None:
-            self._fail(f"no data for {self.params.query} (an empty result)")
-        self._fail(
+        reply = await source.send(source.instant(f"time() - max(timestamp({self.params.query}))"))
+        try:
+            age = float(reply.json()["data"]["result"][0]["value"][1])
+        except (ValueError, TypeError, KeyError, IndexError):
+            age = math.nan
+        if not math.isfinite(age):
+            source.fail(f"no data for {self.params.query} (an empty result)")
+        source.fail(
             f"the newest sample of {self.params.query} is {age:.0f} s old, at most {self.params.max_age:g} s are "
             "allowed: its source died, or maxAge is shorter than the scrape interval"
         )
 
+    async def _over(self, source: prometheus.Prometheus, over: float) -> float:
+        assert self.params.query is not None
+        now, pace = self.context.clock.now(), self.params.pace
+        exchange = source.over(self.params.query, now - over, now, pace, lookback=self.params.max_age)
+        series = source.only(source.series(await source.result(exchange), "matrix"))
+        if series is None:
+            source.fail(f"the query has no data within {write_duration(over)} (an empty result)")
+        values = series.get("values")
+        if not isinstance(values, list):
+            source.fail("the series holds native histograms, expected numbers")
+        numbers = [number for number in map(prometheus.finite, values) if number is not None]
+        wanted = math.floor(over / pace + 1e-6) + 1
+        if len(numbers) < (1 - _HOLES) * wanted:
+            source.fail(
+                f"{len(numbers)} of {wanted} moments within {write_duration(over)} have a number, at least "
+                f"{1 - _HOLES:.0%} are needed"
+            )
+        return _taken(numbers, self.params.take)
 
-def _age(reply: Reply) -> float | None:
-    try:
-        age = float(reply.json()["data"]["result"][0]["value"][1])
-    except (ValueError, TypeError, KeyError, IndexError):
-        return None
-    return age if math.isfinite(age) else None
+
+def _taken(numbers: list[float], take: Take | None) -> float:
+    """One number of many; quantiles by linear interpolation between the closest ranks, as `quantile_over_time` does."""
+    if take == "last":
+        return numbers[-1]
+    if take == "mean":
+        return math.fsum(numbers) / len(numbers)
+    ordered = sorted(numbers)
+    share = {"min": 0.0, "max": 1.0}.get(str(take))
+    rank = (int(str(take)[1:]) / 100 if share is None else share) * (len(ordered) - 1)
+    low = math.floor(rank)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (rank - low)
 
 
-def _source(params: Params, known: PrometheusSource | None) -> PrometheusSource:
-    if params.url is not None:
-        return PrometheusSource(url=params.url, bearer_token=params.bearer_token, ca_file=params.ca_file)
-    if known is None:
-        raise UsageError(
-            "nobody says where Prometheus is: expected `url` in the measure or `prometheus` in the environment"
+def _counting(ratio: Ratio) -> str:
+    """The sums that a ratio is made of, in one query.
+
+    `increase` sees nothing of the value with which a counter appears. That value is of this time (`-first`) if the
+    counter's target was scraped all through the time before without it, or if its process started since; `-born` is of
+    all counters that appeared.
+    """
+    over = in_promql(ratio.over)
+    of_now = (
+        f"(min_over_time(up[{over}] offset {over}) == 1) or "
+        f"(last_over_time(process_start_time_seconds[{over}]) > time() - {ratio.over:g})"
+    )
+    parts = {}
+    for name, selector in (("bad", ratio.bad), ("total", ratio.total)):
+        born = f"min_over_time({selector}[{over}]) unless present_over_time({selector}[{over}] offset {over})"
+        parts[name] = f"sum(increase({selector}[{over}]))"
+        parts[f"{name}-born"] = f"sum({born})"
+        parts[f"{name}-first"] = f"sum(({born}) and on (job, instance) ({of_now}))"
+    return prometheus.together(parts)
+
+
+def _ratio(source: prometheus.Prometheus, parts: dict[str, float], ratio: Ratio) -> float:
+    over = write_duration(ratio.over)
+    if "total" not in parts:
+        source.fail(f"no data for {ratio.total} over {over} (at least two scrapes are needed)")
+    total = parts["total"] + parts.get("total-first", 0.0)
+    bad = parts.get("bad", 0.0) + parts.get("bad-first", 0.0)
+    if total < ratio.minimum or total == 0:
+        source.fail(f"{total:.4g} events over {over}, at least {ratio.minimum:g} are needed")
+    unsure_bad = max(0.0, parts.get("bad-born", 0.0) - parts.get("bad-first", 0.0))
+    unsure_good = max(0.0, parts.get("total-born", 0.0) - parts.get("total-first", 0.0) - unsure_bad)
+    least, most = bad / (total + unsure_good), (bad + unsure_bad) / (total + unsure_bad)
+    if most - least > _UNSURE * most:
+        source.fail(
+            f"counters appeared within {over} with {unsure_bad:.4g} bad and {unsure_good:.4g} good events already "
+            f"counted, and nobody knows when those happened: the ratio is anything from {least:.3g} to {most:.3g}"
         )
-    return known
-
-
-def _in_promql(seconds: float) -> str:
-    return f"{max(1, round(seconds * 1000))}ms"
-
-
-def _labels(series: dict[str, Any]) -> str:
-    labels = series.get("metric") or {}
-    name = labels.get("__name__", "")
-    rest = ",".join(f'{key}="{value}"' for key, value in labels.items() if key != "__name__")
-    return f"{name}{{{rest}}}"[:80]
+    return bad / total

@@ -173,10 +173,91 @@ async def test_several_series_of_a_selector_and_histograms_are_no_reading(ask):
 async def test_a_ratio_is_of_two_counters_at_one_moment(server, ask_ratio):
     assert await ask_ratio(counted(bad="3", total="300")) == 0.01
     assert len(server.met) == 1
-    assert server.met[0].form["query"] == (
-        'label_replace(sum(increase(r{code=~"5.."}[30000ms])), "chaosrunner", "bad", "", "") or '
-        'label_replace(sum(increase(r[30000ms])), "chaosrunner", "total", "", "")'
-    )
+    query = server.met[0].form["query"]
+    for part, selector in (("bad", 'r{code=~"5.."}'), ("total", "r")):
+        assert f'label_replace(sum(increase({selector}[30000ms])), "chaosrunner", "{part}", "", "")' in query
+        assert (
+            f"min_over_time({selector}[30000ms]) unless present_over_time({selector}[30000ms] offset 30000ms)" in query
+        )
+
+
+@pytest.mark.parametrize(
+    ("parts", "ratio"),
+    [
+        ({"bad": "1", "total": "90", "bad-born": "9", "bad-first": "9", "total-born": "10", "total-first": "10"}, 0.1),
+        ({"total": "90", "bad-born": "10", "bad-first": "10", "total-born": "10", "total-first": "10"}, 0.1),
+        ({"bad": "10", "total": "100", "total-born": "8"}, 0.1),
+        ({"bad": "0", "total": "100", "total-born": "1000"}, 0.0),
+        ({"bad": "100", "total": "1000", "bad-born": "5", "total-born": "10"}, 0.1),
+    ],
+)
+async def test_what_a_counter_begins_with_counts_where_it_is_of_this_time(ask_ratio, parts, ratio):
+    assert await ask_ratio(counted(**parts)) == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"bad": "0", "total": "100", "bad-born": "1", "total-born": "1"},
+        {"bad": "10", "total": "100", "total-born": "100"},
+        {"bad": "10", "total": "100", "bad-born": "9", "bad-first": "3", "total-born": "9", "total-first": "3"},
+    ],
+)
+async def test_a_ratio_that_rests_on_events_of_an_unknown_time_is_no_reading(ask_ratio, parts):
+    with pytest.raises(NoReading, match="nobody knows when those happened: the ratio is anything from"):
+        await ask_ratio(counted(**parts))
+
+
+# -- ranges
+
+
+def matrix(*values: str) -> loopback.Behaviour:
+    return samples(*((float(at), value) for at, value in enumerate(values)))
+
+
+RANGE = "/api/v1/query_range"
+
+
+@pytest.fixture
+def ask_over(server, probe):
+    async def read(behaviour: loopback.Behaviour, **more: Any) -> Any:
+        server.on(RANGE, behaviour)
+        return await probe(
+            "prometheus", url=server.url(), query="depth", **{"over": "10s", "step": "1s", **more}
+        ).read()
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("take", "value"),
+    [("last", 11), ("mean", 6), ("min", 1), ("max", 11), ("p50", 6), ("p95", 10.5), ("p99", 10.9)],
+)
+async def test_a_range_is_read_as_one_number(server, ask_over, take, value):
+    assert await ask_over(matrix(*map(str, range(1, 12))), take=take) == pytest.approx(value)
+    form = server.met[0].form
+    assert float(form["end"]) - float(form["start"]) == pytest.approx(10)
+    assert (form["step"], form["lookback_delta"]) == ("1.000", "15000ms")
+
+
+async def test_up_to_a_fifth_of_a_range_may_be_missing(ask_over):
+    assert await ask_over(matrix("1", "NaN", *"1111111"[:7], "1", "NaN"), take="max") == 1
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        (matrix(*"11111111"), "8 of 11 moments within 10s have a number, at least 80% are needed"),
+        (matrix("+Inf", *"11111111", "NaN", "NaN"), "8 of 11 moments"),
+        (success({"resultType": "matrix", "result": []}), "no data within 10s"),
+        (success({"resultType": "matrix", "result": [{"histograms": []}]}), "native histograms"),
+        (success(vector("1")), "gives a vector"),
+        (loopback.html(503, "Gone"), "found text/html: Gone"),
+    ],
+)
+async def test_a_range_with_holes_is_no_reading(ask_over, behaviour, words):
+    with pytest.raises(NoReading, match=re.escape(words)):
+        await ask_over(behaviour, take="mean")
 
 
 async def test_a_bad_series_that_is_missing_beside_a_live_total_counts_0(ask_ratio):
@@ -254,6 +335,8 @@ async def test_without_any_prometheus_it_says_where_one_is_named(context, probe)
         ({"query": "max_over_time(rate(r[1m])[10m:30s])"}, 615),
         ({"query": "rate(r[1w])"}, 604815),
         ({"query": 'r{path="[7d]"}'}, 15),
+        ({"query": "rate(r[1m] offset 5m)"}, 375),
+        ({"query": "rate(r[1m])", "over": "2m", "take": "max"}, 195),
         ({"query": "rate(r[$range])"}, 15),
         ({"ratio": {"bad": "b", "total": "t", "over": "30s"}}, 45),
     ],
@@ -281,6 +364,11 @@ def test_only_a_ratio_knows_its_unit():
         ({"ratio": {"bad": "b[30s]", "total": "t", "over": "30s"}}, "expected a selector"),
         ({"ratio": {"bad": "b", "total": "t", "over": "0s"}}, "greater than 0"),
         ({"query": "up", "bearerToken": {"env": "A"}}, "go with url"),
+        ({"query": "up", "clientCert": "a.pem"}, "go with url"),
+        ({"query": "up", "over": "1m"}, "over needs take"),
+        ({"query": "up", "take": "max"}, "go with over"),
+        ({"query": "up", "over": "1d", "step": "1s", "take": "max"}, "more than 11000 moments"),
+        ({"ratio": {"bad": "b", "total": "t", "over": "30s"}, "over": "1m", "take": "max"}, "a ratio has its own"),
         ({"query": "up", "url": "prometheus:9090"}, "expected a URL"),
     ],
 )

@@ -9,7 +9,7 @@ import tomllib
 from chaosrunner import catalog
 from tests.structure.sources import ROOT, Module, modules
 
-SEAM = {"http", "http_errors", "http_messages", "http_line", "http_pool", "urls", "secrets"}
+SEAM = {"http", "http_errors", "http_messages", "http_line", "http_pool", "http_trust", "urls", "secrets"}
 """The one way to HTTP, with what it needs."""
 PLUGINS = set(catalog.ROLES)
 APART = {"injector", "traffic"}
@@ -19,8 +19,10 @@ LAYERS: list[set[str]] = [
     {"errors", "clock", "glossary", "person"},
     {"model"},
     SEAM,
+    {"instrument"},
+    {"prometheus"},
     {"ports"},
-    {"catalog", "alerts"},
+    {"catalog", "alerts", "network"},
     {"files", "judging", "store", "register"},
     {"contract"},
     {"engine", "pages"},
@@ -61,7 +63,7 @@ def own_imports(module: Module) -> list[tuple[int, str]]:
 
 def allowed(part: str) -> set[str]:
     if part in PLUGINS:
-        return {"records", "errors", "model", "ports", "clock", "http", part}
+        return {"records", "errors", "model", "ports", "clock", "http", "instrument", "prometheus", part}
     if part in APART:
         return {part}
     if part in ("", "interop"):
