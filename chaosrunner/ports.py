@@ -39,6 +39,7 @@ __all__ = [
     "Affected",
     "Clock",
     "ClusterReader",
+    "Containers",
     "Fault",
     "Files",
     "Hold",
@@ -56,6 +57,7 @@ __all__ = [
     "Platform",
     "Plugin",
     "PodContainer",
+    "PodLinks",
     "PodState",
     "Pods",
     "Probe",
@@ -77,6 +79,7 @@ __all__ = [
     "Value",
     "WorkloadState",
     "Workloads",
+    "cluster_of",
 ]
 
 P = TypeVar("P", bound=Parameters)
@@ -186,8 +189,13 @@ class Fault(Plugin[P], ABC):
 
     @classmethod
     def patience(cls, params: P) -> float:
-        """Seconds that `inject` may take beyond the usual ten, as it waits for others (a drain for a budget)."""
+        """Seconds that `inject`, and the fault until it is seen first, may take beyond the usual, as others take
+        theirs: a drain waits for a budget, a program for its end."""
         return 0.0
+
+    async def ready(self) -> None:
+        """Called in the run before `prepare`: bring up what will hold the fault, where that takes long (an image is
+        pulled, a container started). Puts nothing in force, and what it starts ends by itself: no ledger knows it."""
 
     @abstractmethod
     async def prepare(self) -> JsonObject:
@@ -261,8 +269,8 @@ class LeftOver:
 
     hold: str
     run: str
-    kind: str
-    """Of the fault."""
+    step: str
+    """Of the run's plan, which injected it: the fault's kind, unless the file gives it an id."""
     target: str
     by: str
     """Who ran it, and where."""
@@ -286,7 +294,7 @@ class Affected:
     """How much of one thing that has replicas a fault hits."""
 
     what: str
-    """`pods of shop/deployment/cart`."""
+    """`pods of shop/deployment/cart`, as it stands after `1 of 3`."""
     hit: frozenset[str]
     """Names of those that are hit."""
     of: int
@@ -440,6 +448,8 @@ class NetworkEffect:
     reset_after: float | None = None
     """Each connection is reset so many seconds after it was opened, or after the fault began for open ones."""
     direction: Literal["both", "request", "response"] = "both"
+    include_control: bool = False
+    """Also what watches over the target: kubelet's probes and metric scrapes of a pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,6 +464,16 @@ class LinkSample:
 
 class Links(ABC):
     """Connections between services that an injector can act on."""
+
+    looks_before: ClassVar[bool] = True
+    """Whether `sample` can be asked while planning. Where looks are made by the injector's container in a pod, they
+    can be made only in the run: a plan touches nothing."""
+
+    async def check(self, target: Target) -> None:  # noqa: B027  what needs no check has none
+        """Asked while planning: whether an injector can act there. Reads only; raises `CannotDoHonestly`."""
+
+    async def ready(self, target: Target, hold: Hold) -> None:  # noqa: B027  what is there needs none
+        """Bring up what will act there, and look; see `Fault.ready`."""
 
     @abstractmethod
     async def shape(self, target: Target, effect: NetworkEffect, hold: Hold) -> None:
@@ -472,6 +492,22 @@ class Links(ABC):
     @abstractmethod
     async def met(self, target: Target, hold: Hold) -> int | None:
         """How many connections met the effect so far, our own samples not counted."""
+
+
+class PodLinks(Links):
+    """Connections of pods, with the injector in the pod itself, where it reaches more than connections."""
+
+    @abstractmethod
+    async def act(self, target: Target, effect: JsonObject, hold: Hold, *, include_control: bool = False) -> JsonObject:
+        """Put an effect in force as the injector takes it, and give what it says about it. `effect` is merged into
+        `{kind: traffic, mode, match}`, whose match are the target's connections: `{packets: {…}}`, `{dns: {…}}`,
+        `{http: {…}}`, with `kind` or `match` of its own if it has them. Raises `FaultFailed` with the injector's words.
+        """
+
+    @abstractmethod
+    async def look(self, target: Target, words: Sequence[str], *, lasts: float) -> JsonObject:
+        """Any other look from inside the pod, as the injector's `look` program takes and answers it; it takes at most
+        `lasts` seconds. Raises `FaultFailed` when it cannot be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -614,11 +650,11 @@ class Objects(ABC):
     """
 
     @abstractmethod
-    async def read(self, path: str) -> JsonObject | None:
+    async def read(self, path: str) -> dict[str, Any] | None:
         """An object; None: there is none. Raises `NotPossibleNow` where it cannot be read."""
 
     @abstractmethod
-    async def items(self, path: str, **query: str) -> Sequence[JsonObject]:
+    async def items(self, path: str, **query: str) -> Sequence[dict[str, Any]]:
         """A whole list, page by page; `labelSelector`, `fieldSelector`."""
 
     @abstractmethod
@@ -633,27 +669,27 @@ class Objects(ABC):
         """
 
     @abstractmethod
-    async def take_back(self, hold: Hold, undo: Sequence[JsonObject]) -> None:
+    async def take_back(self, hold: Hold, undo: Any) -> None:
         """Carry the undo out and remove the ledger entry; nothing happens if it was done before. While the API server
         does not answer it is tried again. Raises `UndoFailed` with the commands."""
 
     @abstractmethod
-    def held(self, found: JsonObject | None, hold: Hold) -> bool:
+    def held(self, found: Mapping[str, Any] | None, hold: Hold) -> bool:
         """Whether an object carries the hold's mark."""
 
     @abstractmethod
-    def patch(self, path: str, body: JsonObject, hold: Hold, **more: Any) -> JsonObject:
+    def patch(self, path: str, body: Mapping[str, Any], hold: Hold, **more: Any) -> JsonObject:
         """The operation that merges a change into an object and marks it. `more`: `uid`; `type` (a strategic merge);
         `with` and `without` (`{pointer, items}`: whole items into and out of a list)."""
 
     @abstractmethod
-    def back(self, path: str, body: JsonObject, hold: Hold, **more: Any) -> JsonObject:
+    def back(self, path: str, body: Mapping[str, Any], hold: Hold, **more: Any) -> JsonObject:
         """The operation that merges the old values back into an object that still carries the mark, and takes the mark
         off. `more` as for `patch`; also `when`: `[{pointer, equals, body}]`, merged only where it is still as we left
         it."""
 
     @abstractmethod
-    def make(self, path: str, body: JsonObject, hold: Hold) -> JsonObject:
+    def make(self, path: str, body: Mapping[str, Any], hold: Hold) -> JsonObject:
         """The operation that makes an object, marked, in the list at `path`."""
 
     @abstractmethod
@@ -661,13 +697,33 @@ class Objects(ABC):
         """The operation that deletes such an object."""
 
     @abstractmethod
-    def by_hand(self, undo: Sequence[JsonObject]) -> Sequence[str]:
+    def by_hand(self, undo: Any) -> Sequence[str]:
         """The kubectl commands that do the same."""
 
     @abstractmethod
-    def changed_by(self, found: JsonObject, field: str) -> str:
+    def changed_by(self, found: Mapping[str, Any], field: str) -> str:
         """Who set a field (`spec.replicas`) last and when, as the API keeps account (`managedFields`); empty: nobody is
         on record but chaosrunner."""
+
+
+class Containers(ABC):
+    """Containers of a pod whose processes can be signalled. `name` None: the pod's only one."""
+
+    @abstractmethod
+    async def container(self, target: Target, name: str | None) -> PodContainer:
+        """As it is now. Raises `CannotDoHonestly` where it has no such container, `FaultFailed` where it is gone."""
+
+    @abstractmethod
+    async def check(self, target: Target, name: str | None, number: int) -> None:
+        """Asked while planning: whether its process would hear the signal. Reads only; raises `CannotDoHonestly`."""
+
+    @abstractmethod
+    async def ready(self, target: Target, name: str, hold: Hold) -> None:
+        """Bring up what sends the signal; see `Fault.ready`."""
+
+    @abstractmethod
+    async def signal(self, target: Target, name: str, number: int, hold: Hold) -> str:
+        """Send it, in words. Raises `FaultFailed` if it was not sent, or would not be heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -740,6 +796,18 @@ class ClusterReader(ABC):
     @abstractmethod
     async def last_time(self, namespace: str, pod: str, container: str) -> str:
         """The time of the last line of a container's log; empty: it has none."""
+
+
+def cluster_of(context: ProbeContext) -> ClusterReader:
+    """The cluster that a probe reads. Raises `NoReading` where the environment is none."""
+    from chaosrunner.errors import CannotDoHonestly, NoReading
+
+    if context.platform is None:
+        raise NoReading("no environment says which cluster is meant")
+    try:
+        return context.platform.ability(ClusterReader)
+    except CannotDoHonestly:
+        raise NoReading(f"the environment's platform is {context.platform.kind}, not a cluster") from None
 
 
 class Sending(Protocol):

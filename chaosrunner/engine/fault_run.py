@@ -99,8 +99,8 @@ class FaultRun:
         self._means = means
         self._limits = means.limits
         params = plugin.Params.model_validate(planned.params)
-        self._injecting = self._limits.inject + plugin.patience(params)
-        seconds = planned.lasts + self._limits.spare + plugin.patience(params)
+        self._patience = plugin.patience(params)
+        seconds = planned.lasts + self._limits.spare + 2 * self._patience
         self._hold = Hold(
             id=f"{means.run}.{planned.id}.{number}",
             run=means.run,
@@ -201,7 +201,7 @@ class FaultRun:
         if self._means.stop.asked:
             return False
         before = len(self._means.leash.strays)
-        injected = await self._ask(self._fault.inject(), self._injecting)
+        injected = await self._ask(self._fault.inject(), self._limits.inject + self._patience)
         self._stray = len(self._means.leash.strays) > before
         if injected.cut:
             return False
@@ -218,6 +218,7 @@ class FaultRun:
     async def _first_sight(self) -> bool:
         """Look until it is seen in force, or too long."""
         began = self._means.clock.monotonic()
+        within = self._limits.seen_within + self._patience
         pause = 0.02
         while True:
             sighting = await self._look()
@@ -228,8 +229,8 @@ class FaultRun:
                 self._since = self._means.clock.monotonic()
                 self._means.recorder.record(FaultInForce(fault=self.id))
                 return True
-            if self._means.clock.monotonic() - began >= self._limits.seen_within:
-                self._failed("confirm", f"not seen in force within {self._limits.seen_within:g} s: {sighting.how}")
+            if self._means.clock.monotonic() - began >= within:
+                self._failed("confirm", f"not seen in force within {within:g} s: {sighting.how}")
                 return False
             await self._means.stop.wait(pause)
             pause = min(pause * 2, 0.5)

@@ -12,7 +12,8 @@ from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration, Ratio, show, write_duration
-from chaosrunner.ports import Fault, Links, LinkSample, NetworkEffect, Parameters, Sighting
+from chaosrunner.network import NetworkFault
+from chaosrunner.ports import LinkSample, NetworkEffect, Parameters, Sighting
 
 LONGEST = 2.0
 """Seconds: a look has 5 s, and must outlast what it waits for."""
@@ -39,7 +40,7 @@ class Params(Parameters):
     take too many connections; so is more if the connections live long or the other end answers slowly."""
 
 
-class ConnectionReset(Fault[Params]):
+class ConnectionReset(NetworkFault[Params]):
     """Resets a service's connections to one dependency (TCP RST), open ones too: callers see `connection reset by
     peer` in the middle of what they do.
 
@@ -47,8 +48,6 @@ class ConnectionReset(Fault[Params]):
     carried out, nobody can tell.
     """
 
-    platforms = frozenset({"local"})
-    acts_on = frozenset({"link"})
     fault_class = "dependency-flaky"
     harder = {"share": "more"}
     example = """\
@@ -68,16 +67,14 @@ class ConnectionReset(Fault[Params]):
     def undoes(cls, params: Params) -> str:
         return "New connections live as before; those that were reset stay reset."
 
-    @property
-    def _links(self) -> Links:
-        return self.platform.ability(Links)
-
-    async def check(self) -> None:
+    def possible(self) -> None:
         if self._most > MOST:
             raise CannotDoHonestly(
                 f"seeing {self._share} of the connections reset would take up to {self._most} connections a look, "
                 f"which would be a load of its own; at most {MOST} are made: use `share: {_seen_in(MOST)}` or more"
             )
+
+    async def suits(self) -> None:
         if await self._one_at_a_time():
             raise CannotDoHonestly(
                 f"the other end of {self.target.name} serves one connection at a time, so that looking, which keeps "
@@ -102,16 +99,12 @@ class ConnectionReset(Fault[Params]):
         open at once, the other one, which is announced first, comes after it."""
         if not self._stays:
             return False
-        ours, other = await asyncio.gather(self._stay(around=True), self._links.sample(self.target))
+        ours, other = await asyncio.gather(self._stay(around=True), self.links.sample(self.target))
         answered = ours.outcome == other.outcome == "answered"
         return answered and other.seconds > 0.8 * self._stays and ours.seconds - self._stays < other.seconds / 2
 
-    async def prepare(self) -> JsonObject:
-        return {}
-
-    async def inject(self) -> None:
-        effect = NetworkEffect(reset_after=self.params.after, share=self.params.share, seed=self.hold.seed)
-        await self._links.shape(self.target, effect, self.hold)
+    def effect(self) -> NetworkEffect:
+        return NetworkEffect(reset_after=self.params.after, share=self.params.share, seed=self.hold.seed)
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
         """Keeps connections of our own open for longer than they should live, through the link and past it, until one
@@ -148,16 +141,7 @@ class ConnectionReset(Fault[Params]):
         return show(self.params.share, "ratio")
 
     async def _stay(self, *, around: bool) -> LinkSample:
-        return await self._links.sample(self.target, stay=self._stays, around=around)
-
-    async def touched(self) -> int | None:
-        return await self._links.met(self.target, self.hold)
-
-    async def undo(self, prepared: JsonObject) -> None:
-        await self._links.release(self.target, self.hold)
-
-    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
-        return (f"chaosrunner heal {self.hold.run}",)
+        return await self.links.sample(self.target, stay=self._stays, around=around)
 
 
 def _seen_in(connections: int) -> str:

@@ -11,7 +11,8 @@ from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field, model_validator
 from chaosrunner.model.quantities import Ratio, show
-from chaosrunner.ports import Fault, Links, LinkSample, NetworkEffect, Parameters, Sighting
+from chaosrunner.network import NetworkFault
+from chaosrunner.ports import LinkSample, NetworkEffect, Parameters, Sighting
 
 _SIGN: dict[str, Literal["refused", "reset", "silent"]] = {"refuse": "refused", "reset": "reset", "hang": "silent"}
 """What a client sees of each mode."""
@@ -46,7 +47,7 @@ class Params(Parameters):
         return self
 
 
-class DependencyLoss(Fault[Params]):
+class DependencyLoss(NetworkFault[Params]):
     """Takes one dependency away from one service, and from nobody else: new connections are refused, never answered or
     reset. Open ones are reset with refuse and reset; with hang nothing more passes on them.
 
@@ -54,8 +55,6 @@ class DependencyLoss(Fault[Params]):
     request that was cut off had been carried out, nobody can tell.
     """
 
-    platforms = frozenset({"local"})
-    acts_on = frozenset({"link"})
     fault_class = "dependency-gone"
     example = """\
 - fault: dependency-loss
@@ -75,19 +74,17 @@ class DependencyLoss(Fault[Params]):
         rest = "what hung goes on" if params.mode == "hang" else "what was reset stays reset"
         return f"New connections reach the other end again; {rest}."
 
-    @property
-    def _links(self) -> Links:
-        return self.platform.ability(Links)
-
-    async def check(self) -> None:
+    def possible(self) -> None:
         if self._most > MOST:
             raise CannotDoHonestly(
                 f"seeing {self._share} of the connections hit would take up to {self._most} connections a look, which "
                 f"would be a load of its own; at most {MOST} are made: use `share: {_seen_in(MOST)}` or more"
             )
+
+    async def suits(self) -> None:
         took = []
         for _ in range(2):
-            sample = await self._links.sample(self.target)
+            sample = await self.links.sample(self.target)
             if sample.outcome != "answered":
                 raise CannotDoHonestly(
                     f"a connection through {self.target.name} is {sample.outcome} already, so that its loss could not "
@@ -102,17 +99,13 @@ class DependencyLoss(Fault[Params]):
                 f"more"
             )
 
-    async def prepare(self) -> JsonObject:
-        return {}
-
-    async def inject(self) -> None:
-        effect = NetworkEffect(loss=self.params.mode, share=self.params.share, seed=self.hold.seed)
-        await self._links.shape(self.target, effect, self.hold)
+    def effect(self) -> NetworkEffect:
+        return NetworkEffect(loss=self.params.mode, share=self.params.share, seed=self.hold.seed)
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
         """Connects through the link, and past it: an end that is gone itself is not our doing. Ends as soon as it is
         sure."""
-        past = await self._links.sample(self.target, around=True)
+        past = await self.links.sample(self.target, around=True)
         if past.outcome != "answered":
             return Sighting(False, f"nothing can be said: the other end itself is {past.outcome}")
         hit, seen = await self._look(past.seconds)
@@ -121,7 +114,7 @@ class DependencyLoss(Fault[Params]):
         if hit is None:
             return Sighting(False, f"{words}; past it answered")
         if hit.outcome == "silent":
-            again = await self._links.sample(self.target, around=True)
+            again = await self.links.sample(self.target, around=True)
             past = again if again.outcome != "answered" or again.seconds > past.seconds else past
         told = f"past it {past.outcome} in {show(past.seconds, 's')}"
         if past.outcome == "answered" and (hit.outcome != "silent" or past.seconds < hit.seconds / 2):
@@ -132,7 +125,7 @@ class DependencyLoss(Fault[Params]):
         """A connection that was hit, if that is what shows the fault, and what became of all."""
         seen: Counter[str] = Counter()
         while seen.total() < self._most and (not seen or spent < LONGEST):
-            pair = await asyncio.gather(*(self._links.sample(self.target) for _ in range(AT_ONCE)))
+            pair = await asyncio.gather(*(self.links.sample(self.target) for _ in range(AT_ONCE)))
             seen.update(sample.outcome for sample in pair)
             spent += max(sample.seconds for sample in pair)
             hits = [sample for sample in pair if sample.outcome == _SIGN[self.params.mode]]
@@ -149,15 +142,6 @@ class DependencyLoss(Fault[Params]):
     @property
     def _share(self) -> str:
         return show(self.params.share, "ratio")
-
-    async def touched(self) -> int | None:
-        return await self._links.met(self.target, self.hold)
-
-    async def undo(self, prepared: JsonObject) -> None:
-        await self._links.release(self.target, self.hold)
-
-    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
-        return (f"chaosrunner heal {self.hold.run}",)
 
 
 def _seen_in(connections: int) -> str:

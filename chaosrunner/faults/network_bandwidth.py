@@ -9,7 +9,8 @@ from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Bandwidth, write_size
-from chaosrunner.ports import Fault, Links, LinkSample, NetworkEffect, Parameters, Sighting
+from chaosrunner.network import NetworkFault
+from chaosrunner.ports import LinkSample, NetworkEffect, Parameters, Sighting
 
 LOOK = 0.15
 """Seconds' worth of bytes that one look pushes through: enough to measure, little beside the system's own."""
@@ -28,15 +29,13 @@ class Params(Parameters):
     because only what is sent can be measured."""
 
 
-class NetworkBandwidth(Fault[Params]):
+class NetworkBandwidth(NetworkFault[Params]):
     """Limits how many bytes a second pass on a service's connections to one dependency, all of them together.
 
     At the end the limit is gone, also for open connections; bytes that waited are passed on, none are lost. Looking
     whether it is in force takes up to a sixth of the rate.
     """
 
-    platforms = frozenset({"local"})
-    acts_on = frozenset({"link"})
     fault_class = "dependency-slow"
     harder = {"rate": "less"}
     example = """\
@@ -55,11 +54,7 @@ class NetworkBandwidth(Fault[Params]):
     def undoes(cls, params: Params) -> str:
         return "The limit is taken away, also from open connections; bytes that waited are passed on."
 
-    @property
-    def _links(self) -> Links:
-        return self.platform.ability(Links)
-
-    async def check(self) -> None:
+    async def suits(self) -> None:
         speed = (await self._push()).bytes_per_second
         if speed is None:
             raise CannotDoHonestly(
@@ -72,12 +67,11 @@ class NetworkBandwidth(Fault[Params]):
                 f"{_rate(self.params.rate)} could not be told from none; use at most {_rate(speed / 4)}"
             )
 
-    async def prepare(self) -> JsonObject:
+    async def before(self) -> JsonObject:
         return {"before": (await self._push()).bytes_per_second}
 
-    async def inject(self) -> None:
-        effect = NetworkEffect(bandwidth=self.params.rate, direction=self.params.direction)
-        await self._links.shape(self.target, effect, self.hold)
+    def effect(self) -> NetworkEffect:
+        return NetworkEffect(bandwidth=self.params.rate, direction=self.params.direction)
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
         """Pushes bytes through the link, and past it: an end that is slow itself is not our limit."""
@@ -95,16 +89,7 @@ class NetworkBandwidth(Fault[Params]):
 
     async def _push(self, *, around: bool = False) -> LinkSample:
         payload = int(min(max(self.params.rate * LOOK, LEAST), MOST))
-        return await self._links.sample(self.target, payload, around=around)
-
-    async def touched(self) -> int | None:
-        return await self._links.met(self.target, self.hold)
-
-    async def undo(self, prepared: JsonObject) -> None:
-        await self._links.release(self.target, self.hold)
-
-    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
-        return (f"chaosrunner heal {self.hold.run}",)
+        return await self.links.sample(self.target, payload, around=around)
 
 
 def _rate(speed: float) -> str:

@@ -11,7 +11,8 @@ from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field, model_validator
 from chaosrunner.model.quantities import Duration, show, write_duration
-from chaosrunner.ports import Fault, Links, LinkSample, NetworkEffect, Parameters, Sighting
+from chaosrunner.network import NetworkFault
+from chaosrunner.ports import LinkSample, NetworkEffect, Parameters, Sighting
 
 BEFORE = 3
 """Connections, one after the other, that tell how long a round trip takes without the delay."""
@@ -43,7 +44,7 @@ class Params(Parameters):
         return self.delay * (2 if self.direction == "both" else 1)
 
 
-class NetworkLatency(Fault[Params]):
+class NetworkLatency(NetworkFault[Params]):
     """Delays everything on a service's connections to one dependency. Connecting itself stays quick where a proxy does
     it, so that a caller's connect timeout does not help it.
 
@@ -51,8 +52,6 @@ class NetworkLatency(Fault[Params]):
     caller gave up meanwhile are not made again.
     """
 
-    platforms = frozenset({"local"})
-    acts_on = frozenset({"link"})
     fault_class = "dependency-slow"
     harder = {"delay": "more"}
     example = """\
@@ -72,11 +71,7 @@ class NetworkLatency(Fault[Params]):
     def undoes(cls, params: Params) -> str:
         return "The delay is taken away, also from open connections; bytes under way arrive."
 
-    @property
-    def _links(self) -> Links:
-        return self.platform.ability(Links)
-
-    async def check(self) -> None:
+    async def suits(self) -> None:
         times = await self._times()
         if len(times) < BEFORE:
             raise CannotDoHonestly(
@@ -90,19 +85,17 @@ class NetworkLatency(Fault[Params]):
                 f"{show(self.params.round_trip, 's')} more could not be told from it; use a longer delay"
             )
 
-    async def prepare(self) -> JsonObject:
+    async def before(self) -> JsonObject:
         times = await self._times()
         return {"before": round(median(times), 6) if times else None}
 
-    async def inject(self) -> None:
-        effect = NetworkEffect(delay=self.params.delay, jitter=self.params.jitter, direction=self.params.direction)
-        await self._links.shape(self.target, effect, self.hold)
+    def effect(self) -> NetworkEffect:
+        return NetworkEffect(delay=self.params.delay, jitter=self.params.jitter, direction=self.params.direction)
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
         """Compares the way through the link with the way past it: an end that is slow itself is not our delay. One
         quick connection says that there is none, unless the jitter takes more than half of it at times."""
-        links = self._links
-        around, *through = await asyncio.gather(links.sample(self.target, around=True), *self._pair())
+        around, *through = await asyncio.gather(self.links.sample(self.target, around=True), *self._pair())
         if around.outcome != "answered":
             return Sighting(False, f"nothing can be said: the other end itself is {around.outcome}")
         before = prepared.get("before")
@@ -121,7 +114,7 @@ class NetworkLatency(Fault[Params]):
         return Sighting(len(slow) >= (1 if uneven and len(through) == AT_ONCE else AT_ONCE), words)
 
     def _pair(self) -> list[Coroutine[Any, Any, LinkSample]]:
-        return [self._links.sample(self.target) for _ in range(AT_ONCE)]
+        return [self.links.sample(self.target) for _ in range(AT_ONCE)]
 
     def _slow(self, sample: LinkSample, base: float) -> bool:
         return sample.outcome == "silent" or sample.seconds - base >= self.params.round_trip / 2
@@ -130,17 +123,8 @@ class NetworkLatency(Fault[Params]):
         """Of round trips before the delay, one after the other; fewer than `BEFORE` if one is not answered."""
         times: list[float] = []
         for _ in range(BEFORE):
-            sample = await self._links.sample(self.target)
+            sample = await self.links.sample(self.target)
             if sample.outcome != "answered":
                 break
             times.append(sample.seconds)
         return times
-
-    async def touched(self) -> int | None:
-        return await self._links.met(self.target, self.hold)
-
-    async def undo(self, prepared: JsonObject) -> None:
-        await self._links.release(self.target, self.hold)
-
-    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
-        return (f"chaosrunner heal {self.hold.run}",)

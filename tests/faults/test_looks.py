@@ -35,8 +35,13 @@ class Line:
         self.through, self.around = through, around
         self.passed = self.past = self.open = self.most = 0
 
+    looks_before = True
+
     def ability(self, kind: type) -> Line:
         return self
+
+    async def check(self, target: Target) -> None:
+        """An injector could act here."""
 
     async def sample(self, target: Target, payload: int = 0, *, stay: float = 0.0, around: bool = False) -> LinkSample:
         if around:

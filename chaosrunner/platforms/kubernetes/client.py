@@ -38,6 +38,8 @@ PAGE = 500
 TIMEOUT = 8.0
 """Seconds of one request, unless told otherwise: less than the ten that a plan's look at a target may take."""
 TRIES = 4
+AT_ONCE = 64
+"""Requests under way at the same time; watches and streams into containers, which stay open, are not counted."""
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -89,8 +91,6 @@ class Answer:
     """At most the bytes that were asked for."""
     cut: bool
     """The body is longer."""
-    late: bool = False
-    """The time was over before the body ended; the rest is then missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +149,7 @@ class Cluster:
         self._kubeconfig = kubeconfig
         self._sleep = sleep
         self._opening = asyncio.Lock()
+        self._turn = asyncio.Semaphore(AT_ONCE)
         self._rest: _Rest | None = None
 
     # -- objects
@@ -224,12 +225,11 @@ class Cluster:
                     timeout=aiohttp.ClientTimeout(total=None),
                 ) as response,
             ):
-                kept, cut = bytearray(), False
+                kept = bytearray()
                 async for chunk in response.content.iter_any():
                     kept += chunk[: max(0, keep + 1 - len(kept))]
-                cut = len(kept) > keep
                 named = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status, response.reason or "", named, bytes(kept[:keep]), cut)
+                return Answer(response.status, response.reason or "", named, bytes(kept[:keep]), len(kept) > keep)
         except aiohttp.ClientError as error:
             raise ApiError(f"{method} {where}", 0, _words(error)) from None
 
@@ -363,7 +363,8 @@ class Cluster:
             reraise=True,
         ):
             with attempt:
-                return await self._ask_once(request)
+                async with self._turn:
+                    return await self._ask_once(request)
         raise AssertionError("the loop either returns or raises")
 
     async def _ask_once(self, request: _Request) -> bytes:
@@ -394,7 +395,7 @@ class Cluster:
 
     async def _configured(self) -> Any:
         configuration = kubernetes_client.Configuration()
-        configuration.connection_pool_maxsize = 64
+        configuration.connection_pool_maxsize = 0  # watches and streams hold theirs; requests take turns
         try:
             if self._kubeconfig is None and self._context is None and _in_a_pod():
                 _load_incluster_config(client_configuration=configuration)

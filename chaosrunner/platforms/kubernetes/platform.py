@@ -7,17 +7,43 @@ from pathlib import Path
 
 from chaosrunner.clock import Clock
 from chaosrunner.errors import UsageError
+from chaosrunner.model.environment import Guards
+from chaosrunner.model.plan import GuardAnswer, PlannedFault
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes import finding
 from chaosrunner.platforms.kubernetes import spec as settings
 from chaosrunner.platforms.kubernetes.calling import Calling
-from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, path
+from chaosrunner.platforms.kubernetes.client import ApiError, Cluster
+from chaosrunner.platforms.kubernetes.containers import ClusterContainers
 from chaosrunner.platforms.kubernetes.finding import Finder, PodQuery, PodSeen
+from chaosrunner.platforms.kubernetes.guards import ClusterGuards
+from chaosrunner.platforms.kubernetes.injected import Injectors
+from chaosrunner.platforms.kubernetes.links import ClusterLinks
+from chaosrunner.platforms.kubernetes.objects import ClusterObjects
 from chaosrunner.platforms.kubernetes.pods import ClusterPods
+from chaosrunner.platforms.kubernetes.presence import Presence
 from chaosrunner.platforms.kubernetes.reading import Reading
 from chaosrunner.platforms.kubernetes.spec import Service, split_workload
 from chaosrunner.platforms.kubernetes.workloads import ClusterWorkloads
-from chaosrunner.ports import A, ClusterReader, Platform, Pods, Selection, Selector, ServiceCalls, Workloads
+from chaosrunner.ports import (
+    A,
+    Affected,
+    ClusterReader,
+    Containers,
+    Intended,
+    LeftOver,
+    Links,
+    Objects,
+    Platform,
+    PodLinks,
+    Pods,
+    RunSeen,
+    Selection,
+    Selector,
+    ServiceCalls,
+    StopAsked,
+    Workloads,
+)
 
 PODS = frozenset({"pod", "link"})
 
@@ -34,15 +60,28 @@ class KubernetesPlatform(Platform):
         self.spec = spec
         self.environment = environment
         self.clock = clock
-        kubeconfig = str(folder / spec.kubeconfig) if spec.kubeconfig is not None else None
-        self.cluster = cluster or Cluster(context=spec.context, kubeconfig=kubeconfig, sleep=clock.sleep)
+        self._kubeconfig = str(folder / spec.kubeconfig) if spec.kubeconfig is not None else None
+        self.cluster = cluster or self._connect()
         self.finder = Finder(self.cluster)
+        self.presence = Presence(self.cluster, self._connect, spec, environment, clock)
+        self.injectors = Injectors(self.cluster, spec.injector, clock)
+        self.links = ClusterLinks(self.cluster, spec, clock, self.injectors)
+        self._guards = ClusterGuards(spec, self.cluster, self.finder)
+        pods = ClusterPods(self.cluster, self.finder, spec.namespaces, clock)
         self._abilities: dict[type, object] = {
-            Pods: ClusterPods(self.cluster, self.finder, spec.namespaces, clock),
+            Links: self.links,
+            Objects: ClusterObjects(self.cluster, self.presence, clock),
+            PodLinks: self.links,
+            Pods: pods,
+            Containers: ClusterContainers(self.cluster, pods, self.injectors),
             Workloads: ClusterWorkloads(self.cluster, self.finder),
             ClusterReader: Reading(spec, self.cluster, self._queries, self._workloads),
             ServiceCalls: Calling(spec, self.cluster, clock),
         }
+
+    def _connect(self) -> Cluster:
+        """Connections of one event loop."""
+        return Cluster(context=self.spec.context, kubeconfig=self._kubeconfig, sleep=self.clock.sleep)
 
     # -- finding
 
@@ -83,7 +122,10 @@ class KubernetesPlatform(Platform):
         for query in queries:
             wanted = query._replace(fields=_with_node(query.fields, nodes))
             seen += [pod for pod in await self.finder.pods(wanted) if nodes is None or pod.node in nodes]
-        return why, [pod for pod in seen if _opted_in(pod, self.spec.opt_in)]
+        fit = [pod for pod in seen if _opted_in(pod, self.spec.opt_in)]
+        if seen and not fit:
+            why = f"of {len(seen)} pods that match none has the labels that `optIn` asks for: {self.spec.opt_in}"
+        return why, fit
 
     async def _queries(self, selector: Selector) -> tuple[str, list[PodQuery]]:
         names = frozenset(selector.names)
@@ -192,6 +234,16 @@ class KubernetesPlatform(Platform):
             raise UsageError(f"target.namespace: {name} is not one of the environment's namespaces: {known}")
         return name or self.spec.namespaces[0]
 
+    # -- guards
+
+    async def affected(self, fault: PlannedFault) -> Sequence[Affected] | None:
+        """By owner: `maxAffected` is about the pods that a target's owner has."""
+        return await self._guards.affected(fault)
+
+    async def guards(self, guards: Guards, intended: Sequence[Intended]) -> Sequence[GuardAnswer]:
+        """The right cluster and namespaces, what keeps chaos out, rights, disruption budgets, the last replica."""
+        return await self._guards.answers(guards, intended)
+
     # -- a run
 
     def ability(self, kind: type[A]) -> A:
@@ -201,7 +253,7 @@ class KubernetesPlatform(Platform):
 
     async def gone(self, target: Target) -> str:
         """A pod, node, workload or Service that was deleted, or made anew under the same name."""
-        where = _where(target)
+        where = finding.where(target)
         if where is None:
             return ""
         try:
@@ -219,10 +271,39 @@ class KubernetesPlatform(Platform):
         """By uid, which is unique among all clusters: a pod's connections are leased with the pod."""
         return f"kubernetes:{target.details.get('uid', target.id)}"
 
+    async def claim(self, run: str, by: str, targets: Sequence[Target]) -> None:
+        """In the cluster, with the run's Lease, which is there from now on."""
+        await self.presence.claim(run, by, targets, self.lease)
+
     async def open(self, run: str, alive: Callable[[], bool]) -> None:
-        await self.close()
+        """The heartbeat first: what follows may take longer than a Lease lasts."""
+        await self.presence.open(run, alive)
+        await self.injectors.open(run, alive)
+
+    def stop_asked(self) -> StopAsked | None:
+        """A halt on the run's Lease; that the Lease, or the guardian, is gone."""
+        return self.presence.stop_asked()
+
+    async def runs(self) -> Sequence[RunSeen]:
+        """By their Leases."""
+        return await self.presence.runs()
+
+    async def halt(self, run: str, by: str, reason: str) -> None:
+        """On its Lease."""
+        await self.presence.halt(run, by, reason)
+
+    async def left(self) -> Sequence[LeftOver]:
+        """What stands in the cluster's ledger."""
+        return await self.presence.left()
+
+    async def heal(self, left: LeftOver) -> None:
+        """As its ledger entry says."""
+        await self.presence.heal(left.hold)
 
     async def close(self) -> None:
+        await self.presence.close()
+        await self.links.close()
+        await self.injectors.close()
         await self.cluster.close()
 
 
@@ -253,17 +334,3 @@ def _why_none(seen: Sequence[PodSeen]) -> str:
         return "no pod matches"
     shown = ", ".join(f"{pod.name} {pod.why_not}" for pod in seen[:3])
     return f"of {len(seen)} pods that match none can be a target: {shown}{', …' if len(seen) > 3 else ''}"
-
-
-def _where(target: Target) -> str | None:
-    details = target.details
-    space, name = details.get("namespace"), details.get("name")
-    if target.kind in ("pod", "link"):
-        return path("v1", "pods", str(space), str(details.get("pod")))
-    if target.kind == "node":
-        return path("v1", "nodes", None, str(details.get("node")))
-    if target.kind == "workload":
-        return path(str(details.get("api")), str(details.get("resource")), str(space), str(name))
-    if target.kind == "kube-service":
-        return path("v1", "services", str(space), str(name))
-    return None

@@ -6,9 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from chaosrunner import __version__
 from chaosrunner.model.frozen import Frozen, Parameters
 from chaosrunner.model.quantities import Duration, Name
 
+IMAGE = "chaosrunner/injector"
+"""The injector's image, without its tag, which is the version."""
 WORKLOADS = ("deployment", "statefulset", "daemonset", "replicaset", "job")
 """What runs pods, as it stands before the slash of `deployment/checkout`."""
 
@@ -75,6 +78,11 @@ class Injector(Frozen):
     """How network faults are done: netem where the kernel has it, else a proxy in the pod."""
     start_within: Duration = 30.0
     """How long a pod may take to start it; default 30s."""
+
+    @property
+    def image_name(self) -> str:
+        """The image, or the default."""
+        return self.image or f"{IMAGE}:{__version__}"
 
 
 class Guardian(Frozen):

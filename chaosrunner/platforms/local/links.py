@@ -32,6 +32,7 @@ class LocalLinks(Ground, Links):
         self.reach(socket)
         self._delays[target.id] = effect.delay + effect.jitter
         given = {key: value for key, value in asdict(effect).items() if value is not None}
+        del given["include_control"]  # nothing watches over a link
         try:
             await call_async(socket, beginning(hold.id, hold.run, hold.seconds, do="begin", effect=given), 5.0)
         except NobodyThere:

@@ -1,0 +1,313 @@
+"""Connections of pods: shaped by the injector in the pod, and looked at from there by a program that never asks it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeVar
+
+from chaosrunner.clock import Clock
+from chaosrunner.errors import CannotDoHonestly, FaultFailed, UndoFailed
+from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.target import Target
+from chaosrunner.platforms.kubernetes.beside import NETWORK
+from chaosrunner.platforms.kubernetes.channel import InjectorDied, InjectorRefused
+from chaosrunner.platforms.kubernetes.client import ApiError, Cluster
+from chaosrunner.platforms.kubernetes.dependencies import Dependencies, Dependency, Door
+from chaosrunner.platforms.kubernetes.injected import Injector, Injectors
+from chaosrunner.platforms.kubernetes.spec import Spec
+from chaosrunner.ports import Hold, LinkSample, NetworkEffect, PodLinks
+
+T = TypeVar("T")
+Outcome = Literal["answered", "refused", "reset", "silent"]
+
+SILENT_AFTER = 1.4
+"""Seconds without an answer that count as silence, on a link that carries no delay of ours: more than the second after
+which TCP asks again (RFC 6298)."""
+SILENT_AT_MOST = 3.0
+"""The same with a delay of ours: one look has 5 s, and whoever waits longer learns nothing more."""
+BEGINS_WITHIN = 8.0
+"""Seconds that an injector has to put an effect in force; the injection has ten."""
+ENDS_WITHIN = 8.5
+"""Seconds that it has to take it back, the API server's pauses included; one undo has ten."""
+MEETS_WITHIN = 0.28
+"""Seconds that it has to say how many met it; the question has 0.3."""
+STARTS = 1.6
+"""Seconds that starting a look in a pod may take, beside the look itself."""
+AGAIN = 0.25
+"""Seconds between two tries while the API server cannot be reached."""
+WATCH_AGAIN = 2.0
+MOST_DOORS = 8
+"""Places that are tried for one that answers."""
+
+
+@dataclass
+class _Link:
+    """What is known about a target while it is acted on."""
+
+    run: str
+    dependency: Dependency
+    door: Door | None = None
+    delay: float = 0.0
+    """Seconds of delay that are in force: looks must wait longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One look that is wanted, and where its answer goes."""
+
+    words: tuple[str, ...]
+    lasts: float
+    seen: asyncio.Future[JsonObject] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class ClusterLinks(PodLinks):
+    """A target is a pod's connections to one dependency (`link`), or all that the pod opens (`pod`)."""
+
+    looks_before = False
+
+    def __init__(self, cluster: Cluster, spec: Spec, clock: Clock, injectors: Injectors) -> None:
+        self._spec = spec
+        self._clock = clock
+        self._injectors = injectors
+        self._dependencies = Dependencies(cluster, spec)
+        self._links: dict[str, _Link] = {}
+        self._wanted: dict[str, list[_Look]] = {}
+        self._following: dict[str, asyncio.Task[None]] = {}
+        self._looking: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """End what runs beside; idempotent."""
+        tasks = [*self._following.values(), *self._looking]
+        self._following.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- before
+
+    async def check(self, target: Target) -> None:
+        await self._injectors.check(target, NETWORK)
+        if target.kind == "link":
+            dependency = await self._dependencies.of(target)
+            if not dependency.doors:
+                raise CannotDoHonestly(
+                    f"{target.name}: nobody knows where in {target.to} a connection would be answered, so that nothing "
+                    f"could be seen; name an address or a host with a `port`"
+                )
+
+    async def ready(self, target: Target, hold: Hold) -> None:
+        await self._injectors.ready(target, hold, NETWORK)
+        self._links[target.id] = await self._link(target, hold.run)
+
+    async def _link(self, target: Target, run: str) -> _Link:
+        known = self._links.get(target.id)
+        if known is not None and known.run == run:
+            return known
+        if target.kind == "link":
+            dependency = await self._dependencies.of(target)
+        else:
+            dependency = Dependency((), tuple(await self._dependencies.doors_of_others(target)))
+        return _Link(run, dependency)
+
+    # -- in force
+
+    async def shape(self, target: Target, effect: NetworkEffect, hold: Hold) -> None:
+        given = {key: value for key, value in asdict(effect).items() if value is not None}
+        include_control = given.pop("include_control")
+        await self.act(target, {"connections": given}, hold, include_control=include_control)
+        self._links[target.id].delay = effect.delay + effect.jitter
+
+    async def act(self, target: Target, effect: JsonObject, hold: Hold, *, include_control: bool = False) -> JsonObject:
+        injector = await self._injectors.ready(target, hold, NETWORK)
+        link = self._links[target.id] = await self._link(target, hold.run)
+        spared = [] if include_control else list(injector.control)
+        order: dict[str, Any] = {
+            "kind": "traffic",
+            "mode": self._spec.injector.mode,
+            "match": {"way": "egress", "to": list(link.dependency.to), "except": spared},
+            **effect,
+        }
+        begin = {"do": "begin", "id": hold.id, "run": hold.run, "seconds": hold.seconds, "effect": order}
+        try:
+            told = await self._injectors.ask(injector, begin, BEGINS_WITHIN)
+        except InjectorRefused as refusal:
+            raise FaultFailed(f"the injector in {injector.place} did not do it: {refusal}") from None
+        if link.dependency.service is not None:
+            self._following[hold.id] = asyncio.ensure_future(self._follow(target, link, injector, hold))
+        return told
+
+    async def _follow(self, target: Target, link: _Link, injector: Injector, hold: Hold) -> None:
+        """Pods of the dependency come and go while the fault is in force."""
+        there = link.dependency.to
+        while True:
+            with suppress(ApiError, CannotDoHonestly, FaultFailed):
+                async for now in self._dependencies.changes(link.dependency, target):
+                    if now.to != there:
+                        request = {"do": "update", "id": hold.id, "to": list(now.to)}
+                        await self._injectors.ask(injector, request, BEGINS_WITHIN)
+                        there = now.to
+            if injector.talk.died:
+                return
+            await self._clock.sleep(WATCH_AGAIN)
+
+    async def met(self, target: Target, hold: Hold) -> int | None:
+        injector = self._injectors.at_hand(target, hold.run, NETWORK)
+        if injector is None:
+            return None
+        try:
+            told = await self._injectors.ask(injector, {"do": "met", "id": hold.id}, MEETS_WITHIN)
+        except FaultFailed:
+            return None
+        count = told.get("met")
+        return count if isinstance(count, int) else None
+
+    # -- taking back
+
+    async def release(self, target: Target, hold: Hold) -> None:
+        if (following := self._following.pop(hold.id, None)) is not None:
+            following.cancel()
+        if target.id in self._links:
+            self._links[target.id].delay = 0.0
+        try:
+            async with asyncio.timeout(ENDS_WITHIN):
+                await self._reached_again(lambda: self._end(target, hold))
+        except (TimeoutError, FaultFailed, ApiError) as problem:
+            raise UndoFailed(_not_taken_back(target, problem), _by_hand(target, hold)) from problem
+
+    async def _end(self, target: Target, hold: Hold) -> None:
+        injector = await self._injectors.reach(target, hold.run, NETWORK)
+        if injector is None:
+            return
+        try:
+            await self._injectors.ask(injector, {"do": "end", "id": hold.id}, ENDS_WITHIN)
+        except InjectorDied:  # meanwhile: what it was decides whether anything can be left
+            injector = await self._injectors.reach(target, hold.run, NETWORK)
+            if injector is not None:
+                await self._injectors.ask(injector, {"do": "end", "id": hold.id}, ENDS_WITHIN)
+        if target.id not in self._links:  # by another process than the one that injected: it will look, too
+            with suppress(CannotDoHonestly, ApiError):
+                self._links[target.id] = await self._link(target, hold.run)
+
+    async def _reached_again(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What it gives, tried again while the API server cannot be reached; the caller limits the time."""
+        while True:
+            try:
+                return await work()
+            except ApiError as error:
+                if not error.passing:
+                    raise
+            await self._clock.sleep(AGAIN)
+
+    # -- looks
+
+    async def sample(self, target: Target, payload: int = 0, *, stay: float = 0.0, around: bool = False) -> LinkSample:
+        link = self._known(target)
+        if link.door is None:
+            link.door = await self._door(target, link)
+        silent_after = min(SILENT_AT_MOST, SILENT_AFTER + 2.2 * link.delay) if not payload else SILENT_AT_MOST
+        words = [*_words(link.door), "--silent-after", f"{silent_after:g}"]
+        words += ["--payload", str(payload)] if payload else []
+        words += ["--stay", f"{stay:g}"] if stay else []
+        words += ["--around"] if around else []
+        return _sample(await self._queue(target, link, _Look(tuple(words), silent_after + stay)))
+
+    async def look(self, target: Target, words: Sequence[str], *, lasts: float) -> JsonObject:
+        seen = await self._queue(target, self._known(target), _Look(tuple(words), lasts))
+        if "error" in seen:
+            raise FaultFailed(f"looking from inside {target.name} failed: {seen['error']}")
+        return seen
+
+    def _known(self, target: Target) -> _Link:
+        link = self._links.get(target.id)
+        if link is None:
+            raise FaultFailed(f"{target.name} cannot be looked at: no injector is in the pod")
+        return link
+
+    async def _door(self, target: Target, link: _Link) -> Door:
+        """The first that answers, past our own faults; the first of all if none does."""
+        doors = link.dependency.doors[:MOST_DOORS]
+        if not doors:
+            raise FaultFailed(f"{target.name}: nobody knows where a connection of it would be answered")
+        if len(doors) == 1:
+            return doors[0]
+        looks = [_Look((*_words(door), "--around"), SILENT_AFTER) for door in doors]
+        seen = await asyncio.gather(*(self._queue(target, link, look) for look in looks))
+        return next((door for door, one in zip(doors, seen, strict=True) if one.get("outcome") == "answered"), doors[0])
+
+    async def _queue(self, target: Target, link: _Link, look: _Look) -> JsonObject:
+        """Looks that are wanted in the same moment go together: each process in a pod takes time to start."""
+        wanted = self._wanted.setdefault(target.id, [])
+        wanted.append(look)
+        if len(wanted) == 1:
+            task = asyncio.ensure_future(self._look(target, link))
+            self._looking.add(task)
+            task.add_done_callback(self._looking.discard)
+        return await look.seen
+
+    async def _look(self, target: Target, link: _Link) -> None:
+        await asyncio.sleep(0)  # those that are asked for in this moment
+        looks = self._wanted.pop(target.id)
+        try:
+            async with asyncio.timeout(max(look.lasts for look in looks) + STARTS):
+                seen = await self._reached_again(lambda: self._look_at(target, link, looks))
+        except TimeoutError:
+            _fail(looks, FaultFailed(f"looking from inside {target.name}: its node did not answer in time"))
+        except (ApiError, FaultFailed) as error:
+            _fail(looks, error)
+        else:
+            for look, one in zip(looks, seen, strict=True):
+                if not look.seen.done():  # else whoever wanted it has gone
+                    look.seen.set_result(one)
+
+    async def _look_at(self, target: Target, link: _Link, looks: Sequence[_Look]) -> list[JsonObject]:
+        injector = self._injectors.at_hand(target, link.run, NETWORK)
+        if injector is None:
+            raise FaultFailed(f"{target.name} cannot be looked at: no injector is in the pod")
+        lasts = max(look.lasts for look in looks) + STARTS
+        many = json.dumps([look.words for look in looks])
+        command = ["python3", "-m", "chaosrunner.injector.look", "many", many]
+        done = await self._injectors.execute(injector, command, lasts)
+        if injector.talk.died:
+            raise InjectorDied(injector.talk.died)
+        try:
+            seen: list[JsonObject] = json.loads(done.out)["looks"]
+        except (ValueError, KeyError):
+            said = (done.err or done.out).strip()[-300:]
+            raise FaultFailed(f"looking from inside {injector.place} failed ({done.code}): {said}") from None
+        return seen
+
+
+def _words(door: Door) -> list[str]:
+    return ["tcp", door.host, str(door.port), *(("--http", door.http) if door.http else ())]
+
+
+def _sample(seen: JsonObject) -> LinkSample:
+    outcome, seconds, speed = (seen.get(key) for key in ("outcome", "seconds", "bytes_per_second"))
+    known: Sequence[Outcome] = ("answered", "refused", "reset", "silent")
+    for one in known:
+        if outcome == one and isinstance(seconds, int | float):
+            return LinkSample(one, float(seconds), float(speed) if isinstance(speed, int | float) else None)
+    raise FaultFailed(f"looking from inside the pod failed: {seen.get('error') or seen}")
+
+
+def _fail(looks: Sequence[_Look], error: Exception) -> None:
+    for look in looks:
+        if not look.seen.done():
+            look.seen.set_exception(error)
+
+
+def _not_taken_back(target: Target, problem: Exception) -> str:
+    words = str(problem) or "the API server did not answer in time"
+    return (
+        f"whether the fault on {target.name} is taken back cannot be told: {words}; its injector lets go 5 s after the "
+        f"last heartbeat"
+    )
+
+
+def _by_hand(target: Target, hold: Hold) -> list[str]:
+    space, pod = target.details.get("namespace"), target.details.get("pod")
+    return [f"chaosrunner heal {hold.run}", f"kubectl delete pod --namespace {space} {pod}"]
