@@ -25,6 +25,7 @@ from chaosrunner.injector.effects import Shaping
 from chaosrunner.injector.listener import Listener
 from chaosrunner.injector.matching import Match
 from chaosrunner.injector.proxy import most_connections
+from chaosrunner.injector.web import Aborted, Side, Web, WebEffect
 
 __all__ = ["LOOK_MARK", "OWN_MARK", "Diversion", "Diverted", "Doors", "mark"]
 
@@ -91,8 +92,9 @@ class Diversion:
         self._on_idle = on_idle
         self._idle_timer: asyncio.TimerHandle | None = None
         self._listeners: list[Listener] = []
-        self._connections: dict[int, Diverted] = {}
+        self._connections: dict[int, Diverted | DivertedWeb] = {}
         self._shapings: dict[str, tuple[Match, Shaping]] = {}
+        self._webs: dict[str, tuple[Match, WebEffect]] = {}
         self._most = most_connections()
         self.doors: Doors | None = None
 
@@ -158,15 +160,30 @@ class Diversion:
         self._shapings[shaping.id] = (match, shaping)
         self.settle()
 
+    def begin_web(self, match: Match, effect: WebEffect) -> None:
+        """The same for an effect on requests, which is on connections that come from now on. They are read as HTTP, and
+        of all other effects they feel only those that reset connections."""
+        self._webs[effect.id] = (match, effect)
+        self.settle()
+
     def end(self, key: str) -> None:
         """No longer in force. Idempotent."""
         self._shapings.pop(key, None)
+        self._webs.pop(key, None)
         self.settle()
 
     def settle(self) -> None:
         """Hold all connections against the effects anew: one began, ended, or its match has changed."""
         for connection in list(self._connections.values()):
             connection.settle(self._of(connection.came))
+
+    def web_effects(self, came: Came) -> list[WebEffect]:
+        """Effects on requests that are in force on such a connection."""
+        return [
+            effect
+            for match, effect in self._webs.values()
+            if match.way == came.way and match.covers(came.peer, came.port)
+        ]
 
     def _of(self, came: Came) -> list[Shaping]:
         return [
@@ -194,7 +211,11 @@ class Diversion:
 
     def forget(self, connection: Connection) -> None:
         """It is closed."""
-        self._connections.pop(connection.number, None)
+        self.gone(connection.number)
+
+    def gone(self, number: int) -> None:
+        """The connection of this number is closed."""
+        self._connections.pop(number, None)
         if not self._connections and self._idle_timer is None:
             self._idle_timer = self.loop.call_later(LINGER, self._idle)
 
@@ -212,9 +233,72 @@ class Diversion:
         if came is None:  # nobody diverted it: it was aimed at the door itself, and leads nowhere
             reset_socket(client)
             return
+        if self.web_effects(came):
+            self._connections[self.accepted] = DivertedWeb(self, self.accepted, client, came)
+            return
         connection = Diverted(self, self.accepted, client, port, came)
         self._connections[connection.number] = connection
         connection.begin(self._of(came))
+
+
+class DivertedWeb:
+    """A connection that came through a door and is read as HTTP."""
+
+    def __init__(self, carrier: Diversion, number: int, client: socket.socket, came: Came) -> None:
+        self.came = came
+        self.upstream_port: int | None = None
+        self._carrier = carrier
+        self._number = number
+        self._client = client
+        self._server: socket.socket | None = None
+        self._web: Web | None = None
+        self._life = carrier.loop.create_task(self._live())
+
+    def settle(self, shapings: Sequence[Shaping]) -> None:
+        """From now on these effects, and those on requests that cover it, are in force."""
+        if self._web is not None:
+            self._web.effects = self._carrier.web_effects(self.came)
+        for shaping in shapings:
+            if shaping.effect.loss in ("reset", "refuse"):
+                shaping.met += not self.came.own
+                self.reset()
+                return
+
+    def reset(self) -> None:
+        """Both sides see a reset."""
+        self._life.cancel()
+        self._end(reset_socket)
+
+    def _end(self, close: Callable[[socket.socket], None]) -> None:
+        for one in (self._client, self._server):
+            if one is not None and one.fileno() >= 0:
+                close(one)
+        self._carrier.gone(self._number)
+
+    async def _live(self) -> None:
+        family, address = self.came.meant_for
+        close: Callable[[socket.socket], None] = reset_socket
+        sides: list[Side] = []
+        try:
+            self._server = server = self._carrier.new_socket(family)
+            server.setblocking(False)
+            await self._carrier.loop.sock_connect(server, address)
+            server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.upstream_port = int(server.getsockname()[1])
+            # on copies, so that closing with a reset stays in our hand
+            sides = [Side.of(*await asyncio.open_connection(sock=one.dup())) for one in (self._client, server)]
+            self._web = Web(sides[0], sides[1], self._carrier.web_effects(self.came), own=self.came.own)
+            await self._web.carry()
+            close = socket.socket.close
+        except (OSError, EOFError, Aborted):
+            pass
+        finally:
+            for side in sides:
+                if close is reset_socket:
+                    side.sink.transport.abort()
+                else:
+                    side.sink.close()
+            self._end(close)
 
 
 def _how(client: socket.socket, way: str, own: bool) -> Came | None:

@@ -21,7 +21,6 @@ __all__ = ["PREFIX", "Nft", "NftError", "table_name", "tag"]
 PREFIX = "chaosrunner_"
 """What the names of all our tables begin with."""
 _COUNTER = re.compile(r"counter (\w+) \{\s+packets (\d+)")
-_NOT_THERE = "No such file or directory"
 
 
 class NftError(RequestRefused):
@@ -76,10 +75,10 @@ class Nft:
         if context is not None:
             self._library.nft_ctx_free(context)
 
-    def make(self, name: str, comment: str, body: str) -> None:
-        """Make a table `inet name` with this body (chains, sets, counters), owned where the kernel can do that."""
+    def make(self, name: str, comment: str, body: str, family: str = "inet") -> None:
+        """Make a table with this body (chains, sets, counters), owned where the kernel can do that."""
         comment = "".join(sign for sign in comment if sign.isalnum() or sign in " -_.:/")[:120]
-        lines = [f"table inet {name} {{", f'comment "{comment}"', body, "}", ""]
+        lines = [f"table {family} {name} {{", f'comment "{comment}"', body, "}", ""]
         if self.owned:
             try:
                 self.run("\n".join([lines[0], "flags owner", *lines[1:]]))
@@ -91,21 +90,27 @@ class Nft:
         self.run("\n".join(lines))
 
     def remove(self, name: str) -> bool:
-        """Remove a table; false if it is not there. Raises `NftError` when another living process owns it."""
-        try:
-            self.run(f"delete table inet {name}\n")
-        except NftError as refusal:
-            if _NOT_THERE in str(refusal):
-                return False
-            if "not permitted" in str(refusal) and name in self.tables():
-                raise NftError(f"{name} belongs to an injector that is alive: end it there") from refusal
-            raise
-        return True
+        """Remove a table, of each family; false if it is not there. Raises `NftError` when another living process owns
+        it."""
+        families = [family for family, known in self._tables() if known == name]
+        for family in families:
+            try:
+                self.run(f"delete table {family} {name}\n")
+            except NftError as refusal:
+                if (family, name) not in self._tables():
+                    continue
+                if "not permitted" in str(refusal):
+                    raise NftError(f"{name} belongs to an injector that is alive: end it there") from refusal
+                raise
+        return bool(families)
 
     def tables(self) -> list[str]:
         """The names of our tables that there are in this network namespace, whoever made them."""
+        return sorted({name for _, name in self._tables()})
+
+    def _tables(self) -> list[tuple[str, str]]:
         lines = [line.split() for line in self.run("list tables\n").splitlines()]  # as JSON it is broken in 1.0.6
-        return sorted(words[2] for words in lines if words[:2] == ["table", "inet"] and words[2].startswith(PREFIX))
+        return [(words[1], words[2]) for words in lines if words[0] == "table" and words[2].startswith(PREFIX)]
 
     def counters(self, name: str) -> dict[str, int]:
         """Packets that each named counter of a table has seen."""

@@ -12,7 +12,13 @@ What a rule does and counts (counter `met`, packets; chaosrunner's own looks car
              connections break as soon as they say something.
 * `drop`     nothing passes, in both directions.
 * `lose`     a share of packets, drawn packet by packet, does not pass.
-* `slow`     packets get the priority that leads to a band of the queueing discipline (netem), see `packets`.
+* `slow`     packets that go out get the priority that leads to a band with netem; those that come in are forwarded to a
+             device with netem on it. See `packets`.
+* `names`    questions to a name server (port 53) go to the door for look-ups that stands for it.
+
+Dropping what goes out where it is chosen would tell the sender (UDP's `send` fails with EPERM), as no lossy network does.
+So it is marked there and dropped at the device, in a second table of the family `netdev`, where the kernel can do that
+(Linux 5.16 and later); elsewhere it is dropped where it is chosen.
 
 Without the proxy `divert` leads to a door that nobody opens: such connections would be refused. That is why the table
 is owned by the injector's process, and goes with it (see `nft`).
@@ -25,10 +31,13 @@ from dataclasses import dataclass
 
 from chaosrunner.injector.divert import LOOK_MARK, OWN_MARK, Doors
 from chaosrunner.injector.matching import Match, Network
+from chaosrunner.injector.names import NameDoor
 
 __all__ = ["Rules"]
 
 NEW = "tcp flags & (fin | syn | rst | ack) == syn"
+GONE_MARK = 0x636A
+"""Firewall mark of packets that are lost on their way out, from where they are chosen to the device."""
 _PARTS = 10_000
 """Shares of packets are drawn in so many parts."""
 
@@ -47,25 +56,61 @@ class Rules:
     directions: Sequence[str] = ("out", "in")
     """Which packets `lose` and `slow` act on: those that the pod sends, those that it gets."""
     slow: str | None = None
-    """The class of the queueing discipline that packets are led to, such as `1:4`; on the way out only."""
+    """The class of the queueing discipline that packets on their way out are led to, such as `6368:2`."""
+    into: str | None = None
+    """The device that packets on their way in are forwarded to."""
+    names: Sequence[NameDoor] = ()
+    devices: Sequence[str] = ()
+    """The pod's network devices; empty where nothing can be done at devices."""
 
     def body(self) -> str:
-        """The table's inside."""
-        lines = ["counter met { }", "counter diverted { }", *self._marks()]
-        for name, _, _ in self._sides():
-            lines += [f"chain {name}_chosen {{", *self._chosen(name), "}"]
-        for name, hook, rules in self._sides():
-            lines += [f"chain {name}_act {{", *rules, "}"]
+        """The inside of the table of the family `inet`."""
+        lines = ["counter met { }", "counter diverted { }", *self._marks(), *self._questions()]
+        for name, hook, acts in self._sides():
+            lines += [f"chain {name}_chosen {{", *self._chosen(name), "}", f"chain {name}_act {{", *acts, "}"]
             lines += [f"chain {name} {{", hook, *self._spared(name), f"jump {name}_chosen", "}"]
-        return "\n".join(_ordered(lines))
+        return "\n".join(" ".join(line.split()) for line in lines)
+
+    def device_body(self) -> str:
+        """The inside of the table of the family `netdev`; empty if there is nothing to do at devices."""
+        lines: list[str] = []
+        if self.into:
+            lines += ["counter met { }", "chain into_act {", f'counter name met fwd to "{self.into}"', "}"]
+            lines += ["chain into_chosen {", *self._chosen("into"), "}"]
+        for place, device in enumerate(self.devices):
+            if self._vanishes:
+                hook = f'type filter hook egress device "{device}" priority 0; policy accept;'
+                lines += [f"chain gone_{place} {{", hook, f"meta mark {GONE_MARK:#x} drop", "}"]
+            if self.into:
+                hook = f'type filter hook ingress device "{device}" priority 0; policy accept;'
+                lines += [f"chain into_{place} {{", hook, *self._spared("into"), "jump into_chosen", "}"]
+        return "\n".join(" ".join(line.split()) for line in lines)
+
+    @property
+    def _vanishes(self) -> bool:
+        return bool(self.devices) and (self.block == "drop" or (self.lose > 0 and "out" in self.directions))
 
     def renewed(self, table: str) -> str:
         """Commands that put the match's destinations of now in place of the old ones, in one transaction."""
         lines = []
-        for name, _, _ in self._sides():
-            lines.append(f"flush chain inet {table} {name}_chosen")
-            lines += [f"add rule inet {table} {name}_chosen {rule}" for rule in self._chosen(name)]
+        names = [("inet", name) for name, _, _ in self._sides()] + [("netdev", "into")] * bool(self.into)
+        for family, name in names:
+            lines.append(f"flush chain {family} {table} {name}_chosen")
+            lines += [f"add rule {family} {table} {name}_chosen {rule}" for rule in self._chosen(name)]
         return "\n".join([*lines, ""])
+
+    def _questions(self) -> list[str]:
+        if not self.names:
+            return []
+        lines = ["chain names {", "type nat hook output priority -150; policy accept;"]
+        lines += ["oif lo accept", f"meta mark {OWN_MARK:#x} accept"]
+        for one in self.names:
+            family = "ip6" if ":" in one.server else "ip"
+            for protocol in ("udp", "tcp"):
+                where = f"{family} daddr {one.server} {protocol} dport 53"
+                lines.append(f"{where} meta mark {LOOK_MARK:#x} redirect to :{one.look}")
+                lines.append(f"{where} redirect to :{one.door}")
+        return [*lines, "}"]
 
     def _marks(self) -> list[str]:
         # what our own sockets are answered is known by the mark of its connection
@@ -100,20 +145,26 @@ class Rules:
         if self.block is not None:
             opened = (direction == "out") == (self.match.way == "egress")
             who = f"ct direction {'original' if opened else 'reply'}"
-            verdicts = ["meta l4proto tcp", "reject with tcp reset"], ["", "reject with icmpx type port-unreachable"]
-            for which, verdict in verdicts if self.block == "refuse" else [["", "drop"]]:
+            verdicts = [("meta l4proto tcp", "reject with tcp reset"), ("", "reject with icmpx type port-unreachable")]
+            for which, verdict in verdicts if self.block == "refuse" else [("", self._drop(direction))]:
                 acts += _uncounted_and_counted(f"{who} {which}", verdict)
         if self.lose and direction in self.directions:
             drawn = "" if self.lose >= 1 else f"numgen random mod {_PARTS} < {max(1, round(self.lose * _PARTS))}"
-            acts += _uncounted_and_counted("", "drop") if not drawn else _drawn(drawn)
+            drop = self._drop(direction)
+            acts += _drawn(drawn, drop) if drawn else _uncounted_and_counted("", drop)
         return [*acts, "accept"] if acts else []
+
+    def _drop(self, direction: str) -> str:
+        return f"meta mark set {GONE_MARK:#x} accept" if direction == "out" and self._vanishes else "drop"
 
     # ------------------------------------------------------------------------------------------ destinations in a chain
 
     def _spared(self, name: str) -> list[str]:
-        inward = name == "in" or (name == "divert" and self.match.way == "ingress")
-        lines = [f"{'iif' if inward else 'oif'} lo accept"]
-        lines.append(f"{'ct' if name == 'in' else 'meta'} mark {OWN_MARK:#x} accept")
+        inward = name in ("in", "into") or (name == "divert" and self.match.way == "ingress")
+        lines = []
+        if name != "into":  # at a device there is neither the loopback one nor a connection's mark
+            lines.append(f"{'iif' if inward else 'oif'} lo accept")
+            lines.append(f"{'ct' if name == 'in' else 'meta'} mark {OWN_MARK:#x} accept")
         for protocol in ("tcp", "udp"):
             for port, networks in self.match.exceptions(protocol).items():
                 lines += [f"{where} accept" for where in self._where(name, protocol, port, networks)]
@@ -135,7 +186,7 @@ class Rules:
 
     def _where(self, name: str, protocol: str | None, port: int | None, networks: list[Network] | None) -> list[str]:
         """Conditions for packets of this chain: one for each family of addresses."""
-        inward = name == "in" or (name == "divert" and self.match.way == "ingress")
+        inward = name in ("in", "into") or (name == "divert" and self.match.way == "ingress")
         end = "saddr" if inward else "daddr"
         # the port is the one that is connected to: theirs for egress, our own for ingress
         side = "d" if inward == (self.match.way == "ingress") else "s"
@@ -156,9 +207,8 @@ def _uncounted_and_counted(condition: str, verdict: str) -> list[str]:
     return [f"ct mark {LOOK_MARK:#x} {condition} {verdict}", f"{condition} counter name met {verdict}"]
 
 
-def _drawn(condition: str) -> list[str]:
-    return [f"ct mark {LOOK_MARK:#x} {condition} drop", f"ct mark != {LOOK_MARK:#x} {condition} counter name met drop"]
-
-
-def _ordered(lines: list[str]) -> list[str]:
-    return [" ".join(line.split()) for line in lines]
+def _drawn(condition: str, verdict: str) -> list[str]:
+    return [
+        f"ct mark {LOOK_MARK:#x} {condition} {verdict}",
+        f"ct mark != {LOOK_MARK:#x} {condition} counter name met {verdict}",
+    ]

@@ -10,15 +10,19 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 from chaosrunner.injector import nft, sockets
+from chaosrunner.injector import packets as netem
 from chaosrunner.injector.calls import Message, RequestRefused
-from chaosrunner.injector.divert import Diversion
-from chaosrunner.injector.effects import Effect, Shaping
-from chaosrunner.injector.matching import Match, Network, message, read_all
+from chaosrunner.injector.divert import OWN_MARK, Diversion, Doors, mark
+from chaosrunner.injector.effects import Shaping
+from chaosrunner.injector.matching import Network, message, read_all
+from chaosrunner.injector.names import NameDoor, NameEffect, Names
+from chaosrunner.injector.order import Order, Packets
 from chaosrunner.injector.rules import Rules
+from chaosrunner.injector.web import WebEffect
 
 __all__ = ["Ground", "Traffic"]
 
@@ -35,6 +39,8 @@ class Ground:
     def __init__(self, run: str) -> None:
         self.run = run
         self.diversion = Diversion(self._settle)
+        self.names = Names()
+        self.netem = netem.Netem()
         self.diverting: set[str] = set()
         """Faults that divert connections."""
         self._nft: nft.Nft | None = None
@@ -64,6 +70,13 @@ class Ground:
             self.nft.make(self._carry_table, f"run {self.run}: connections that were diverted are carried on", body)
             self._carrying = True
 
+    def divert(self, key: str) -> Doors:
+        """The doors for connections, open, for a fault that is about to divert some."""
+        doors = self.diversion.open()
+        self.carry()
+        self.diverting.add(key)
+        return doors
+
     def _settle(self) -> None:
         if self._carrying and not self.diverting and not self.diversion.in_use:
             self._carrying = False
@@ -79,65 +92,12 @@ class Ground:
     def close(self) -> None:
         """Reset what is carried, remove the rules. Idempotent."""
         self.diversion.close()  # while their packets are still translated, so that both ends hear of it
+        self.names.close()
         self.diverting.clear()
         self._settle()
         if self._nft is not None:
             self._nft.close()
             self._nft = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A traffic effect as it was asked for, checked."""
-
-    mode: str
-    match: Match
-    connections: Effect | None
-    loss: float
-    directions: tuple[str, ...]
-    partition: bool
-    established: str
-
-    @classmethod
-    def read(cls, asked: Message) -> _Wanted:
-        known = {"kind", "mode", "match", "connections", "packets", "established"}
-        for key in asked:
-            if key not in known:
-                raise RequestRefused(
-                    f"unknown field {key!r:.60} of a traffic effect; known: {', '.join(sorted(known))}"
-                )
-        packets = asked.get("packets") or {}
-        connections = asked.get("connections")
-        loss = packets.get("loss", 0.0)
-        if isinstance(loss, bool) or not isinstance(loss, int | float) or not 0 <= loss <= 1:
-            raise RequestRefused(f"`packets.loss` is a share from 0 to 1, not {loss!r:.60}")
-        directions = {"both": ("out", "in"), "out": ("out",), "in": ("in",)}.get(packets.get("direction", "both"))
-        if directions is None:
-            raise RequestRefused(f"`packets.direction` is both, out or in, not {packets.get('direction')!r:.60}")
-        established = asked.get("established", "keep")
-        if established not in ("keep", "reset"):
-            raise RequestRefused(f"`established` is keep or reset, not {established!r:.60}")
-        partition = bool(packets.get("partition"))
-        if connections is None and not loss and not partition:
-            raise RequestRefused("the effect does nothing: give `connections` or `packets`")
-        effect = None if connections is None else Effect.read(connections)
-        match = Match.read(asked.get("match", {}))
-        return cls(asked.get("mode", "auto"), match, effect, float(loss), directions, partition, established)
-
-    @property
-    def block(self) -> str | None:
-        """What the rules do by themselves, without the proxy."""
-        effect = self.connections
-        if effect is None or effect.share < 1:
-            return None
-        if effect.loss == "hang":
-            return "drop" if effect.direction == "both" else None
-        return "refuse" if effect.loss == "refuse" else None
-
-    @property
-    def diverts(self) -> bool:
-        """Whether new connections must go through the proxy."""
-        return self.connections is not None and self.block is None
 
 
 class Traffic:
@@ -146,49 +106,121 @@ class Traffic:
     def __init__(self, key: str, asked: Message, ground: Ground) -> None:
         self._key = key
         self._ground = ground
-        self._wanted = _Wanted.read(asked)
+        self._order = order = Order.read(asked)
         self._table = nft.table_name(ground.run, key)
         self._shaping: Shaping | None = None
-        self._rules: Rules | None = None
+        self._web = None if order.http is None else WebEffect(key, order.http)
+        self._names = None if order.dns is None else NameEffect(key, order.dns, ground.names.resolver.search)
+        self._rules = Rules(order.match)
+        self._mode = "rules"
         self._seen: dict[str, dict[Network, float]] = {}
         self._looking_up: asyncio.Task[None] | None = None
-        self._counted = 0
-        self._broken = 0
+        self._counted = self._broken = 0
         self.in_force = False
-
-    @property
-    def match(self) -> Match:
-        """What it acts on at the moment."""
-        return self._wanted.match
 
     async def begin(self) -> Message:
         """Put it in force; what there is to say about it. Changes nothing when it refuses."""
-        wanted, ground = self._wanted, self._ground
+        order, ground = self._order, self._ground
         await self._look_up_hosts()
-        if wanted.match.hosts and not any(wanted.match.names.values()):
-            raise RequestRefused(f"none of the hosts has an address here: {', '.join(sorted(wanted.match.hosts))}")
-        doors = None
-        if wanted.diverts:
-            doors = ground.diversion.open()
-            ground.carry()
-            ground.diverting.add(self._key)
-        lose = 1.0 if wanted.partition else wanted.loss
-        directions = ("out", "in") if wanted.partition else wanted.directions
-        self._rules = Rules(wanted.match, doors, wanted.block, lose, directions)
-        if wanted.connections is not None:
-            self._shaping = Shaping(self._key, wanted.connections, ground.diversion.loop)
-            ground.diversion.begin(wanted.match, self._shaping)
+        if order.match.hosts and not any(order.match.names.values()) and order.dns is None:
+            raise RequestRefused(f"none of the hosts has an address here: {', '.join(sorted(order.match.hosts))}")
+        notes: list[str] = []
         try:
+            self._rules = await self._prepare(notes)
             ground.nft.make(self._table, f"run {ground.run} hold {self._key}", self._rules.body())
-        except RequestRefused:
-            ground.stop_diverting(self._key)
+            self._make_at_devices(notes)
+        except (RequestRefused, OSError):
+            await self._undo()
             raise
         self.in_force = True
         said = self._established()
-        if wanted.match.hosts:
+        if order.match.hosts:
             self._looking_up = asyncio.get_running_loop().create_task(self._keep_looking_up())
-        mode = "proxy" if wanted.diverts else "rules"
-        return {"mode": mode, "table": self._table, "owned": ground.nft.owned, **said}
+        return {"mode": self._mode, "table": self._table, "owned": ground.nft.owned, **said, "notes": notes}
+
+    async def _prepare(self, notes: list[str]) -> Rules:
+        """Everything that rules lead to."""
+        order, ground, match = self._order, self._ground, self._order.match
+        packets = self._packets()
+        slow = into = None
+        if packets is not None and (packets.needs_netem or order.mode == "netem"):
+            slow, into = self._shape_packets(packets)
+        loss = 0.0 if packets is None or slow or into else packets.loss
+        lose = 1.0 if packets is not None and packets.partition else loss
+        doors = None
+        if self._web is not None or (order.connections is not None and order.block is None and self._mode != "netem"):
+            doors = ground.divert(self._key)
+            self._mode = "proxy"
+            if self._web is not None:
+                ground.diversion.begin_web(match, self._web)
+                notes.append("requests on connections that were open before are not reached")
+        if order.connections is not None:
+            self._shaping = Shaping(self._key, order.connections, ground.diversion.loop)
+            ground.diversion.begin(match, self._shaping)
+        names = [] if self._names is None else await self._name_doors(notes)
+        directions = ("out",) if packets is None else packets.directions
+        return Rules(match, doors, order.block, lose, directions, slow, into, names, netem.devices())
+
+    def _packets(self) -> Packets | None:
+        """What is to be done to packets. An effect on connections becomes one on packets where netem is to do it."""
+        order, there = self._order, self._order.mode != "proxy" and self._ground.netem.there
+        if order.mode == "netem" and not there:
+            raise RequestRefused("this kernel has no netem (sch_netem)")
+        if order.packets is not None:
+            if order.packets.needs_netem and not there:
+                raise RequestRefused(
+                    "corrupt, duplicate, reorder, delay, jitter and rate of packets need netem (sch_netem), which this "
+                    "kernel has not; rules alone can lose packets and cut off"
+                )
+            return order.packets
+        if order.connections is None or order.block is not None or not there:
+            return None
+        packets = order.as_packets()
+        if packets is None and order.mode == "netem":
+            raise RequestRefused("netem knows packets, not connections: no share of connections, reset or hang")
+        return packets
+
+    def _shape_packets(self, packets: Packets) -> tuple[str | None, str | None]:
+        words, shaper = packets.netem(), self._ground.netem
+        try:
+            slow = shaper.out(self._key, words) if "out" in packets.directions else None
+            into = shaper.into(f"{self._key} in", words) if "in" in packets.directions else None
+        except RequestRefused:
+            shaper.remove(self._key)
+            if self._order.mode == "netem" or self._order.packets is not None:
+                raise
+            return None, None  # `auto`: the proxy does it
+        self._mode = "netem"
+        return slow, into
+
+    async def _name_doors(self, notes: list[str]) -> Sequence[NameDoor]:
+        ground, match = self._ground, self._order.match
+        assert self._names is not None
+        asked = [str(n.network_address) for one in match.to if (n := one.network) and n.num_addresses == 1]
+        servers = asked or ground.names.resolver.servers
+        if not servers:
+            raise RequestRefused("the pod has no name server in /etc/resolv.conf, and `to` names none")
+        doors = await ground.names.doors(servers)
+        ground.carry()
+        ground.diverting.add(self._key)
+        ground.names.begin(self._names)
+        self._mode = "proxy"
+        notes.append(f"questions to {', '.join(servers)}; other name servers are not touched")
+        return doors
+
+    def _make_at_devices(self, notes: list[str]) -> None:
+        body = self._rules.device_body()
+        if not body:
+            return
+        try:
+            self._ground.nft.make(self._table, f"run {self._ground.run} hold {self._key}", body, "netdev")
+        except RequestRefused as problem:
+            if self._rules.into:
+                raise
+            self._rules = replace(self._rules, devices=())
+            self._ground.nft.remove(self._table)
+            self._ground.nft.make(self._table, f"run {self._ground.run} hold {self._key}", self._rules.body())
+            notes.append(f"senders on UDP see EPERM instead of a silent loss: {problem}")
 
     async def end(self) -> Message:
         """Take it back; idempotent. Raises `RequestRefused` when that cannot be seen to have worked."""
@@ -196,27 +228,43 @@ class Traffic:
             self._looking_up.cancel()
             self._looking_up = None
         self._count()
-        removed = self._ground.nft.remove(self._table)
-        self._ground.stop_diverting(self._key)
+        removed = await self._undo()
         if self._table in self._ground.nft.tables():
             raise RequestRefused(f"the table {self._table} was removed and is still there")
         self.in_force = False
-        return {"removed": [self._table] if removed else [], "carried": self._ground.diversion.carried, **self.met()}
+        return {"removed": removed, "carried": self._ground.diversion.carried, **self.met()}
+
+    async def _undo(self) -> list[str]:
+        """The rules first: whatever they lead to is then met by nothing new."""
+        ground = self._ground
+        removed = [self._table] if ground.nft.remove(self._table) else []
+        ground.names.end(self._key)
+        ground.stop_diverting(self._key)
+        for key in (self._key, f"{self._key} in"):
+            ground.netem.remove(key)
+        return removed
 
     def update(self, to: object) -> Message:
         """Replace the destinations while it is in force. Raises `RequestRefused`."""
-        self._wanted.match.to = read_all(to, "to")
+        if self._names is not None:
+            raise RequestRefused("the name servers of a `dns` effect cannot be replaced")
+        self._order.match.to = read_all(to, "to")
         self._renew()
-        return {"to": message(self._wanted.match.to)}
+        return {"to": message(self._order.match.to)}
 
     def met(self) -> Message:
-        """What met it so far: connections that the proxy carried, and packets that the rules stopped."""
+        """What met it so far: what the proxy did something to, and packets that the rules did something to."""
         self._count()
-        shaping = self._shaping
+        if self._web is not None:
+            web = self._web
+            return {"met": web.met, "unit": "requests", "seen": web.seen, "other": web.other}
+        if self._names is not None:
+            return {"met": self._names.met, "unit": "queries", "seen": self._names.seen}
+        shaping, proxied = self._shaping, self._rules.divert is not None
         connections = 0 if shaping is None else shaping.met
-        unit = "connections" if self._wanted.diverts else "packets"
-        answer: Message = {"met": connections + self._broken + self._counted, "unit": unit, "broken": self._broken}
-        if shaping is not None and self._wanted.diverts:
+        answer: Message = {"met": connections + self._broken + self._counted, "broken": self._broken}
+        answer["unit"] = "connections" if proxied else "packets"
+        if shaping is not None and proxied:
             answer |= {"hit": shaping.hit, "spared": shaping.spared}
         return answer
 
@@ -232,47 +280,48 @@ class Traffic:
 
     def _established(self) -> Message:
         """Break those that are to be broken; how many open connections the fault does not reach."""
-        wanted = self._wanted
-        effect = wanted.connections
-        if effect is None:
+        order, effect = self._order, self._order.connections
+        if effect is None and self._web is None:
             return {}
         mine = self._ground.diversion.own_ports()
-        way = wanted.match.way == "ingress"
-        there = [
-            one
-            for one in sockets.established()
-            if one.incoming == way
-            and one.port not in mine
-            and wanted.match.covers(one.peer, one.port if way else one.peer_port)
-        ]
-        if wanted.established == "reset" or (effect.share >= 1 and effect.loss in ("refuse", "reset")):
+        there = [one for one in sockets.established() if one.port not in mine and self._covers(one)]
+        fatal = effect is not None and effect.share >= 1 and effect.loss in ("refuse", "reset")
+        if order.established == "reset" or fatal:
             self._broken = sum(sockets.destroy(one) for one in there)
-            return {"established": len(there), "broken": self._broken}
-        return {"established": len(there), "broken": 0}
+        return {"established": len(there), "broken": self._broken}
+
+    def _covers(self, one: sockets.Established) -> bool:
+        match = self._order.match
+        incoming = match.way == "ingress"
+        return one.incoming == incoming and match.covers(one.peer, one.port if incoming else one.peer_port)
 
     # ------------------------------------------------------------------------------------------------------------ hosts
 
     async def _keep_looking_up(self) -> None:
         while True:
             await asyncio.sleep(LOOK_UP_EVERY)
-            before = dict(self._wanted.match.names)
+            before = dict(self._order.match.names)
             await self._look_up_hosts()
-            if self._wanted.match.names != before:
+            if self._order.match.names != before:
                 self._renew()
 
     async def _look_up_hosts(self) -> None:
+        """From sockets that no fault of ours touches: a fault on everything must not blind itself."""
         loop = asyncio.get_running_loop()
-        for host in self._wanted.match.hosts:
+        for host in self._order.match.hosts:
             known = self._seen.setdefault(host, {})
-            with contextlib.suppress(OSError, TimeoutError):  # what was known stays for a while
-                async with asyncio.timeout(LOOK_UP_LIMIT):
-                    found: list[Any] = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-                for *_, address in found:
-                    known[ipaddress.ip_network(address[0].partition("%")[0])] = loop.time()
+            with contextlib.suppress(OSError):  # what was known stays for a while
+                look_up = self._ground.names.resolver.look_up
+                for address in await loop.run_in_executor(None, look_up, host, _spared, LOOK_UP_LIMIT):
+                    known[ipaddress.ip_network(address.partition("%")[0])] = loop.time()
             fresh = {network for network, heard in known.items() if loop.time() - heard < KNOWN_FOR}
-            self._wanted.match.names[host] = frozenset(fresh or known)
+            self._order.match.names[host] = frozenset(fresh or known)
 
     def _renew(self) -> None:
-        if self.in_force and self._rules is not None:
+        if self.in_force:
             self._ground.nft.run(self._rules.renewed(self._table))
             self._ground.diversion.settle()
+
+
+def _spared(made: socket.socket) -> None:
+    mark(made, OWN_MARK)
