@@ -97,6 +97,24 @@ def selector_of(workload: Object) -> str:
     return ",".join(parts)
 
 
+def matches(selector: Object, labels: Mapping[str, str]) -> bool:
+    """Whether a LabelSelector object means something with these labels; an empty one means everything."""
+    for key, value in (selector.get("matchLabels") or {}).items():
+        if labels.get(key) != value:
+            return False
+    for rule in selector.get("matchExpressions") or ():
+        there, values = labels.get(rule["key"]), rule.get("values") or ()
+        fits = {
+            "In": there in values,
+            "NotIn": there not in values,
+            "Exists": there is not None,
+            "DoesNotExist": there is None,
+        }
+        if not fits[rule["operator"]]:
+            return False
+    return True
+
+
 class Finder:
     """Asks a cluster what is there."""
 
@@ -151,6 +169,21 @@ class Finder:
         api, resource = APIS[kind]
         try:
             return await self._cluster.get(path(api, resource, namespace, name))
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+
+    async def workload_of(self, namespace: str, owner: str) -> Object | None:
+        """What owns pods (`deployment/checkout`); None where there is none, or its sort is not known here."""
+        kind, _, name = owner.partition("/")
+        return await self.workload(namespace, kind, name) if kind in APIS else None
+
+    async def object_of(self, target: Target) -> Object | None:
+        """A target's object; None where there is none (any more)."""
+        place = where(target)
+        try:
+            return await self._cluster.get(place) if place is not None else None
         except ApiError as error:
             if error.not_found:
                 return None
@@ -244,6 +277,12 @@ def node_target(metadata: Object) -> Target:
     return Target(kind="node", id=f"node:{metadata['name']}", name=str(metadata["name"]), details=details)
 
 
+def zone_target(zone: str, nodes: Sequence[Object]) -> Target:
+    """A zone with its nodes, by their metadata, as one target."""
+    names: list[Any] = [str(node["name"]) for node in nodes]
+    return Target(kind="zone", id=f"zone:{zone}", name=zone, details={"zone": zone, "nodes": names})
+
+
 def workload_target(kind: str, workload: Object, service: str | None) -> Target:
     """A workload as a target."""
     api, resource = APIS[kind]
@@ -281,3 +320,18 @@ def selector_words(value: Any) -> str:
     raise UsageError(
         f"target.selector: expected labels such as {{app: cart}}, or text such as 'app=cart', found {value!r}"
     )
+
+
+def where(target: Target) -> str | None:
+    """The path of a target's object in the API; None: it has none."""
+    details = target.details
+    space, name = details.get("namespace"), details.get("name")
+    if target.kind in ("pod", "link"):
+        return path("v1", "pods", str(space), str(details.get("pod")))
+    if target.kind == "node":
+        return path("v1", "nodes", None, str(details.get("node")))
+    if target.kind == "workload":
+        return path(str(details.get("api")), str(details.get("resource")), str(space), str(name))
+    if target.kind == "kube-service":
+        return path("v1", "services", str(space), str(name))
+    return None

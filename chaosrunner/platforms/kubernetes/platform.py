@@ -93,6 +93,8 @@ class KubernetesPlatform(Platform):
         """What the selector means to a fault that acts on these kinds."""
         if selector.link is not None:
             raise UsageError("a Kubernetes environment has no links: name `service` with `to`")
+        if "zone" in acts_on:
+            return await self._zone(selector)
         if "node" in acts_on and (selector.node or selector.zone or selector.node_of) and not _names_pods(selector):
             return await self._nodes(selector)
         if acts_on & PODS or not acts_on & {"workload", "kube-service", "node"}:
@@ -199,6 +201,14 @@ class KubernetesPlatform(Platform):
         found = await self.finder.nodes(names=[selector.node] if selector.node else (), zone=selector.zone)
         what = f"node {selector.node}" if selector.node else f"node in the zone {selector.zone}"
         return Selection([finding.node_target(node) for node in found], "" if found else f"there is no {what}")
+
+    async def _zone(self, selector: Selector) -> Selection:
+        if selector.zone is None or _names_pods(selector):
+            raise UsageError("this fault acts on a whole zone: name `zone`, and nothing else")
+        found = await self.finder.nodes(zone=selector.zone)
+        if not found:
+            return Selection((), f"there is no node in the zone {selector.zone}")
+        return Selection([finding.zone_target(selector.zone, found)])
 
     async def _nodes_of_pods(self, selector: Selector) -> Selection:
         why, seen = await self._pods(selector)
