@@ -84,7 +84,7 @@ def workload(
     return {
         "apiVersion": "apps/v1",
         "kind": kind,
-        "metadata": {"name": name, "namespace": space, "labels": {"app": name}, **metadata},
+        "metadata": {"name": name, "namespace": space, "labels": dict(labels or {"app": name}), **metadata},
         "spec": {"replicas": replicas, "selector": selector},
         "status": {
             "replicas": replicas,
