@@ -16,6 +16,10 @@ A merge may also add to and take from lists that others change too, whole items 
 
     "with": {"pointer": "/spec/taints", "items": [{"key": "k", "effect": "NoSchedule"}]},   "without": {...}
 
+and have parts that are merged only where somebody else has not changed the value since:
+
+    "when": [{"pointer": "/spec/replicas", "equals": 1, "body": {"spec": {"replicas": 3}}}]
+
 Every change names the resourceVersion that was looked at, so that nobody's change in between is lost: then it is looked
 at anew.
 
@@ -184,6 +188,9 @@ def _request(operation: Operation, found: Mapping[str, Any]) -> Call:
         first = {"op": "replace", "path": "/metadata/resourceVersion", "value": version}
         return Call("PATCH", where, [first, *operation["body"]], kind)
     body = merged(operation.get("body") or {}, {"metadata": {"resourceVersion": version}})
+    for part in operation.get("when") or ():
+        if at(found, part["pointer"]) == part["equals"]:
+            body = merged(body, part["body"])
     for what in ("with", "without"):
         if what in operation:
             pointer, items = operation[what]["pointer"], operation[what]["items"]
@@ -288,7 +295,10 @@ def _kubectl(operation: Operation) -> list[str]:
             lines.append(
                 f"kubectl edit {kind} {found.name} {shlex.join(space)}  # take {what} out of {taken['pointer']}"
             )
-    if body := operation.get("body"):
+    body = dict(operation.get("body") or {})
+    for part in operation.get("when") or ():
+        body = merged(body, part["body"])
+    if body:
         how = str(operation.get("type") or MERGE).partition("/")[2].partition("-")[0]
         patch = ["--type", how, "-p", json.dumps(body)]
         lines.append(shlex.join(["kubectl", "patch", kind, found.name, *space, *patch]))

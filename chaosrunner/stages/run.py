@@ -22,7 +22,7 @@ from chaosrunner.engine.recorder import Observer, Recorder
 from chaosrunner.engine.sampler import Sampler
 from chaosrunner.engine.stop import Stop
 from chaosrunner.engine.watching import Watching
-from chaosrunner.errors import JournalFailed, NotPossibleNow, UndoFailed
+from chaosrunner.errors import Busy, JournalFailed, NotPossibleNow, UndoFailed
 from chaosrunner.model.experiment import TrafficSpec
 from chaosrunner.model.journal import (
     BaselineTaken,
@@ -172,7 +172,7 @@ class _Execution:
         helpers: list[asyncio.Task[None]] = []
         try:
             self._recorder.record(self._identity)
-            if self._may_go():
+            if await self._may_go():
                 beside = (self._listen(), self._tick(), self._keep_asking(), self._pulse.beat())
                 helpers += [self._beside(each) for each in beside]
                 await self._setting.platform.open(self._identity.run, self._alive)
@@ -218,9 +218,11 @@ class _Execution:
 
     # -- before
 
-    def _may_go(self) -> bool:
+    async def _may_go(self) -> bool:
         """Record the guards' answers, take the targets; whether nobody refuses."""
         answers = [*self._plan.guards, self._take_targets()]
+        if all(answer.go for answer in answers):
+            answers += await self._claim_targets()
         for answer in answers:
             self._recorder.record(GuardAnswered(answer=answer))
         refusals = [answer for answer in answers if not answer.go]
@@ -240,6 +242,15 @@ class _Execution:
         if taken:
             return GuardAnswer(guard="leases", go=False, reason=f"{taken}; wait for it, or `chaosrunner halt` it")
         return GuardAnswer(guard="leases", go=True, reason="no other run acts on these targets")
+
+    async def _claim_targets(self) -> Sequence[GuardAnswer]:
+        """The same against runs from other machines, where the platform can tell."""
+        targets = [target for target in self._targets() if target.kind != "nothing"]
+        try:
+            await self._setting.platform.claim(self._identity.run, self._identity.who, targets)
+        except Busy as busy:
+            return [GuardAnswer(guard="leases", go=False, reason=f"{busy}; wait for it, or `chaosrunner halt` it")]
+        return []
 
     # -- the three phases
 
@@ -310,8 +321,14 @@ class _Execution:
         """Look for halts: of the machine, and the halt file."""
         while True:
             self._halts.look()
+            self._ask_platform()
             self._note_halt()
             await self._setting.clock.sleep(HALT_LOOK)
+
+    def _ask_platform(self) -> None:
+        """A halt that reached the platform; or it has lost what would take the faults back if this runner died."""
+        if (asked := self._setting.platform.stop_asked()) is not None:
+            self._stop.now(Ending.FAULT_FAILED if asked.lost else Ending.HALTED, asked.by, asked.reason)
 
     def _note_halt(self) -> None:
         if self._stop.halt is not None and not self._halt_noted:

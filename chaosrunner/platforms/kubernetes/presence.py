@@ -1,0 +1,204 @@
+"""What a run keeps in the cluster while it goes on: its Lease and heartbeat, its claims, its guardian; and what other
+runs, dead or alive, have there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from chaosrunner.clock import Clock
+from chaosrunner.errors import Busy, NotPossibleNow, UndoFailed
+from chaosrunner.injector.guardian import LEASE, STALE
+from chaosrunner.injector.operations import by_hand
+from chaosrunner.model.target import Target
+from chaosrunner.platforms.kubernetes.claims import Claims
+from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, Object
+from chaosrunner.platforms.kubernetes.guardian import Guardian
+from chaosrunner.platforms.kubernetes.heartbeat import HALT, Heartbeat, lease_name, lease_object, leases_path
+from chaosrunner.platforms.kubernetes.ledger import ENVIRONMENT, Author, Entry, Ledger
+from chaosrunner.platforms.kubernetes.operations import perform
+from chaosrunner.platforms.kubernetes.spec import Spec
+from chaosrunner.ports import LeftOver, RunSeen, StopAsked
+
+LOOK_EVERY = 0.5
+
+
+class Presence:
+    """One run's part of the cluster; and the others', read."""
+
+    def __init__(self, cluster: Cluster, connect: Callable[[], Cluster], spec: Spec, environment: str, clock: Clock):
+        self.ledger = Ledger(cluster, spec.ledger_namespace, clock)
+        self.guardian = Guardian(cluster, spec, clock)
+        self.needs_guardian = False
+        """Whether a fault of the plan changes objects of the API."""
+        self.author: Author | None = None
+        self._cluster = cluster
+        self._connect = connect
+        self._spec = spec
+        self._environment = environment
+        self._clock = clock
+        self._space = spec.ledger_namespace
+        self._claims: Claims | None = None
+        self._heartbeat: Heartbeat | None = None
+        self._guarded = False
+        self._nodes: list[str] = []
+
+    # -- this run's
+
+    async def claim(self, run: str, by: str, targets: Sequence[Target], lease: Callable[[Target], str]) -> None:
+        """Make the run's Lease and take the targets. Raises `Busy`."""
+        await self._begin(run, by)
+        assert self.author is not None
+        self._nodes = sorted({target.name for target in targets if target.kind == "node"})
+        wanted: dict[str, list[tuple[str, str]]] = {}
+        for target in targets:
+            space = str(target.details.get("namespace") or self._space)
+            wanted.setdefault(space, []).append((lease(target), target.name))
+        self._claims = Claims(self._cluster, self._clock, self.author, self._space, self._over)
+        await self._claims.take(wanted)
+
+    async def _begin(self, run: str, by: str) -> None:
+        if self.author is not None:
+            return
+        author = Author(run, lease_name(run), self._environment, by)
+        try:
+            await self._cluster.create(leases_path(self._space), lease_object(author, self._clock.now()), again=True)
+        except ApiError as error:
+            if error.code != 409:
+                raise
+        self.author = author
+
+    async def open(self, run: str, alive: Callable[[], bool]) -> None:
+        """Start the heartbeat; and a guardian, if one is needed."""
+        await self._begin(run, "")
+        assert self.author is not None
+        where = leases_path(self._space, self.author.lease)
+        self._heartbeat = Heartbeat(self._connect, where, alive, self._clock)
+        if self.needs_guardian:
+            await self.brace()
+
+    async def brace(self) -> Author:
+        """See to it that a guardian is there; at once if one is. Raises `NotPossibleNow`."""
+        if self.author is None or self._heartbeat is None:
+            raise NotPossibleNow("a fault in the cluster's API is only made by a run that is open")
+        if not self._guarded:
+            heartbeat = self._heartbeat
+            await self.guardian.start(self.author, self._nodes, lambda: heartbeat.guardian)
+            heartbeat.expect_guardian()
+            self._guarded = True
+        return self.author
+
+    def stop_asked(self) -> StopAsked | None:
+        """What the heartbeat has come to know."""
+        return self._heartbeat.stop_asked() if self._heartbeat is not None else None
+
+    async def close(self) -> None:
+        """Let go of everything; what could not be undone stays in the guardian's hands, with the Lease that ends."""
+        heartbeat, self._heartbeat = self._heartbeat, None
+        if heartbeat is not None:
+            heartbeat.stop()
+        author, self.author = self.author, None
+        claims, self._claims = self._claims, None
+        if author is None:
+            return
+        try:
+            if await self.ledger.entries(author.run):
+                return
+            if claims is not None:
+                await claims.let_go()
+            await self._cluster.delete(leases_path(self._space, author.lease))
+        except NotPossibleNow:
+            return  # it is dead by then for all others: the guardian, or who comes next, tidies up
+
+    # -- the others'
+
+    async def runs(self) -> list[RunSeen]:
+        """That live, of this environment."""
+        leases = await self._leases()
+        alive = await self._alive(list(leases))
+        return [
+            RunSeen(*_labels(lease), str(lease["spec"].get("holderIdentity", "")))
+            for name, lease in leases.items()
+            if name in alive and _labels(lease)[1] == self._environment
+        ]
+
+    async def halt(self, run: str, by: str, reason: str) -> None:
+        """Ask for it on the run's Lease."""
+        body = {"metadata": {"annotations": {HALT: json.dumps({"by": by, "reason": reason})}}}
+        await self._cluster.patch(leases_path(self._space, lease_name(run)), body)
+
+    async def left(self) -> list[LeftOver]:
+        """Of this environment's runs."""
+        entries = [each for each in await self.ledger.entries() if each.environment == self._environment]
+        alive = await self._alive(sorted({entry.lease for entry in entries}))
+        return [
+            LeftOver(
+                hold=entry.hold,
+                run=entry.run,
+                step=entry.step,
+                target=entry.target,
+                by=entry.by,
+                alive=entry.lease in alive,
+                by_hand=(*by_hand(entry.undo), f"kubectl delete configmap {entry.name} -n {self._space}"),
+            )
+            for entry in entries
+        ]
+
+    async def heal(self, hold: str) -> None:
+        """Take one entry of the ledger back. Raises `UndoFailed`, and `Busy` if its run lives."""
+        for entry in await self.ledger.entries():
+            if entry.hold == hold:
+                if await self._alive([entry.lease]):
+                    raise Busy(f"run {entry.run} of {entry.by} is under way: `chaosrunner halt` it")
+                await self._undo(entry)
+
+    async def _undo(self, entry: Entry) -> None:
+        outcomes = [await perform(self._cluster, operation) for operation in entry.undo]
+        failed = [outcome.words for outcome in outcomes if outcome.state == "failed"]
+        if failed:
+            raise UndoFailed("; ".join(failed), by_hand(entry.undo))
+        await self.ledger.remove(entry.hold)
+
+    async def _leases(self) -> Mapping[str, Object]:
+        found = await self._cluster.get(leases_path(self._space), labelSelector=f"{LEASE}=run")
+        return {item["metadata"]["name"]: item for item in found.get("items") or ()}
+
+    async def _alive(self, names: Sequence[str], space: str = "") -> set[str]:
+        """Those whose Lease is renewed while we look: no clock is compared with another machine's."""
+        first: dict[str, str] = {}
+        alive: set[str] = set()
+        ends = self._clock.monotonic() + STALE
+        while True:
+            for name in set(names) - alive:
+                renewed = await self._renewed(space or self._space, name)
+                if renewed and first.setdefault(name, renewed) != renewed:
+                    alive.add(name)
+            waiting = [name for name in names if name in first and name not in alive]
+            if not waiting or self._clock.monotonic() >= ends:
+                return alive
+            await self._clock.sleep(LOOK_EVERY)
+
+    async def _renewed(self, space: str, name: str) -> str:
+        try:
+            return str((await self._cluster.get(leases_path(space, name)))["spec"].get("renewTime"))
+        except ApiError as error:
+            if error.not_found:
+                return ""
+            raise
+
+    async def _over(self, space: str, lease: str, run: str) -> bool:
+        """Whether a run that has claims is dead and left nothing."""
+        if lease in await self._alive([lease], space):
+            return False
+        left = await Ledger(self._cluster, space, self._clock).entries(run)
+        if left:
+            raise Busy(
+                f"run {run} of {left[0].by} died and left {left[0].step} on {left[0].target} in force: "
+                f"`chaosrunner heal -e {left[0].environment}` takes it back"
+            )
+        return True
+
+
+def _labels(lease: Object) -> tuple[str, str]:
+    labels = lease["metadata"].get("labels") or {}
+    return labels.get("chaosrunner.dev/run", ""), labels.get(ENVIRONMENT, "")
