@@ -35,7 +35,14 @@ PROGRAM = (Path(__file__).parent / "service.py").read_text()
 STEADY = {
     "name": "the-clock-goes",
     "title": "The machine of the test is there",
-    "measures": [{"name": "true", "command": {"run": ["true"], "read": "exitCode"}, "every": "250ms"}],
+    "measures": [
+        {
+            "name": "true",
+            "command": {"run": ["true"], "read": "exitCode"},
+            "every": "250ms",
+            "tolerance": {"equals": 0},
+        }
+    ],
 }
 """A hypothesis for experiments that are about the fault alone."""
 
