@@ -388,7 +388,8 @@ class _Execution:
             now = after.get(service, was)
             if now != was and (service, now) not in self._spills:
                 self._spills.add((service, now))
-                self._recorder.record(Spilled(what="changed", service=service, detail=f"was {was}, is {now}"))
+                detail = f"was {was}, is {now}" if was and now else now or f"was {was}"
+                self._recorder.record(Spilled(what="changed", service=service, detail=detail))
 
     # -- after
 

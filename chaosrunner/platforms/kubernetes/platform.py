@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 
 from chaosrunner.clock import Clock
@@ -24,6 +24,7 @@ from chaosrunner.platforms.kubernetes.pods import ClusterPods
 from chaosrunner.platforms.kubernetes.presence import Presence
 from chaosrunner.platforms.kubernetes.reading import Reading
 from chaosrunner.platforms.kubernetes.spec import Service, split_workload
+from chaosrunner.platforms.kubernetes.spill import Spill
 from chaosrunner.platforms.kubernetes.workloads import ClusterWorkloads
 from chaosrunner.ports import (
     A,
@@ -63,6 +64,7 @@ class KubernetesPlatform(Platform):
         self._kubeconfig = str(folder / spec.kubeconfig) if spec.kubeconfig is not None else None
         self.cluster = cluster or self._connect()
         self.finder = Finder(self.cluster)
+        self.spill = Spill(spec, self.cluster)
         self.presence = Presence(self.cluster, self._connect, spec, environment, clock)
         self.injectors = Injectors(self.cluster, spec.injector, clock)
         self.links = ClusterLinks(self.cluster, spec, clock, self.injectors)
@@ -289,6 +291,11 @@ class KubernetesPlatform(Platform):
         """The heartbeat first: what follows may take longer than a Lease lasts."""
         await self.presence.open(run, alive)
         await self.injectors.open(run, alive)
+        self.spill.begin()
+
+    async def observe(self, targets: Sequence[Target]) -> Mapping[str, str]:
+        """By service and node: what broke since the first look of the run; empty: nothing."""
+        return await self.spill.observe(targets)
 
     def stop_asked(self) -> StopAsked | None:
         """A halt on the run's Lease; that the Lease, or the guardian, is gone."""
