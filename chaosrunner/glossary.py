@@ -55,6 +55,7 @@ WORDS: Mapping[str, str] = {
     "undo failed": "A gap, and exit code 7: a fault could not be taken back and may still be in force. "
     "`chaosrunner heal` tries again.",
     "close call": "A gap: it held, with less than 10 % room.",
+    "no redundancy": "A gap: a guard refused, because there was nothing that could have taken over.",
     "spill-over": "A gap: something that was not a target broke.",
     "near miss": "The lasting record of a gap. The same gap found again is the same near miss.",
     "unsafe condition": "The class of a near miss that is a weak or missing defence, such as a single replica, or a "

@@ -17,7 +17,7 @@ from chaosrunner.model.words import FindingClass, GapKind, Priority
 RULE = "prio/1"
 Potential = Literal["S1", "S2", "S3", "S4"]
 Proximity = Literal["C1", "C2", "C3", "C4"]
-StoppedBy = Literal["system-barrier", "human", "experiment-abort", "fault-ended", "unknown"]
+StoppedBy = Literal["system-barrier", "human", "experiment-abort", "fault-ended", "refusal", "unknown"]
 
 _LADDER = tuple(Priority)
 
@@ -156,6 +156,7 @@ def _proximity(inputs: ScoreInputs) -> tuple[Proximity, str]:
     luck = {
         "experiment-abort": "the experiment's abort limit ended it",
         "fault-ended": "it ended because the fault was taken back",
+        "refusal": "only the refused run kept this from being tried",
         "unknown": "nothing is known to have stopped it",
     }[inputs.stopped_by]
     return "C1", f"C1: {luck}, which is luck and no defence"

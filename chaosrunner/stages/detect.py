@@ -8,6 +8,7 @@
 | close call | held, with less than 10 % room, for latencies, ratios and rates only | unsafe condition |
 | spill-over | something that was not a target broke | incident |
 | undo failed | a fault may still be in force | near miss |
+| no redundancy | a guard refused because nothing could take over | unsafe condition |
 
 One run opens at most one near miss for each hypothesis: the first of impact, no recovery and aborted that applies is
 its kind, the others stand in `also`. An inconclusive run opens only what was really seen broken, so never a close call.
@@ -33,7 +34,7 @@ CLOSE_CALL = 0.10
 def detect(verdict: Verdict, plan: Plan) -> tuple[Gap, ...]:
     """The gaps that a run showed; none, one or many."""
     gaps = [gap for hypothesis in verdict.hypotheses if (gap := _of_hypothesis(hypothesis, verdict, plan)) is not None]
-    return (*gaps, *_spilled(verdict, plan), *_not_undone(verdict, plan))
+    return (*gaps, *_spilled(verdict, plan), *_not_undone(verdict, plan), *_without_redundancy(plan))
 
 
 # ----------------------------------------------------------------------------------------------------- a hypothesis
@@ -243,6 +244,30 @@ def _left(kind: str, faults: Sequence[FaultVerdict], plan: Plan) -> Gap:
         fault_classes=marks.classes,
         identity=marks.identity,
         target_services=marks.services,
+    )
+
+
+def _without_redundancy(plan: Plan) -> list[Gap]:
+    """One for each thing that a guard refused to take, as there is nothing that could take over."""
+    reasons: dict[str, list[str]] = {}
+    for answer in plan.guards:
+        if answer.unsafe_condition and not answer.go:
+            reasons.setdefault(answer.subject or plan.service, []).append(answer.reason)
+    return [_missing_redundancy(subject, said, plan) for subject, said in reasons.items()]
+
+
+def _missing_redundancy(subject: str, reasons: Sequence[str], plan: Plan) -> Gap:
+    services = {target.service for fault in plan.faults for target in fault.targets if target.service is not None}
+    return Gap(
+        kind=GapKind.NO_REDUNDANCY,
+        finding=FindingClass.UNSAFE_CONDITION,
+        title=f"{subject} has no redundancy",
+        story=f"The run was refused, and nothing was touched: {'; '.join(dict.fromkeys(reasons))}.",
+        environment_class=plan.environment.class_name,
+        service=plan.service,
+        subject=subject,
+        fault_classes=tuple(sorted({fault.fault_class for fault in plan.faults})),
+        target_services=tuple(sorted(services)),
     )
 
 

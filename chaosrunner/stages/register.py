@@ -242,6 +242,8 @@ def _stopped_by(gap: Gap, gaps: Sequence[Gap]) -> tuple[StoppedBy, int]:
         return "experiment-abort", 0
     if GapKind.IMPACT in kinds:
         return "fault-ended", 0
+    if GapKind.NO_REDUNDANCY in kinds:
+        return "refusal", 0
     broke = any(GapKind.IMPACT in (each.kind, *each.also) for each in gaps)
     if kinds <= {GapKind.CLOSE_CALL, GapKind.UNDETECTED} and not broke:
         return "system-barrier", 1

@@ -10,7 +10,7 @@ import pytest
 
 from chaosrunner.model import journal as j
 from chaosrunner.model.gap import Gap
-from chaosrunner.model.plan import PlannedItem
+from chaosrunner.model.plan import GuardAnswer, PlannedItem
 from chaosrunner.model.words import Ending, FindingClass, GapKind
 from chaosrunner.stages.detect import detect
 from chaosrunner.stages.judge import judge
@@ -41,12 +41,30 @@ def spilled(story: Story, service: str = "cart") -> Story:
     return story.add(45, j.Spilled(what="changed", service=service, detail="was up, is down"))
 
 
+def alone(**changes: Any) -> GuardAnswer:
+    """Why a guard refuses to take the only replica of the cart."""
+    good = {"guard": "keepLastReplica", "go": False, "reason": "cart-7f is the only replica", "subject": "cart"}
+    return GuardAnswer(**({**good, "unsafe_condition": True} | changes))
+
+
+def refused(*answers: GuardAnswer) -> Story:
+    """A run that guards refused."""
+    story = Story()
+    story.plan = story.plan.model_copy(update={"guards": answers})
+    started = next(event for _, event in story.events if isinstance(event, j.RunStarted))
+    story.events = [(0.0, started.model_copy(update={"plan": story.plan}))]
+    for answer in answers:
+        story.add(0.1, j.GuardAnswered(answer=answer))
+    return story.add(0.2, j.RunEnded(ending=Ending.REFUSED, reason=answers[0].guard))
+
+
 def close(room: str | None, value: float = 0.19, **changes: Any) -> Story:
     return one(steps((20, 21, value)), of=measure(room=room, **changes))
 
 
 IMPACT, NO_RECOVERY, ABORTED = GapKind.IMPACT, GapKind.NO_RECOVERY, GapKind.ABORTED
 CLOSE, SPILL, UNDO = GapKind.CLOSE_CALL, GapKind.SPILL_OVER, GapKind.UNDO_FAILED
+NO_REDUNDANCY = GapKind.NO_REDUNDANCY
 
 TABLE: list[tuple[str, Callable[[], Story], Kinds]] = [
     ("a good run shows none", Story, []),
@@ -82,6 +100,15 @@ TABLE: list[tuple[str, Callable[[], Story], Kinds]] = [
     ("two changes of one service are one spill-over", lambda: spilled(spilled(Story())), [(SPILL, ())]),
     ("an undo that failed is a gap", lambda: undone_never(Story()), [(UNDO, ())]),
     ("an undo that failed and an impact are two", lambda: undone_never(bad(20, 21)), [(IMPACT, ()), (UNDO, ())]),
+    ("a refusal because redundancy is missing is a gap", lambda: refused(alone()), [(NO_REDUNDANCY, ())]),
+    ("any other refusal is none", lambda: refused(alone(unsafe_condition=False)), []),
+    ("an unsafe condition that did not refuse is none", lambda: refused(alone(go=True)), []),
+    ("two refusals about one thing are one gap", lambda: refused(alone(), alone()), [(NO_REDUNDANCY, ())]),
+    (
+        "each thing without redundancy is a gap of its own",
+        lambda: refused(alone(), alone(subject="web")),
+        [(NO_REDUNDANCY, ()), (NO_REDUNDANCY, ())],
+    ),
     ("an inconclusive run shows none", lambda: bad(15, 30, Missing()), []),
     (
         "an inconclusive run shows what really broke",
@@ -118,8 +145,9 @@ def test_a_run_shows_its_gaps(story: Callable[[], Story], expected: Kinds) -> No
         (lambda: close("latency"), FindingClass.UNSAFE_CONDITION),
         (lambda: spilled(Story()), FindingClass.INCIDENT),
         (lambda: undone_never(Story()), FindingClass.NEAR_MISS),
+        (lambda: refused(alone()), FindingClass.UNSAFE_CONDITION),
     ],
-    ids=["impact", "no recovery", "aborted", "close call", "spill-over", "undo failed"],
+    ids=["impact", "no recovery", "aborted", "close call", "spill-over", "undo failed", "no redundancy"],
 )
 def test_each_sort_of_gap_has_its_class(story: Callable[[], Story], finding: FindingClass) -> None:
     assert the_gap(story()).finding is finding

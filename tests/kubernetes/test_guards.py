@@ -272,7 +272,7 @@ async def test_the_only_replica_is_not_taken_and_that_is_a_finding(api: FakeApi,
     at = make()
     hit = fault(*await targets(at, service="cart"))
     found = (await answers(at, hit))["keepLastReplica"]
-    assert (found.go, found.unsafe_condition, found.subject) == (False, True, "shop/deployment/cart")
+    assert (found.go, found.unsafe_condition, found.subject) == (False, True, "cart")
     assert "cart-5d9-1" in found.reason and "the only replica of shop/deployment/cart" in found.reason
     assert "keepLastReplica" not in await answers(at, hit, keepLastReplica=False)
 
@@ -295,7 +295,7 @@ async def test_what_leaves_the_pod_serving_may_hit_the_only_replica(api: FakeApi
 async def test_a_drain_of_the_node_of_an_only_replica_is_refused(api: FakeApi, make: Make) -> None:
     api.add(shapes.node("node-1"))
     deploy(api, "cart", 1)
-    at = make()
+    at = make(services={})
     hit = fault(*await targets(at, node="node-1"), kind="node-drain")
     found = (await answers(at, hit, needs=EVICT))["keepLastReplica"]
     assert (found.go, found.unsafe_condition, found.subject) == (False, True, "shop/deployment/cart")

@@ -84,6 +84,23 @@ def test_the_whole_loop_found_fixed_verified_and_back(book: Register, clock: Set
     assert book.get("1").scoring.inputs.regressions == 1
 
 
+def test_missing_redundancy_is_an_unsafe_condition_until_the_experiment_runs_and_passes(
+    book: Register, clock: SetClock
+) -> None:
+    alone = {"guard": "keepLastReplica", "go": False, "reason": "it is the only replica", "subject": "checkout"}
+    kept = plan(environment=ONE_RUN, guards=[{**alone, "unsafeCondition": True}])
+    refused = verdict(broken=False, ending="refused", answer="inconclusive", hypotheses=[], faults=[], exitCode=4)
+    near_miss = recorded(book, clock, refused, kept).recorded[0].near_miss
+    assert (near_miss.kind, near_miss.finding) == (GapKind.NO_REDUNDANCY, FindingClass.UNSAFE_CONDITION)
+    assert (near_miss.title, near_miss.priority) == ("checkout has no redundancy", Priority.P2)
+    fix(book, clock)
+    again = recorded(book, clock, refused.model_copy(update={"run": "run-2"}), kept)
+    assert [each.sighting for each in again.recorded] == [Sighting.FIX_FAILED]
+    fix(book, clock)
+    (tried,) = recorded(book, clock, verdict("run-3", broken=False), plan(environment=ONE_RUN)).tried
+    assert (tried.counts, tried.verified) == (True, True)
+
+
 def test_recording_a_run_again_says_so_and_changes_nothing(book: Register, clock: SetClock) -> None:
     recorded(book, clock, verdict())
     before = book.show("1")
@@ -135,6 +152,7 @@ def test_a_gap_is_about_the_step_that_was_in_force_when_it_broke(book: Register,
         ((GapKind.UNDETECTED,), (), "system-barrier", 1),
         ((GapKind.UNDETECTED,), (GapKind.IMPACT,), "unknown", 0),
         ((GapKind.SPILL_OVER,), (), "unknown", 0),
+        ((GapKind.NO_REDUNDANCY,), (), "refusal", 0),
     ],
 )
 def test_luck_counts_as_no_defence(

@@ -154,10 +154,17 @@ class ClusterGuards:
         targets = [target for each in losses for target in each.fault.targets]
         counted = await census.taken(self._finder, census.spaces_hit(targets, self._spec.namespaces))
         hits = [_Hit(each.fault.id, EVICTS in each.needs, counted.hit(each.fault.targets)) for each in losses]
-        answers = [*_last(hits, counted)] if guards.keep_last_replica else []
+        answers = _last(hits, counted, self._named) if guards.keep_last_replica else []
         if guards.keep_disruption_budgets:
             answers += await self._budgets(hits, counted)
         return answers
+
+    def _named(self, crowd: Crowd) -> str:
+        """The name of a crowd that is the same in all environments of a class: a service's, if it is one."""
+        for name, service in self._spec.services.items():
+            if service.workload == crowd.owner and self._spec.namespace_of(name) == crowd.namespace:
+                return name
+        return crowd.name
 
     async def _budgets(self, hits: Sequence[_Hit], counted: Census) -> list[GuardAnswer]:
         budgets: list[Object] = []
@@ -183,7 +190,7 @@ def _kept_out(metadata: Object) -> bool:
     return "false" in ((metadata.get("labels") or {}).get(OPT), (metadata.get("annotations") or {}).get(OPT))
 
 
-def _last(hits: Sequence[_Hit], counted: Census) -> list[GuardAnswer]:
+def _last(hits: Sequence[_Hit], counted: Census, named: Callable[[Crowd], str]) -> list[GuardAnswer]:
     answers = []
     for hit in hits:
         for crowd, pods in hit.pods.items():
@@ -198,7 +205,7 @@ def _last(hits: Sequence[_Hit], counted: Census) -> list[GuardAnswer]:
                 else f"it is the only one of {len(there)} pods of {crowd.name} that is ready: wait for the others"
             )
             reason = f"step {hit.step} takes {ready[0].name}, and {why} (keepLastReplica: false allows it)"
-            subject = crowd.name if alone else ""
+            subject = named(crowd) if alone else ""
             answers.append(
                 GuardAnswer(guard="keepLastReplica", go=False, reason=reason, unsafe_condition=alone, subject=subject)
             )
