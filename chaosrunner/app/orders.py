@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import field, replace
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from chaosrunner.model.environment import Environment
 from chaosrunner.model.plan import GuardAnswer, Plan, PlannedMeasure
 from chaosrunner.person import who
 from chaosrunner.ports import Platform, Probe, ProbeContext, TrafficSource
-from chaosrunner.records.light import dataclass
+from chaosrunner.records.light import dataclass, replace
 from chaosrunner.stages.guard import Alerts, Circumstances, ask, ask_again
 from chaosrunner.stages.load import Loaded, load_experiment
 from chaosrunner.stages.plan import Finding, Intent, make_plan

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from chaosrunner.clock import Clock
@@ -19,6 +18,7 @@ from chaosrunner.model.journal import PluginMisbehaved, ReadingTaken
 from chaosrunner.model.plan import PlannedMeasure
 from chaosrunner.model.words import Phase
 from chaosrunner.ports import Probe
+from chaosrunner.records.light import replace
 
 SPREAD = 0.005
 """Seconds between the first readings of two measures, so that many of them do not measure each other."""

@@ -18,6 +18,8 @@ __all__ = ["ControlError", "Message", "NobodyThere", "RequestRefused", "call", "
 Message = dict[str, Any]
 """A request or a reply, as it stands in JSON."""
 
+BEAT_LIMIT = 5.0
+"""Seconds without a heartbeat after which a hold ends: what DESIGN promises for a runner that died."""
 LONGEST_LINE = 64 * 1024
 """Bytes of one request; a reply may have more."""
 LONGEST_PATH = 103

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from chaosrunner.injector.calls import Message, RequestRefused
+from chaosrunner.injector.calls import BEAT_LIMIT, Message, RequestRefused
 
 __all__ = ["BEAT_LIMIT", "Handler", "Holds", "Why", "uptime"]
 
@@ -22,8 +22,6 @@ Handler = Callable[[Message], "Message | Awaitable[Message]"]
 Why = Literal["deadline", "heartbeat", "ended"]
 """Why a hold is over: its seconds were, nobody beat for it any more, or it was asked to end."""
 
-BEAT_LIMIT = 5.0
-"""Seconds without a heartbeat after which a hold ends: what DESIGN promises for a runner that died."""
 TICK = 0.25
 """Seconds between two looks at the holds. A timer does not run while the machine is suspended, the holds' clock does:
 so a hold that ran out meanwhile ends so soon after the machine wakes."""
@@ -123,13 +121,22 @@ class Holds:
 
     async def beat(self, request: Message) -> Message:
         """`{run}` -> `{count}`: how many holds of this run are in force, each of them refreshed."""
-        run, now, count = _text(request, "run"), self._clock(), 0
+        return {"count": self.beat_now(_text(request, "run"))}
+
+    def beat_now(self, run: str) -> int:
+        """A heartbeat of this run; how many holds it refreshed."""
+        now, count = self._clock(), 0
         self.expire()  # what is overdue stays over, even if the beat came before the look
         for held in self._held.values():
             if held.run == run:
                 held.beat = now
                 count += 1
-        return {"count": count}
+        return count
+
+    def end_all(self) -> None:
+        """End everything, as by `end`, without waiting for it."""
+        for key in list(self._held):
+            self._finish(key, "ended")
 
     async def end(self, request: Message) -> Message:
         """`{id}` -> `{why}`: it is over and taken back when this answers; `why` tells how it ended the first time.
@@ -174,8 +181,7 @@ class Holds:
 
     async def close(self) -> None:
         """End everything, as by `end`, and wait until it is taken back."""
-        for key in list(self._held):
-            self._finish(key, "ended")
+        self.end_all()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

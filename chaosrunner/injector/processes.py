@@ -6,7 +6,6 @@ from `/proc`; everywhere else `ps` is asked. Standard library only: the keeper a
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -107,6 +106,8 @@ def die_with_parent() -> Callable[[], None] | None:
     """For `preexec_fn`: the kernel kills the child when the thread that started it ends. None where it cannot."""
     if not LINUX:
         return None
+    import ctypes
+
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
     def set_it() -> None:
@@ -119,7 +120,11 @@ def die_with_parent() -> Callable[[], None] | None:
 
 def adopt_orphans() -> bool:
     """Make this process the parent of orphans among its descendants; False where the system has no such thing."""
-    return LINUX and ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    if not LINUX:
+        return False
+    import ctypes
+
+    return int(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) == 0
 
 
 def _boot() -> str:

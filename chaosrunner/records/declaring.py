@@ -42,7 +42,7 @@ class Discriminator(Mark):
 
 
 class Field(Mark):
-    """`Field(default=…, ge=…, …)`."""
+    """`Field(default=…, ge=…, …)`; without a `default_factory`, which nothing of ours has."""
 
 
 class PlainSerializer(Mark):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -77,10 +77,10 @@ def _beside(model: type[Quick]) -> dict[str, Any]:
     owners = [owner for owner in reversed(model.__mro__) if issubclass(owner, Quick) and owner is not Quick]
     found = {name: value for owner in owners for name, value in vars(owner).items() if not name.startswith("__")}
     skipped = {*vars(Quick), "as_json", "_ready"}
-    return {name: value for name, value in found.items() if name not in skipped and callable_or_property(value)}
+    return {name: value for name, value in found.items() if name not in skipped and _is_method(value)}
 
 
-def callable_or_property(value: Any) -> bool:
+def _is_method(value: Any) -> bool:
     """Whether it is a method or a property."""
     return callable(value) or isinstance(value, property | classmethod | staticmethod)
 
@@ -142,6 +142,11 @@ def judged(model: Any, value: Any, **options: Any) -> Any:
 def judged_json(model: Any, text: str | bytes) -> Any:
     """The same of JSON."""
     return ours(law(model).model_validate_json(text))
+
+
+def constructed(model: Any, values: Mapping[str, Any]) -> Any:
+    """An instance of values that are right."""
+    return ours(law(model).model_construct(**values))
 
 
 def core_schema(model: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -34,16 +34,36 @@ class Declared(NamedTuple):
         return self.annotation
 
 
-class _Part(NamedTuple):
-    """A field, ready to be read and written."""
+class _Part:
+    """A field. How it is read and written is found out when a value of it first comes along."""
 
-    name: str
-    alias: str
-    default: Any
-    copied: bool
-    """Whether each instance needs a default of its own."""
-    read: Read
-    write: Write | None
+    __slots__ = ("_checks", "_declared", "alias", "copied", "default", "name", "read", "write")
+
+    def __init__(self, name: str, declared: Declared, checks: Iterable[Check]) -> None:
+        self.name = name
+        self.alias = alias(name)
+        self.default = _default(declared.default)
+        self.copied = type(self.default) in (dict, list, set)
+        """Whether each instance needs a default of its own."""
+        self.read: Read = self._first_read
+        self.write: Write | None = self._first_write
+        self._declared = declared
+        self._checks = checks
+
+    def _first_read(self, value: Any, by_name: bool) -> Any:
+        default = self._declared.default
+        read = read_by(self._declared.type())
+        if isinstance(default, Field):
+            read = constrained(read, default.options)
+        for check in self._checks:
+            if self.name in check.fields:
+                read = _checked(read, check, self._declared.owner)
+        self.read = read
+        return read(value, by_name)
+
+    def _first_write(self, value: Any) -> Any:
+        self.write = write_by(self._declared.type())
+        return value if self.write is None else self.write(value)
 
 
 class _Shape(NamedTuple):
@@ -114,7 +134,7 @@ class Quick:
         if cls._ready is None:
             checks = cls.model_checks.values()
             cls._ready = _Shape(
-                parts=tuple([_part(name, declared, checks) for name, declared in cls.model_declared.items()]),
+                parts=tuple([_Part(name, declared, checks) for name, declared in cls.model_declared.items()]),
                 before=tuple([check for check in checks if check.mode == "before"]),
                 after=tuple([check for check in checks if check.mode == "after"]),
                 extra=cls.model_config.get("extra") == "ignore",
@@ -166,15 +186,16 @@ class Quick:
             raise Doubt
         values = self.__dict__
         given = []
-        for name, called, default, copied, read, _ in shape.parts:
-            if called in found:
-                values[name] = read(found[called], by_name)
+        for part in shape.parts:
+            name = part.name
+            if part.alias in found:
+                values[name] = part.read(found[part.alias], by_name)
             elif by_name and name in found:
-                values[name] = read(found[name], by_name)
-            elif default is REQUIRED:
+                values[name] = part.read(found[name], by_name)
+            elif part.default is REQUIRED:
                 raise Doubt
             else:
-                values[name] = default.copy() if copied else default
+                values[name] = part.default.copy() if part.copied else part.default
                 continue
             given.append(name)
         if len(given) != len(found) and not shape.extra:
@@ -212,13 +233,18 @@ class Quick:
     @classmethod
     def model_construct(cls, _fields_set: object = None, **values: Any) -> Self:
         """An instance of values that are right, by their Python names; nothing is looked at."""
+        if cls.model_foreign:
+            from chaosrunner.records.law import constructed
+
+            result: Self = constructed(cls, values)
+            return result
         new = cls.__new__(cls)
         own = new.__dict__
-        for name, declared in cls.model_declared.items():
-            if name in values:
-                own[name] = values[name]
-            elif declared.default is not REQUIRED:
-                own[name] = _default(declared.default)
+        for part in (cls._ready or cls._shape()).parts:
+            if part.name in values:
+                own[part.name] = values[part.name]
+            elif part.default is not REQUIRED:
+                own[part.name] = part.default.copy() if part.copied else part.default
         _set_given(new, frozenset(values))
         return new
 
@@ -242,10 +268,10 @@ class Quick:
         cls = type(self)
         values = self.__dict__
         result = {}
-        for name, called, _, _, _, write in (cls._ready or cls._shape()).parts:
-            value = values.get(name)
+        for part in (cls._ready or cls._shape()).parts:
+            value = values.get(part.name)
             if value is not None:
-                result[called] = write(value) if write is not None else value
+                result[part.alias] = value if part.write is None else part.write(value)
         return result
 
     def model_dump(self, **options: Any) -> dict[str, Any]:
@@ -347,27 +373,10 @@ def _internal(default: Any) -> bool:
 
 
 def _default(default: Any) -> Any:
-    """The value that a field without one has. Raises `Doubt` where only pydantic knows."""
+    """The value that a field without one has; `REQUIRED`: there is none."""
     if isinstance(default, Field):
-        if "default_factory" in default.options:
-            return default.options["default_factory"]()
         default = default.args[0] if default.args else default.options.get("default", REQUIRED)
     return default.copy() if type(default) in (dict, list, set) else default
-
-
-def _part(name: str, declared: Declared, checks: Iterable[Check]) -> _Part:
-    annotation = declared.type()
-    read = read_by(annotation)
-    default = declared.default
-    if isinstance(default, Field):
-        read = constrained(read, default.options)
-        if "default_factory" in default.options:
-            read = read_by(None)  # always given, or pydantic's
-    value = _default(default)
-    for check in checks:
-        if name in check.fields:
-            read = _checked(read, check, declared.owner)
-    return _Part(name, alias(name), value, type(value) in (dict, list, set), read, write_by(annotation))
 
 
 def _checked(read: Read, check: Check, owner: type[Any]) -> Read:

@@ -12,12 +12,11 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from chaosrunner.errors import NotPossibleNow
-from chaosrunner.records.light import dataclass
+from chaosrunner.records.light import asdict, dataclass
 
 
 def machine_folder() -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chaosrunner.clock import Clock
 from chaosrunner.errors import CannotDoHonestly
-from chaosrunner.injector.control import Message
+from chaosrunner.injector.calls import Message
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.local.finding import Instance
 from chaosrunner.platforms.local.heartbeat import Heartbeat

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from chaosrunner.injector.control import BEAT_LIMIT, ControlError, call
+from chaosrunner.injector.calls import BEAT_LIMIT, ControlError, call
 
 PATIENCE = 0.5
 """Seconds that one holder has to answer: one that is stuck must not make the others miss their beat."""

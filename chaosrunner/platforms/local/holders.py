@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chaosrunner.errors import CannotDoHonestly, FaultFailed, UndoFailed
-from chaosrunner.injector import holder as holding
 from chaosrunner.injector import processes
-from chaosrunner.injector.control import ControlError, call_async
+from chaosrunner.injector.calls import ControlError, call_async
 from chaosrunner.model.quantities import number, write_size
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.local import daemons
@@ -150,6 +148,8 @@ class LocalHolders(Ground, Holders, Files):
         if not Path(folder).is_absolute():
             raise CannotDoHonestly(f"the folder {folder!r} is not an absolute path")
         try:
+            import shutil
+
             seen = shutil.disk_usage(folder)
         except OSError as problem:
             raise CannotDoHonestly(f"{folder}: {problem.strerror}") from None
@@ -170,7 +170,9 @@ def _free_memory() -> int:
     """Of the machine, or of the control group if that is less."""
     import psutil
 
-    available = holding.available_memory()
+    from chaosrunner.injector.holder import available_memory
+
+    available = available_memory()
     return int(psutil.virtual_memory().available) if available is None else available
 
 

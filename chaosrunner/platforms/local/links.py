@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
 from chaosrunner.errors import FaultFailed, UndoFailed
-from chaosrunner.injector.control import ControlError, NobodyThere, call_async
+from chaosrunner.injector.calls import ControlError, NobodyThere, call_async
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.local import sampling
 from chaosrunner.platforms.local.ground import Ground, beginning, link_of
 from chaosrunner.platforms.local.spec import Link, split_address
 from chaosrunner.ports import Hold, Links, LinkSample, NetworkEffect
+from chaosrunner.records.light import asdict
 
 SILENT_AFTER = 1.4
 """Seconds without an answer that count as silence, on a link that carries no delay of ours. More than the second after

@@ -8,7 +8,7 @@ from typing import Literal
 
 from chaosrunner.errors import FaultFailed, NotPossibleNow, UndoFailed
 from chaosrunner.injector import processes
-from chaosrunner.injector.control import ControlError, NobodyThere, call_async
+from chaosrunner.injector.calls import ControlError, NobodyThere, call_async
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.local.daemons import Daemon, gone_within
 from chaosrunner.platforms.local.finding import Instance

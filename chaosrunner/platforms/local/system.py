@@ -9,19 +9,18 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 from chaosrunner.clock import Clock
 from chaosrunner.errors import NotPossibleNow
 from chaosrunner.injector import processes
-from chaosrunner.injector.control import ControlError, Message, call_async
+from chaosrunner.injector.calls import ControlError, Message, call_async
 from chaosrunner.platforms.local import daemons, finding, sampling
 from chaosrunner.platforms.local.daemons import Daemon, DidNotStart
 from chaosrunner.platforms.local.machine import daemons_folder, machine_folder, short_name
 from chaosrunner.platforms.local.spec import Link, Ready, Service, Spec
-from chaosrunner.records.light import dataclass
+from chaosrunner.records.light import asdict, dataclass
 
 Kind = Literal["service", "link"]
 Say = Callable[[str], None]
