@@ -91,7 +91,7 @@ async def test_a_restart_is_counted_and_what_was_said_before_it(web, probe):
     await web.seen_from("sayer", "http://127.0.0.1:8080/trouble/1")
     await web.seen_from("sayer", "http://127.0.0.1:8080/no-matter")
     await becomes(said, 1)
-    await web.inside(pod, "python3", "-c", _SAY_AND_DIE)
+    await web.cluster.execute(web.name, pod, "main", ["python3", "-c", _SAY_AND_DIE])  # it dies with its container
     await becomes(restarts, 1)
     await eventually(lambda: _count(said, 3), 20, "the two lines before the restart are counted")
     assert await probe("kubernetes", pod=pod, read="restarts").read() == 0  # of a run that begins now
