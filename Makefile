@@ -22,6 +22,7 @@ demo: $(VENV)/installed  ## break a small shop, find near misses, all on this ma
 	@$(BIN)/chaosrunner demo
 
 test: $(VENV)/with-dev  ## all tests: those that compute, those that wait for real systems, those on a cluster
+	@tools/debian
 	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not real_time and not cluster"
 	@$(BIN)/python -m pytest -n 3 --dist loadfile -m real_time
 	@test -z "$$CHAOSRUNNER_TEST_KUBECONFIG" || $(BIN)/python -m pytest -n 3 --dist loadfile -m "cluster and not alone"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-REAL_TIME = ("demo", "docs/test_your_own_system.py", "faults", "platforms", "safety", "traffic")
+REAL_TIME = ("demo", "docs/test_your_own_system.py", "faults", "metrics", "platforms", "safety", "traffic")
 """Folders and files, from this one."""
 
 

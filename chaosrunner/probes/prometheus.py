@@ -88,7 +88,8 @@ class Prometheus(Probe[Params]):
 
     Prometheus is the instrument: where it does not answer, refuses, warns of partial data, or has no data, several
     series, a stale sample, a native histogram, NaN or an infinity, there is *no reading*, with that reason; never a 0.
-    A plain selector is asked for with its samples' own times.
+    A plain selector is asked for with its samples' own times. A query without any range is refused where Prometheus is
+    too old to be told how long it may repeat a dead source's samples; the reason says what to write instead.
 
     `ratio` is `sum(increase(bad[over])) / sum(increase(total[over]))` of one moment, with what `increase` cannot see:
     the value with which a counter appears, where it is known that its events are of this time (its target was scraped
@@ -105,6 +106,7 @@ class Prometheus(Probe[Params]):
 
     _source: prometheus.Prometheus | None = None
     _exchange: Exchange | None = None
+    _forgets = False
 
     @classmethod
     def unit(cls, params: Params) -> str | None:
@@ -143,7 +145,24 @@ class Prometheus(Probe[Params]):
         data = await source.result(self._exchange)
         if params.ratio is not None:
             return _ratio(source, source.named(data), params.ratio)
-        return await self._newest(source, data) if self._plain else source.one(data)
+        if self._plain:
+            return await self._newest(source, data)
+        number = source.one(data)
+        await self._must_forget(source)
+        return number
+
+    async def _must_forget(self, source: prometheus.Prometheus) -> None:
+        """A Prometheus that does not know `lookback_delta` (2.42 does not) repeats the last sample of a dead source for
+        5 minutes, unless the query itself says with a range how old samples may be. Asked once."""
+        if self._forgets or "[" in (self.params.query or ""):
+            return
+        data = await source.result(source.instant("count(up)", lookback=0.001))
+        if source.series(data, "vector"):
+            source.fail(
+                "it repeats samples for 5 minutes after their source died (it does not know lookback_delta): write "
+                f"last_over_time(SELECTOR[{self.params.max_age:g}s]) for each selector of the query"
+            )
+        self._forgets = True
 
     async def _newest(self, source: prometheus.Prometheus, data: dict[str, Any]) -> float:
         series = source.only(source.series(data, "matrix"))
@@ -185,6 +204,7 @@ class Prometheus(Probe[Params]):
                 f"{len(numbers)} of {wanted} moments within {write_duration(over)} have a number, at least "
                 f"{1 - _HOLES:.0%} are needed"
             )
+        await self._must_forget(source)
         return _taken(numbers, self.params.take)
 
 

@@ -33,12 +33,22 @@ def counted(**parts: str) -> loopback.Behaviour:
     return success(vector(*parts.values(), labels=[{"chaosrunner": part} for part in parts]))
 
 
+def forgetful(behaviour: loopback.Behaviour) -> loopback.Behaviour:
+    """A Prometheus that heeds `lookback_delta`: within a millisecond there is no sample."""
+
+    async def behave(met: loopback.Met, writer: Any) -> None:
+        nothing = met.form["query"] == "count(up)" and met.form.get("lookback_delta") == "1ms"
+        await (success(vector()) if nothing else behaviour)(met, writer)
+
+    return behave
+
+
 @pytest.fixture
 def ask(server, probe):
     """Read a query of a server that answers like this."""
 
     async def read(behaviour: loopback.Behaviour, query: str = "sum(up)", **more: Any) -> Any:
-        server.on(QUERY, behaviour)
+        server.on(QUERY, forgetful(behaviour))
         params = {"query": query} if "ratio" not in more else {}
         return await probe("prometheus", url=server.url(), **params, **more).read()
 
@@ -167,6 +177,21 @@ async def test_several_series_of_a_selector_and_histograms_are_no_reading(ask):
         await ask(samples((1.0, "NaN")), "up")
 
 
+async def test_a_prometheus_that_repeats_dead_samples_is_found_out_and_asked_with_a_range(server, probe):
+    server.on(QUERY, success(vector("4")))
+    with pytest.raises(NoReading, match=r"write last_over_time\(SELECTOR\[15s\]\) for each selector"):
+        await probe("prometheus", url=server.url(), query="sum(depth)").read()
+    assert await probe("prometheus", url=server.url(), query="sum(last_over_time(depth[15s]))").read() == 4
+
+
+async def test_whether_it_repeats_is_asked_once(server, ask, probe):
+    server.on(QUERY, forgetful(success(vector("4"))))
+    reader = probe("prometheus", url=server.url(), query="sum(depth)")
+    for _ in range(3):
+        assert await reader.read() == 4
+    assert [met.form["query"] for met in server.met] == ["sum(depth)", "count(up)", "sum(depth)", "sum(depth)"]
+
+
 # -- ratios
 
 
@@ -222,6 +247,7 @@ RANGE = "/api/v1/query_range"
 def ask_over(server, probe):
     async def read(behaviour: loopback.Behaviour, **more: Any) -> Any:
         server.on(RANGE, behaviour)
+        server.on(QUERY, forgetful(success(vector("1"))))
         return await probe(
             "prometheus", url=server.url(), query="depth", **{"over": "10s", "step": "1s", **more}
         ).read()
@@ -300,7 +326,7 @@ def environment(**prometheus: Any) -> Environment:
 
 
 async def test_the_environments_prometheus_is_asked_with_its_token_and_headers(server, context, probe):
-    server.on("/prom" + QUERY, success(vector("1")))
+    server.on("/prom" + QUERY, forgetful(success(vector("1"))))
     source = {"bearerToken": {"env": "TOKEN"}, "headers": {"X-Scope-OrgID": "shop"}}
     within = dataclasses.replace(context, environment=environment(url=server.url("/prom/"), **source))
     assert await probe("prometheus", within=within, query="sum(up)").read() == 1
@@ -309,7 +335,7 @@ async def test_the_environments_prometheus_is_asked_with_its_token_and_headers(s
 
 
 async def test_a_prometheus_of_its_own_does_not_get_the_environments_token(server, context, probe):
-    server.on(QUERY, success(vector("1")))
+    server.on(QUERY, forgetful(success(vector("1"))))
     source = environment(url="http://127.0.0.1:1", bearerToken={"env": "TOKEN"})
     within = dataclasses.replace(context, environment=source)
     assert await probe("prometheus", within=within, query="sum(up)", url=server.url()).read() == 1

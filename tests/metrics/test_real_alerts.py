@@ -1,0 +1,172 @@
+"""The prometheus-alert probe: alerts of a real Prometheus as they come and go, and answers that say nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from chaosrunner.errors import NoReading
+from tests import loopback
+from tests.metrics.prometheus_server import PrometheusServer, every
+
+RULES = """\
+groups:
+  - name: shop
+    interval: 100ms
+    rules:
+      - {alert: Quiet, expr: depth > 1000, labels: {severity: page}}
+      - {alert: Loud, expr: depth > 3, labels: {severity: page}}
+      - {alert: Waiting, expr: depth > 3, for: 1h}
+      - {alert: Broken, expr: depth * on () group_left () twice}
+      - {record: Recorded, expr: sum(depth)}
+  - name: slow
+    interval: 1h
+    rules:
+      - {alert: Rare, expr: depth > 3}
+"""
+CONFIG = "global: {evaluation_interval: 100ms}\nrule_files: [rules.yml]\n"
+
+
+@pytest.fixture
+async def prometheus(tmp_path):
+    (tmp_path / "rules.yml").write_text(RULES)
+    now = time.time()
+    times = every(1, 60, -60, now)
+    history = {
+        'depth{queue="a"}': [(at, 4.0) for at in times],
+        'depth{queue="b"}': [(at, 5.0) for at in times],
+        'twice{x="1"}': [(at, 1.0) for at in times],
+        'twice{x="2"}': [(at, 1.0) for at in times],
+    }
+    async with PrometheusServer(tmp_path, CONFIG, history) as running:
+        yield running
+
+
+@pytest.fixture
+def read(prometheus, probe):
+    async def read(alert: str, **params: Any) -> Any:
+        """What it reads once the rule was evaluated."""
+        reader = probe("prometheus-alert", url=prometheus.url, alert=alert, **params)
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    return await reader.read()
+                except NoReading as error:
+                    if "not evaluated yet" not in str(error):
+                        raise
+                await asyncio.sleep(0.05)
+
+    return read
+
+
+async def test_states_of_alerts_are_read(read):
+    assert await read("Loud") == "firing"
+    assert await read("Waiting") == "pending"
+    assert await read("Quiet") == "absent"
+    assert await read("Loud", read="firing") is True
+    assert await read("Waiting", read="firing") is False
+    assert await read("Loud", read="count") == 2
+    assert await read("Quiet", read="count") == 0
+
+
+async def test_only_alerts_with_the_labels_count(read):
+    assert await read("Loud", read="count", labels={"queue": "a", "severity": "page"}) == 1
+    assert await read("Loud", labels={"queue": "c"}) == "absent"
+
+
+async def test_a_rule_that_is_not_there_is_no_reading_and_never_absent(read):
+    with pytest.raises(NoReading, match="it has no alerting rule Lous, did you mean Loud"):
+        await read("Lous")
+    with pytest.raises(NoReading, match="it has no alerting rule Xyz; known are Broken, Loud"):
+        await read("Xyz")
+    with pytest.raises(NoReading, match="it has no alerting rule Recorded"):
+        await read("Recorded")
+
+
+async def test_a_rule_that_fails_is_no_reading(read):
+    with pytest.raises(NoReading, match=r"the rule of Broken cannot be evaluated: .*duplicate series"):
+        await read("Broken")
+
+
+async def test_a_rule_that_was_evaluated_too_long_ago_is_no_reading(probe, read, prometheus):
+    assert await read("Loud") == "firing"
+    prometheus.hang()
+    await asyncio.sleep(0.6)
+    prometheus.go_on()
+    async with asyncio.timeout(10):
+        while True:  # until it has evaluated again, it says so; afterwards it is read again
+            try:
+                assert (
+                    await probe("prometheus-alert", url=prometheus.url, alert="Loud", maxAge="500ms").read() == "firing"
+                )
+                break
+            except NoReading as error:
+                assert "s ago, at most 0.5 s are allowed" in str(error)
+
+
+async def test_without_rules_it_says_so(probe, tmp_path):
+    async with PrometheusServer(tmp_path) as prometheus:
+        with pytest.raises(NoReading, match="it has no alerting rule Loud and no other"):
+            await probe("prometheus-alert", url=prometheus.url, alert="Loud").read()
+
+
+# -- answers of others that speak the same
+
+
+def rule(**changed: Any) -> dict[str, Any]:
+    right = {
+        "name": "Loud",
+        "type": "alerting",
+        "health": "ok",
+        "lastEvaluation": datetime.now(UTC).isoformat(),
+        "alerts": [{"labels": {"alertname": "Loud"}, "state": "firing"}],
+    }
+    return {**right, **changed}
+
+
+def rules(*found: Any, **more: Any) -> loopback.Behaviour:
+    data = {"groups": [{"name": "g", "rules": list(found)}], **more.pop("data", {})}
+    return loopback.as_json({"status": "success", "data": data, **more})
+
+
+@pytest.fixture
+def ask(server, probe):
+    async def read(behaviour: loopback.Behaviour, **params: Any) -> Any:
+        server.on("/api/v1/rules", behaviour)
+        return await probe("prometheus-alert", url=server.url(), alert="Loud", timeout="200ms", **params).read()
+
+    return read
+
+
+async def test_nanoseconds_and_zones_of_other_servers_are_understood(ask, server):
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
+    assert await ask(rules(rule(lastEvaluation=stamp))) == "firing"
+    assert "rule_name%5B%5D=Loud" in server.met[0].path
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        (rules(rule(lastEvaluation="2026-01-01T00:00:00Z")), "s ago, at most 60 s are allowed: rules lag"),
+        (rules(rule(lastEvaluation="soon")), "it is not said when the rule of Loud was evaluated"),
+        (rules(rule(health="err", lastError="boom")), "cannot be evaluated: boom"),
+        (rules(rule(health="unknown")), "was not evaluated yet"),
+        (rules(rule(alerts=[{"state": "angry"}])), "is 'angry', expected firing, pending or inactive"),
+        (rules(rule(alerts={})), "no list of alerts"),
+        (rules(rule(), warnings=["a ruler is down"]), "the data may be partial: a ruler is down"),
+        (rules(rule(), data={"groupNextToken": "x"}), "only the first part of its rules"),
+        (loopback.as_json({"status": "success", "data": {}}), "no list of rules"),
+        (loopback.as_json({"status": "error", "errorType": "unavailable", "error": "starting"}, 503), "starting"),
+        (loopback.html(502, "Bad Gateway"), "expected JSON, found text/html: Bad Gateway"),
+        (loopback.text("404 page not found", 404), "expected JSON, found text/plain: 404 page not found"),
+        (loopback.hang, "no answer within 0.2 s"),
+    ],
+)
+async def test_what_is_not_known_is_no_reading(ask, behaviour, words):
+    with pytest.raises(NoReading, match=re.escape(words)):
+        await ask(behaviour)
