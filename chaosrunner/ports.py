@@ -371,9 +371,10 @@ class Platform(ABC):
         """Runs on this environment that live now, as the platform itself knows of them."""
         return ()
 
-    async def halt(self, run: str, by: str, reason: str) -> None:
-        """Ask such a run to stop; it does so by itself."""
-        raise NotImplementedError(f"the {self.kind} platform knows of no runs")
+    async def halt(self, run: str, by: str, reason: str) -> Sequence[RunSeen]:
+        """Ask those of them to stop whose id begins so, which they do by themselves; those that were asked. One that
+        died just now may be among them."""
+        return ()
 
     async def left(self) -> Sequence[LeftOver]:
         """Faults in force on this environment, as the platform itself knows of them; oldest first."""
@@ -505,9 +506,9 @@ class PodLinks(Links):
         """
 
     @abstractmethod
-    async def look(self, target: Target, words: Sequence[str], *, lasts: float) -> JsonObject:
-        """Any other look from inside the pod, as the injector's `look` program takes and answers it; it takes at most
-        `lasts` seconds. Raises `FaultFailed` when it cannot be made."""
+    async def look(self, target: Target, words: Sequence[str]) -> JsonObject:
+        """Any other look from inside the pod, as the injector's `look` program takes and answers it. Raises
+        `FaultFailed` when it cannot be made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,21 @@
 
     python -m chaosrunner.injector.look tcp HOST PORT [--http PATH] [--payload BYTES] [--stay S] [--around]
     python -m chaosrunner.injector.look many '[["tcp", "10.96.3.4", "80"], ["tcp", "10.96.3.4", "80", "--around"]]'
+    python -m chaosrunner.injector.look serve
 
 It prints one line of JSON and ends with 0 when it could look, whatever it saw; with 2 and a reason on standard error
-when it was asked for something that is no look. `many` looks all at once and answers `{"looks": [...]}` in their order; a
-look that failed there is `{"error": …}`.
+when it was asked for something that is no look. `many` looks all at once and answers `{"looks": [...]}` in their order;
+a look that failed there is `{"error": …}`. `serve` does that again and again, since starting a process in a pod costs
+more than a look: for each line `{"n": N, "many": [[…]]}` on standard input it prints `{"n": N, "ok": true, "looks":
+[…]}`; it ends at the end of standard input.
 
 `tcp` -> `{outcome, seconds, bytes_per_second, address, marked}`: `answered`, `refused`, `reset` or `silent`, from
 connecting to the outcome, as the local platform looks through a link. Without `--http` it says nothing, shuts down
 writing and waits for the other side to do the same, as every TCP server does.
 
 Looks carry the firewall mark 0x6369, by which the injector's rules treat them like the pod's own traffic and do not
-count them; with `--around` the mark 0x6368, which no fault touches. Marks need NET_ADMIN: without it a look goes unmarked
-(`marked` is false), and `--around` fails.
+count them; with `--around` the mark 0x6368, which no fault touches. Marks need NET_ADMIN: without it a look goes
+unmarked (`marked` is false), and `--around` fails.
 
 Standard library only; threads and plain sockets, since it must start fast.
 """
@@ -25,12 +28,12 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import IO, Any
 
 from chaosrunner.injector import looking
 from chaosrunner.injector.looking import LookFailed, Marks
 
-__all__ = ["look", "main"]
+__all__ = ["look", "main", "serve"]
 
 Answer = dict[str, Any]
 
@@ -99,10 +102,33 @@ def _many(text: str) -> Answer:
     return {"looks": seen}
 
 
+def serve(source: IO[str], sink: IO[str]) -> None:
+    """Look whenever a line asks for it, several at once, until there are no more lines."""
+    turn = threading.Lock()
+
+    def one(line: str) -> None:
+        try:
+            asked = json.loads(line)
+            answer = {"n": asked["n"], "ok": True, **_many(json.dumps(asked["many"]))}
+        except (LookFailed, ValueError, LookupError, TypeError) as problem:
+            answer = {"ok": False, "error": f"this is no request for looks: {problem}"}
+        with turn:
+            sink.write(json.dumps(answer) + "\n")
+            sink.flush()
+
+    for line in source:
+        if line.strip():
+            threading.Thread(target=one, args=(line,), daemon=True).start()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Look and print; the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if list(words) == ["serve"]:
+        serve(sys.stdin, sys.stdout)
+        return 0
     try:
-        answer = look(sys.argv[1:] if arguments is None else arguments)
+        answer = look(words)
     except (LookFailed, OSError, ValueError) as problem:
         sys.stderr.write(f"look: {problem}\n")
         return 2

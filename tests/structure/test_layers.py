@@ -63,7 +63,7 @@ def own_imports(module: Module) -> list[tuple[int, str]]:
 
 def allowed(part: str) -> set[str]:
     if part in PLUGINS:
-        return {"records", "errors", "model", "ports", "clock", "http", "instrument", "prometheus", part}
+        return {"records", "errors", "model", "ports", "clock", "http", "instrument", "network", "prometheus", part}
     if part in APART:
         return {part}
     if part in ("", "interop"):

@@ -41,7 +41,7 @@ class Talk:
     """A conversation with one injector, attached again whenever its stream breaks, until `close` or its death.
 
     `attach` opens a stream; `fate` is asked when that failed or a stream ended: empty words while the injector runs (or
-    nobody can tell), otherwise how it died. `hear` gets what it says by itself.
+    nobody can tell), otherwise how it died. `hear` gets what it says by itself; `who` it is stands in messages.
     """
 
     def __init__(
@@ -50,11 +50,13 @@ class Talk:
         fate: Callable[[], Awaitable[str]],
         clock: Clock,
         hear: Callable[[Message], None] = lambda event: None,
+        who: str = "the injector",
     ) -> None:
         self._attach = attach
         self._fate = fate
         self._clock = clock
         self._hear = hear
+        self._who = who
         self._numbers = itertools.count(secrets.randbits(40) << 12)  # answers to another process are not ours
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._channel: Channel | None = None
@@ -78,8 +80,8 @@ class Talk:
                 while not answer.done():
                     await self._say(line, answer)
         except TimeoutError:
-            why = f" ({self.trouble})" if self.trouble and self._channel is None else ""
-            raise FaultFailed(f"the injector did not answer within {within:g} s{why}") from None
+            why = f" ({self.trouble})" if self.trouble else ""
+            raise FaultFailed(f"{self._who} did not answer within {within:g} s{why}") from None
         finally:
             self._waiting.pop(number, None)
         told = answer.result()

@@ -265,6 +265,16 @@ class Cluster:
         async with self._stream(path("v1", "pods", namespace, pod, "attach"), query) as channel:
             yield channel
 
+    @asynccontextmanager
+    async def converse(
+        self, namespace: str, pod: str, container: str, command: Sequence[str]
+    ) -> AsyncIterator[Channel]:
+        """Run a command in a container and speak with it over its standard input and output, until this ends."""
+        query = [("container", container), ("stdin", "true"), ("stdout", "true"), ("stderr", "false")]
+        query += [("command", word) for word in command]
+        async with self._stream(path("v1", "pods", namespace, pod, "exec"), query) as channel:
+            yield channel
+
     async def execute(
         self, namespace: str, pod: str, container: str, command: Sequence[str], *, within: float = TIMEOUT
     ) -> Executed:

@@ -73,6 +73,8 @@ class Injector:
         self.needs = needs
         self.name = name
         self.talk = talk
+        self.looks: Talk | None = None
+        """With the program that looks."""
         self.ends = 0.0
         """When its lifetime is over, on the runner's monotonic clock."""
         self.control: tuple[Message, ...] = ()
@@ -121,6 +123,8 @@ class Injectors:
             async with asyncio.timeout(BYE), self._at_once:
                 await injector.talk.ask({"do": "bye"}, BYE)
         await injector.talk.close()
+        if injector.looks is not None:
+            await injector.looks.close()
 
     async def _beat(self, alive: Callable[[], bool]) -> None:
         while True:
@@ -217,6 +221,24 @@ class Injectors:
         place = injector.place
         async with self._at_once:
             return await self._cluster.execute(place.namespace, place.pod, injector.name, command, within=within)
+
+    async def look(self, injector: Injector, asked: Message, within: float) -> Message:
+        """What the look program sees, which runs beside the injector as a process of its own and never asks it. It is
+        started at the first look and stays, as starting it costs more than looking."""
+        if injector.looks is None:
+            place, command = injector.place, ["python3", "-m", "chaosrunner.injector.look", "serve"]
+
+            async def fate() -> str:
+                return await self._fate(place, injector.name)
+
+            injector.looks = Talk(
+                lambda: self._cluster.converse(place.namespace, place.pod, injector.name, command),
+                fate,
+                self._clock,
+                who=f"the program that looks from inside {place}",
+            )
+        async with self._at_once:
+            return await injector.looks.ask(asked, within)
 
     def _turn(self, place: Place, run: str, needs: Needs) -> asyncio.Lock:
         return self._turns.setdefault((place, run, needs), asyncio.Lock())

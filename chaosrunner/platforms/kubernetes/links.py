@@ -35,8 +35,8 @@ ENDS_WITHIN = 8.5
 """Seconds that it has to take it back, the API server's pauses included; one undo has ten."""
 MEETS_WITHIN = 0.28
 """Seconds that it has to say how many met it; the question has 0.3."""
-STARTS = 1.6
-"""Seconds that starting a look in a pod may take, beside the look itself."""
+LOOK_LIMIT = 6.0
+"""Seconds that looks may take with all that is around them; the engine itself gives one confirmation five."""
 AGAIN = 0.25
 """Seconds between two tries while the API server cannot be reached."""
 WATCH_AGAIN = 2.0
@@ -60,7 +60,6 @@ class _Look:
     """One look that is wanted, and where its answer goes."""
 
     words: tuple[str, ...]
-    lasts: float
     seen: asyncio.Future[JsonObject] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -213,10 +212,10 @@ class ClusterLinks(PodLinks):
         words += ["--payload", str(payload)] if payload else []
         words += ["--stay", f"{stay:g}"] if stay else []
         words += ["--around"] if around else []
-        return _sample(await self._queue(target, link, _Look(tuple(words), silent_after + stay)))
+        return _sample(await self._queue(target, link, _Look(tuple(words))))
 
-    async def look(self, target: Target, words: Sequence[str], *, lasts: float) -> JsonObject:
-        seen = await self._queue(target, self._known(target), _Look(tuple(words), lasts))
+    async def look(self, target: Target, words: Sequence[str]) -> JsonObject:
+        seen = await self._queue(target, self._known(target), _Look(tuple(words)))
         if "error" in seen:
             raise FaultFailed(f"looking from inside {target.name} failed: {seen['error']}")
         return seen
@@ -234,7 +233,7 @@ class ClusterLinks(PodLinks):
             raise FaultFailed(f"{target.name}: nobody knows where a connection of it would be answered")
         if len(doors) == 1:
             return doors[0]
-        looks = [_Look((*_words(door), "--around"), SILENT_AFTER) for door in doors]
+        looks = [_Look((*_words(door), "--around")) for door in doors]
         seen = await asyncio.gather(*(self._queue(target, link, look) for look in looks))
         return next((door for door, one in zip(doors, seen, strict=True) if one.get("outcome") == "answered"), doors[0])
 
@@ -252,7 +251,7 @@ class ClusterLinks(PodLinks):
         await asyncio.sleep(0)  # those that are asked for in this moment
         looks = self._wanted.pop(target.id)
         try:
-            async with asyncio.timeout(max(look.lasts for look in looks) + STARTS):
+            async with asyncio.timeout(LOOK_LIMIT):
                 seen = await self._reached_again(lambda: self._look_at(target, link, looks))
         except TimeoutError:
             _fail(looks, FaultFailed(f"looking from inside {target.name}: its node did not answer in time"))
@@ -267,17 +266,10 @@ class ClusterLinks(PodLinks):
         injector = self._injectors.at_hand(target, link.run, NETWORK)
         if injector is None:
             raise FaultFailed(f"{target.name} cannot be looked at: no injector is in the pod")
-        lasts = max(look.lasts for look in looks) + STARTS
-        many = json.dumps([look.words for look in looks])
-        command = ["python3", "-m", "chaosrunner.injector.look", "many", many]
-        done = await self._injectors.execute(injector, command, lasts)
+        asked = {"many": [look.words for look in looks]}
+        seen: list[JsonObject] = (await self._injectors.look(injector, asked, LOOK_LIMIT - 0.5))["looks"]
         if injector.talk.died:
             raise InjectorDied(injector.talk.died)
-        try:
-            seen: list[JsonObject] = json.loads(done.out)["looks"]
-        except (ValueError, KeyError):
-            said = (done.err or done.out).strip()[-300:]
-            raise FaultFailed(f"looking from inside {injector.place} failed ({done.code}): {said}") from None
         return seen
 
 
