@@ -16,9 +16,9 @@ What a rule does and counts (counter `met`, packets; chaosrunner's own looks car
              device with netem on it. See `packets`.
 * `names`    questions to a name server (port 53) go to the door for look-ups that stands for it.
 
-Dropping what goes out where it is chosen would tell the sender (UDP's `send` fails with EPERM), as no lossy network does.
-So it is marked there and dropped at the device, in a second table of the family `netdev`, where the kernel can do that
-(Linux 5.16 and later); elsewhere it is dropped where it is chosen.
+Dropping what goes out where it is chosen would tell the sender (UDP's `send` fails with EPERM), as no lossy network
+does. So it is marked there and dropped at the device, in a second table of the family `netdev`, where the kernel can do
+that (Linux 5.16 and later); elsewhere it is dropped where it is chosen.
 
 Without the proxy `divert` leads to a door that nobody opens: such connections would be refused. That is why the table
 is owned by the injector's process, and goes with it (see `nft`).
@@ -60,6 +60,8 @@ class Rules:
     into: str | None = None
     """The device that packets on their way in are forwarded to."""
     names: Sequence[NameDoor] = ()
+    beats: int | None = None
+    """The port that heartbeats come to, which is never touched."""
     devices: Sequence[str] = ()
     """The pod's network devices; empty where nothing can be done at devices."""
 
@@ -165,6 +167,8 @@ class Rules:
         if name != "into":  # at a device there is neither the loopback one nor a connection's mark
             lines.append(f"{'iif' if inward else 'oif'} lo accept")
             lines.append(f"{'ct' if name == 'in' else 'meta'} mark {OWN_MARK:#x} accept")
+        if self.beats is not None and name in ("in", "into"):
+            lines.append(f"udp dport {self.beats} accept")
         for protocol in ("tcp", "udp"):
             for port, networks in self.match.exceptions(protocol).items():
                 lines += [f"{where} accept" for where in self._where(name, protocol, port, networks)]

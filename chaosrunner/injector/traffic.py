@@ -41,6 +41,8 @@ class Ground:
         self.diversion = Diversion(self._settle)
         self.names = Names()
         self.netem = netem.Netem()
+        self.beats: int | None = None
+        """The UDP port that heartbeats come to, if any do."""
         self.diverting: set[str] = set()
         """Faults that divert connections."""
         self._nft: nft.Nft | None = None
@@ -159,7 +161,7 @@ class Traffic:
             ground.diversion.begin(match, self._shaping)
         names = [] if self._names is None else await self._name_doors(notes)
         directions = ("out",) if packets is None else packets.directions
-        return Rules(match, doors, order.block, lose, directions, slow, into, names, netem.devices())
+        return Rules(match, doors, order.block, lose, directions, slow, into, names, ground.beats, netem.devices())
 
     def _packets(self) -> Packets | None:
         """What is to be done to packets. An effect on connections becomes one on packets where netem is to do it."""

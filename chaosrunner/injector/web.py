@@ -6,8 +6,8 @@ passes unchanged. What does not begin like a request of HTTP/1 (TLS, HTTP/2, any
 first byte, and is counted in `other`: nothing can be done to single requests there.
 
 An effect, as JSON: {"path": "/pay*", "methods": ["POST"], "share": 0.3, "seed": 7, "delay": 0.5, "status": 503, "body":
-"…", "abort": true}. `delay` comes before everything else; `status` answers without asking the server; `abort` resets the
-connection. The path is compared without its query; `*` stands for anything, slashes too.
+"…", "abort": true}. `delay` comes before everything else; `status` answers without asking the server; `abort` resets
+the connection. The path is compared without its query; `*` stands for anything, slashes too.
 """
 
 from __future__ import annotations
