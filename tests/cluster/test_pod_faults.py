@@ -27,7 +27,9 @@ JUDGED: Object = {
 
 
 def written(space: Space, step: Object) -> Path:
-    return space.write(step, hypotheses=[JUDGED])
+    """With the guard off that keeps a last replica: some services here have but one."""
+    environment = space.environment(guards={"keepLastReplica": False})
+    return space.write(step, hypotheses=[JUDGED], environment=environment)
 
 
 async def uids(space: Space, name: str) -> set[str]:
@@ -157,3 +159,55 @@ async def test_a_rollout_replaces_every_pod(shop: Space) -> None:
     assert code == 0, output
     assert "the rollout is through: 2 of 2 ready, all of them new" in output
     assert not await uids(shop, "back") & before
+
+
+# -- containers
+
+
+async def restarts(space: Space, name: str) -> list[int]:
+    return [
+        int(status["restartCount"])
+        for pod in await space.pods(name)
+        for status in pod["status"].get("containerStatuses", ())
+    ]
+
+
+async def test_a_container_whose_program_hears_the_signal_is_started_again(space: Space) -> None:
+    """Python is process 1 here, and has a handler for SIGINT alone."""
+    await space.deploy("program")
+    before = await uids(space, "program")
+    step = {"fault": "container-kill", "target": {"service": "program"}, "with": {"signal": "INT"}, "observe": "2s"}
+    async with space.running(written(space, step)) as run:
+        await run.in_force()
+        code, output = await run.ended()
+    assert code == 0, output
+    assert "restarted 1 time since" in output
+    assert await restarts(space, "program") == [1]
+    assert await uids(space, "program") == before
+
+
+@pytest.mark.parametrize(("signal", "words"), [("KILL", "the kernel drops it"), ("TERM", "has no handler for SIGTERM")])
+async def test_a_signal_that_process_1_would_not_hear_is_refused_by_the_plan(
+    space: Space, signal: str, words: str
+) -> None:
+    if "program" not in space.services:
+        await space.deploy("program")
+    step = {"fault": "container-kill", "target": {"service": "program"}, "with": {"signal": signal}, "observe": "2s"}
+    file = written(space, step)
+    code, output = await space.command("plan", file.name, folder=file.parent)
+    said = " ".join(output.split())
+    assert code == 4, output
+    assert words in said
+    assert "shareProcessNamespace" in said and "pod-kill" in said
+    if signal == "TERM":
+        assert "SIGINT" in said
+
+
+async def test_where_containers_share_their_processes_even_kill_works(space: Space) -> None:
+    await space.deploy("shared", shareProcessNamespace=True)
+    step = {"fault": "container-kill", "target": {"service": "shared"}, "with": {"signal": "KILL"}, "observe": "2s"}
+    async with space.running(written(space, step)) as run:
+        await run.in_force()
+        code, output = await run.ended()
+    assert code == 0, output
+    assert await restarts(space, "shared") == [1]
