@@ -400,8 +400,11 @@ class Platform(ABC):
         it cannot be asked, which refuses."""
         return ()
 
-    async def doctor(self) -> Sequence[tuple[str, bool, str]]:
-        """(what was looked at, in order, what was found and what to do about it)."""
+    async def doctor(
+        self, needs: Mapping[str, Sequence[str]], *, deep: bool = False
+    ) -> Sequence[tuple[str, bool, str]]:
+        """(what was looked at, in order, what was found and what to do about it). `needs`: the permissions of each fault
+        that works here. `deep`: also what makes something and removes it again; without it nothing is touched."""
         return ()
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from chaosrunner.app.concluding import Desk, Tell, conclude_dead
 from chaosrunner.app.orders import FINDING, make_platform
 from chaosrunner.clock import Clock, SystemClock
-from chaosrunner.errors import Busy, ChaosrunnerError, JournalFailed, NotPossibleNow, UndoFailed, UsageError
+from chaosrunner.errors import Busy, ChaosrunnerError, JournalFailed, NotPossibleNow, UndoFailed
 from chaosrunner.http import Http
+from chaosrunner.model.journal import UndoFailed as UndoFailedEvent
 from chaosrunner.person import who
+from chaosrunner.ports import LeftOver, Platform
 from chaosrunner.stages.heal import Healed, Ledger, has_begun, heal, read_ledger, without_plan
 from chaosrunner.stages.load import load_environment
 from chaosrunner.store.machine import ActiveRun, Machine, machine_folder
 from chaosrunner.store.runs import Runs
 
 
-async def heal_before(environment: str, machine: Machine, clock: Clock, tell: Tell) -> None:
-    """Take back what dead runs left on this environment, so that the next run starts clean."""
+async def heal_before(
+    environment: str, machine: Machine, clock: Clock, tell: Tell, platform: Platform | None = None
+) -> None:
+    """Take back what dead runs left on this environment, so that the next run starts clean: this machine's by their
+    journals, others' by what the platform itself knows. Runs that live are left alone."""
     for dead in [each for each in machine.runs() if not each.alive and each.environment == environment]:
         healed = await _heal_one(dead, machine, clock, tell)
         if healed.trouble:
@@ -30,6 +36,50 @@ async def heal_before(environment: str, machine: Machine, clock: Clock, tell: Te
                 f"{healed.failed[0].error}",
                 healed.failed[0].commands,
             )
+
+    if platform is None:
+        return
+    for left in await platform.left():
+        if not left.alive:
+            await platform.heal(left)
+            tell(
+                f"took back {left.step} on {left.target}, which the dead run {left.run} of {left.by} had left in force"
+            )
+
+
+async def heal_environment(word: str, tell: Tell) -> list[Healed]:
+    """Heal all dead runs on an environment: this machine's by their journals, others' by what the platform itself
+    knows. A run that is under way is among the answers, as trouble: nothing was done about it."""
+    environment, folder, _ = load_environment(word, Path())
+    machine, clock = Machine(machine_folder()), SystemClock()
+    dead = [each for each in machine.runs() if not each.alive and each.environment == environment.name]
+    healed = [await _heal_what_can_be(each, machine, clock, tell) for each in dead]
+    platform = make_platform(environment, folder, clock)
+    try:
+        return healed + await _heal_left(platform, await platform.left(), environment.name)
+    finally:
+        await platform.close()
+
+
+async def _heal_left(platform: Platform, left: Sequence[LeftOver], environment: str) -> list[Healed]:
+    healed = []
+    for run in dict.fromkeys(each.run for each in left):
+        faults = [each for each in left if each.run == run]
+        if faults[0].alive:
+            words = f"it is under way, of {faults[0].by}: `chaosrunner halt {run} -e {environment}` stops it"
+            healed.append(Healed(run, trouble=words))
+            continue
+        undone, failed = [], []
+        for each in reversed(faults):
+            fault = f"{each.step} on {each.target}"
+            try:
+                await platform.heal(each)
+            except ChaosrunnerError as error:
+                failed.append(UndoFailedEvent(fault=fault, error=str(error), attempts=1, commands=tuple(each.by_hand)))
+            else:
+                undone.append(fault)
+        healed.append(Healed(run, tuple(undone), tuple(failed)))
+    return healed
 
 
 async def heal_runs(state: Path, word: str | None, tell: Tell) -> list[Healed]:
@@ -101,32 +151,3 @@ def under_way(environment: str) -> list[str]:
     """Runs of this machine that live now on an environment, oldest first."""
     machine = Machine(machine_folder())
     return [each.run for each in machine.runs() if each.alive and each.environment == environment]
-
-
-async def halt_runs(
-    *, run: str | None, environment: str | None, reason: str, within: float
-) -> tuple[list[str], list[str]]:
-    """Ask runs to stop and wait for them: (those that ended, those that did not in time).
-
-    Raises `UsageError` if a run is named that is not under way.
-    """
-    machine, clock = Machine(machine_folder()), SystemClock()
-    if environment is not None and ("/" in environment or environment.endswith((".yaml", ".yml"))):
-        environment = load_environment(environment, Path())[0].name
-    meant = [
-        each.run
-        for each in machine.runs()
-        if each.alive and (run is None or each.run.startswith(run)) and environment in (None, each.environment)
-    ]
-    if run is not None and not meant:
-        raise UsageError(f"no run {run!r} is under way on this machine")
-    if run is None:
-        machine.halt(who(), reason, environment=environment)
-    for each in meant if run is not None else ():
-        machine.halt(who(), reason, run=each)
-    ends = clock.monotonic() + within
-    left = meant
-    while left and clock.monotonic() < ends:
-        await clock.sleep(0.05)
-        left = [each for each in left if machine.run_lock(each).holder is not None]
-    return [each for each in meant if each not in left], left

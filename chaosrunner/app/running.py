@@ -45,7 +45,7 @@ async def run_experiment(
         stop = Stop()
         signals = _signals(stop, tell)
     async with prepared(order) as ready:
-        await heal_before(ready.plan.environment.name, machine, ready.clock, tell)
+        await heal_before(ready.plan.environment.name, machine, ready.clock, tell, ready.platform)
         for warning in ready.plan.warnings:
             tell(warning)
         desk = Desk(order.state, ready.clock, ready.http, tell)

@@ -23,6 +23,8 @@ from chaosrunner.cli import terms
 def command(run: str | None, environment: str | None, reason: str, within: float, as_json: bool) -> None:
     """Stop RUN, all runs on an environment (-e NAME), or all of this machine's runs: every fault is taken back at once.
 
+    With -e, runs on a cluster are found wherever they were started.
+
     Waits until they have ended. Exits 0 if all did, 3 if one did not in time.
     """
     from chaosrunner.app import halt_runs

@@ -9,17 +9,24 @@ from chaosrunner.cli import terms
 
 @click.command(short_help="Take back what dead runs left in force.")
 @click.argument("run", required=False)
+@terms.environment_option
 @terms.json_option
 @click.pass_obj
-def command(settings: terms.Settings, run: str | None, as_json: bool) -> None:
-    """Take back what runs left in force whose process died; all of this machine's, or RUN only.
+def command(settings: terms.Settings, run: str | None, environment: str | None, as_json: bool) -> None:
+    """Take back what runs left in force whose process died; all of this machine's, RUN only, or (-e NAME) all on an
+    environment, wherever they were started: where it is a cluster, its own ledger is read.
 
     Doing it twice is harmless. A run that is still under way is not touched: halt it instead.
     Exits 7 if an undo failed, 3 if nothing could be done about a run.
     """
-    from chaosrunner.app import heal_runs
+    from chaosrunner.app import heal_environment, heal_runs
 
-    healed = terms.wait_for(heal_runs(settings.state, run, terms.warn))
+    if run is not None and environment is not None:
+        raise click.UsageError("RUN or -e NAME, not both: a run of this machine is found by its journal")
+    if environment is not None:
+        healed = terms.wait_for(heal_environment(environment, terms.warn))
+    else:
+        healed = terms.wait_for(heal_runs(settings.state, run, terms.warn))
     if as_json:
         terms.say_json(
             [
@@ -44,7 +51,8 @@ def command(settings: terms.Settings, run: str | None, as_json: bool) -> None:
                 for line in failure.commands:
                     terms.say(f"    by hand: {line}")
         if not healed:
-            terms.say("nothing to heal: no dead run is known on this machine")
+            more = f", and nothing is in force on {environment}" if environment is not None else ""
+            terms.say(f"nothing to heal: no dead run is known on this machine{more}")
     if any(one.failed for one in healed):
         terms.leave(7)
     if any(one.trouble for one in healed):

@@ -15,6 +15,7 @@ from chaosrunner.platforms.kubernetes import spec as settings
 from chaosrunner.platforms.kubernetes.calling import Calling
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster
 from chaosrunner.platforms.kubernetes.containers import ClusterContainers
+from chaosrunner.platforms.kubernetes.doctor import ClusterDoctor
 from chaosrunner.platforms.kubernetes.finding import Finder, PodQuery, PodSeen
 from chaosrunner.platforms.kubernetes.guards import ClusterGuards
 from chaosrunner.platforms.kubernetes.injected import Injectors
@@ -256,6 +257,11 @@ class KubernetesPlatform(Platform):
         """The right cluster and namespaces, what keeps chaos out, rights, disruption budgets, the last replica."""
         return await self._guards.answers(guards, intended)
 
+    async def doctor(
+        self, needs: Mapping[str, Sequence[str]], *, deep: bool = False
+    ) -> Sequence[tuple[str, bool, str]]:
+        return await ClusterDoctor(self.spec, self.cluster, self.finder, self.clock).looked(needs, deep)
+
     # -- a run
 
     def ability(self, kind: type[A]) -> A:
@@ -305,9 +311,9 @@ class KubernetesPlatform(Platform):
         """By their Leases."""
         return await self.presence.runs()
 
-    async def halt(self, run: str, by: str, reason: str) -> None:
-        """On its Lease."""
-        await self.presence.halt(run, by, reason)
+    async def halt(self, run: str, by: str, reason: str) -> Sequence[RunSeen]:
+        """On their Leases."""
+        return await self.presence.halt(run, by, reason)
 
     async def left(self) -> Sequence[LeftOver]:
         """What stands in the cluster's ledger."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from chaosrunner.clock import Clock
 from chaosrunner.errors import Busy, NotPossibleNow, UndoFailed
-from chaosrunner.injector.guardian import LEASE, STALE
+from chaosrunner.injector.guardian import LEASE, RUN, STALE
 from chaosrunner.injector.operations import by_hand
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes.claims import Claims
@@ -116,16 +116,23 @@ class Presence:
         """That live, of this environment."""
         leases = await self._leases()
         alive = await self._alive(list(leases))
-        return [
-            RunSeen(*_labels(lease), str(lease["spec"].get("holderIdentity", "")))
-            for name, lease in leases.items()
-            if name in alive and _labels(lease)[1] == self._environment
-        ]
+        return [_seen(lease) for name, lease in leases.items() if name in alive]
 
-    async def halt(self, run: str, by: str, reason: str) -> None:
-        """Ask for it on the run's Lease."""
+    async def halt(self, run: str, by: str, reason: str) -> list[RunSeen]:
+        """Ask for it on their Leases, at once: whether they are renewed would take seconds to see."""
         body = {"metadata": {"annotations": {HALT: json.dumps({"by": by, "reason": reason})}}}
-        await self._cluster.patch(leases_path(self._space, lease_name(run)), body)
+        asked = []
+        for name, lease in (await self._leases()).items():
+            seen = _seen(lease)
+            if seen.run.startswith(run):
+                try:
+                    await self._cluster.patch(leases_path(self._space, name), body)
+                except ApiError as error:
+                    if not error.not_found:
+                        raise
+                    continue  # it has just ended
+                asked.append(seen)
+        return asked
 
     async def left(self) -> list[LeftOver]:
         """Of this environment's runs."""
@@ -160,7 +167,8 @@ class Presence:
         await self.ledger.remove(entry.hold)
 
     async def _leases(self) -> Mapping[str, Object]:
-        found = await self._cluster.get(leases_path(self._space), labelSelector=f"{LEASE}=run")
+        labels = f"{LEASE}=run,{ENVIRONMENT}={self._environment}"
+        found = await self._cluster.get(leases_path(self._space), labelSelector=labels)
         return {item["metadata"]["name"]: item for item in found.get("items") or ()}
 
     async def _alive(self, names: Sequence[str], space: str = "") -> set[str]:
@@ -199,6 +207,7 @@ class Presence:
         return True
 
 
-def _labels(lease: Object) -> tuple[str, str]:
+def _seen(lease: Object) -> RunSeen:
     labels = lease["metadata"].get("labels") or {}
-    return labels.get("chaosrunner.dev/run", ""), labels.get(ENVIRONMENT, "")
+    by = str(lease.get("spec", {}).get("holderIdentity", ""))
+    return RunSeen(labels.get(RUN, ""), labels.get(ENVIRONMENT, ""), by)
