@@ -38,6 +38,9 @@ __all__ = ["Rules"]
 NEW = "tcp flags & (fin | syn | rst | ack) == syn"
 GONE_MARK = 0x636A
 """Firewall mark of packets that are lost on their way out, from where they are chosen to the device."""
+CLOSED_PORT = 1
+"""A UDP port of the pod's own that nobody listens on (tcpmux knows TCP only). Refusing a datagram where it is sent
+would tell the sender EPERM; sent to this port, it is answered as by a host where nobody listens."""
 _PARTS = 10_000
 """Shares of packets are drawn in so many parts."""
 
@@ -127,6 +130,9 @@ class Rules:
         if self.divert is not None:
             hook = "prerouting" if self.match.way == "ingress" else "output"
             sides.append(("divert", f"type nat hook {hook} priority -150; policy accept;", self._to_the_door()))
+        if self.block == "refuse" and self.match.way == "egress":
+            acts = [*_uncounted_and_counted("meta l4proto udp", f"redirect to :{CLOSED_PORT}")]
+            sides.append(("unreached", "type nat hook output priority -150; policy accept;", acts))
         for direction, hook in (("out", "output"), ("in", "input")):
             acts = self._acts(direction)
             if acts:
@@ -180,10 +186,10 @@ class Rules:
     def _chosen(self, name: str) -> list[str]:
         lines = []
         new = f"{NEW} " if name == "divert" else ""
-        for protocol in ("tcp",) if name == "divert" else ("tcp", "udp"):
+        for protocol in {"divert": ("tcp",), "unreached": ("udp",)}.get(name, ("tcp", "udp")):
             for port, networks in self.match.entries(protocol).items():
                 lines += [f"{where} {new}jump {name}_act" for where in self._where(name, protocol, port, networks)]
-        if name != "divert" and self.block is None:
+        if name not in ("divert", "unreached") and self.block is None:
             everything = self.match.of_any_protocol()
             lines += [f"{where} jump {name}_act" for where in self._where(name, None, None, everything)]
         return lines

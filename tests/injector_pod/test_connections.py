@@ -1,0 +1,198 @@
+"""Connections of a pod through the transparent proxy: delayed, refused, hung, reset; seen by a client in the pod."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.injector_pod.lab import OTHER, OTHER6, POD, Injector, Lab, receive, round_trip, to, traffic
+
+ENDS = [OTHER, OTHER6]
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_delay_is_felt_in_both_directions_by_the_one_dependency_alone(
+    stage: Lab, injector: Injector, end: str
+) -> None:
+    said = injector.begin("slow", traffic(to(7000, cidr=end), mode="proxy", connections={"delay": 0.15}))
+    assert said["mode"] == "proxy" and said["owned"]
+    with stage.pod.connect(end, 7000) as line:
+        assert 0.3 <= round_trip(line) < 0.9
+        injector.end("slow")
+        assert round_trip(line) < 0.1, "a connection that was diverted goes on, undelayed"
+    assert stage.pod.round_trip(end, 7000) < 0.1
+
+
+def test_other_ports_and_other_ends_are_not_touched(stage: Lab, injector: Injector) -> None:
+    injector.begin("slow", traffic(to(7000), mode="proxy", connections={"delay": 0.3}))
+    assert stage.pod.round_trip(OTHER6, 7000) < 0.15
+    with stage.pod.connect(OTHER, 8000) as line:
+        line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        began = time.monotonic()
+        assert line.recv(100).startswith(b"HTTP/1.1 200")
+        assert time.monotonic() - began < 0.15
+    assert injector.met("slow") == 0
+
+
+def test_refused_means_refused_for_new_connections_and_breaks_open_ones(stage: Lab, injector: Injector) -> None:
+    with stage.pod.connect(OTHER, 7000) as line:
+        assert round_trip(line) < 0.5
+        said = injector.begin("gone", traffic(to(7000), connections={"loss": "refuse"}))
+        assert said["mode"] == "rules" and said["established"] == 1
+        with pytest.raises(OSError):
+            round_trip(line)
+    with pytest.raises(ConnectionRefusedError):
+        stage.pod.connect(OTHER, 7000)
+    assert injector.met("gone") >= 2
+    injector.end("gone")
+    assert stage.pod.round_trip(OTHER, 7000) < 0.5
+
+
+def test_refused_on_udp_is_told_as_unreachable(stage: Lab, injector: Injector) -> None:
+    injector.begin("gone", traffic(to(7001), connections={"loss": "refuse"}))
+    with stage.pod.do(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as door:
+        door.settimeout(2)
+        door.connect((OTHER, 7001))
+        with pytest.raises(ConnectionRefusedError):
+            door.send(b"x")
+            door.recv(10)
+
+
+def test_a_hang_is_silence_for_new_and_open_connections_and_nothing_is_lost_by_it(
+    stage: Lab, injector: Injector
+) -> None:
+    with stage.pod.connect(OTHER, 7000) as line:
+        assert round_trip(line) < 0.5
+        injector.begin("hang", traffic(to(7000), connections={"loss": "hang"}))
+        with pytest.raises(TimeoutError):
+            stage.pod.connect(OTHER, 7000, timeout=0.7)
+        line.sendall(b"late")
+        line.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            line.recv(4)
+        injector.end("hang")
+        line.settimeout(5)
+        assert receive(line, 4) == b"late"
+
+
+def test_a_hang_on_udp_is_silence_too_and_no_error(stage: Lab, injector: Injector) -> None:
+    injector.begin("hang", traffic(to(7001), connections={"loss": "hang"}))
+    with stage.pod.do(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as door:
+        door.settimeout(0.3)
+        door.connect((OTHER, 7001))
+        door.send(b"x")
+        with pytest.raises(TimeoutError):
+            door.recv(10)
+
+
+def test_a_reset_comes_right_after_connecting_and_breaks_open_connections(stage: Lab, injector: Injector) -> None:
+    with stage.pod.connect(OTHER, 7000) as old:
+        assert round_trip(old) < 0.5
+        injector.begin("reset", traffic(to(7000), connections={"loss": "reset"}))
+        with pytest.raises(OSError):
+            round_trip(old)
+        with pytest.raises(ConnectionResetError), stage.pod.connect(OTHER, 7000) as line:
+            round_trip(line)
+    assert injector.met("reset") >= 2
+
+
+def test_a_share_of_connections_is_hit_the_same_ones_for_the_same_seed(stage: Lab, injector: Injector) -> None:
+    rows = []
+    for key in ("one", "two"):
+        injector.begin(key, traffic(to(7000), connections={"loss": "reset", "share": 0.5, "seed": 11}))
+        row = ""
+        for _ in range(12):
+            try:
+                stage.pod.round_trip(OTHER, 7000)
+                row += "."
+            except OSError:
+                row += "x"
+        rows.append(row)
+        answer = injector.end(key)
+        assert (answer["hit"], answer["spared"]) == (row.count("x"), row.count("."))
+    assert rows[0] == rows[1] and "x" in rows[0] and "." in rows[0]
+
+
+def test_two_faults_on_one_dependency_add_up(stage: Lab, injector: Injector) -> None:
+    injector.begin("one", traffic(to(7000), mode="proxy", connections={"delay": 0.1, "direction": "request"}))
+    injector.begin("two", traffic(to(7000), mode="proxy", connections={"delay": 0.1, "direction": "request"}))
+    assert 0.2 <= stage.pod.round_trip(OTHER, 7000) < 0.6
+
+
+def test_what_others_open_to_the_pod_can_be_delayed_and_its_probes_spared(stage: Lab, injector: Injector) -> None:
+    match = {"way": "ingress", "to": [{"port": 7000}], "except": [{"cidr": f"{OTHER6}/128"}]}
+    injector.begin("slow", traffic(match, mode="proxy", connections={"delay": 0.15}))
+    assert 0.3 <= stage.other.round_trip(POD, 7000) < 0.9
+    assert stage.other.round_trip("fd77::1", 7000) < 0.2
+    assert stage.pod.round_trip(OTHER, 7000) < 0.2, "what the pod opens is another way"
+    assert injector.met("slow") == 1
+
+
+def test_open_connections_stay_as_they_are_unless_they_are_to_be_broken(stage: Lab, injector: Injector) -> None:
+    with stage.pod.connect(OTHER, 7000) as line:
+        assert round_trip(line) < 0.5
+        effect = traffic(to(7000), mode="proxy", connections={"delay": 0.3})
+        assert injector.begin("keep", effect)["established"] == 1
+        assert round_trip(line) < 0.2
+        injector.end("keep")
+        assert injector.begin("break", {**effect, "established": "reset"})["broken"] == 1
+        with pytest.raises(OSError):
+            round_trip(line)
+
+
+def test_destinations_can_be_replaced_while_it_is_in_force(stage: Lab, injector: Injector) -> None:
+    injector.begin("gone", traffic(to(7000), connections={"loss": "refuse"}))
+    answer = injector.ask("update", id="gone", to=[{"cidr": OTHER, "port": 8000}])
+    assert answer["ok"], answer
+    assert stage.pod.round_trip(OTHER, 7000) < 0.5
+    with pytest.raises(ConnectionRefusedError):
+        stage.pod.connect(OTHER, 8000)
+
+
+def test_a_host_is_looked_up_as_the_pod_does(stage: Lab, injector: Injector) -> None:
+    injector.begin("gone", traffic({"to": [{"host": "back", "port": 7000}]}, connections={"loss": "refuse"}))
+    with pytest.raises(ConnectionRefusedError):
+        stage.pod.connect(OTHER, 7000)
+
+
+def test_own_looks_are_treated_alike_and_not_counted_and_those_around_are_spared(
+    stage: Lab, injector: Injector
+) -> None:
+    injector.begin("slow", traffic(to(8000), mode="proxy", connections={"delay": 0.2}))
+    words = ["tcp", OTHER, "8000", "--http", "/"]
+    through, around = stage.pod.look("many", f"[{words!r}, {[*words, '--around']!r}]".replace("'", '"'))["looks"]
+    assert through["outcome"] == around["outcome"] == "answered"
+    assert through["seconds"] >= 0.4 > 0.2 > around["seconds"]
+    assert injector.met("slow") == 0
+    injector.end("slow")
+    injector.begin("gone", traffic(to(8000), connections={"loss": "refuse"}))
+    assert stage.pod.look(*words)["outcome"] == "refused"
+    assert stage.pod.look(*words, "--around")["outcome"] == "answered"
+    assert injector.met("gone") == 0
+
+
+def test_a_killed_injector_takes_its_rules_with_it(stage: Lab, started: Callable[..., Injector]) -> None:
+    injector = started()
+    for key, effect in (("gone", {"loss": "refuse"}), ("slow", {"delay": 0.2})):
+        injector.begin(key, traffic(to(7000 if key == "gone" else 8000), mode="proxy", connections=effect))
+    assert "chaosrunner" in stage.pod.rules()
+    injector.process.kill()
+    injector.process.wait(5)
+    until = time.monotonic() + 2
+    while "chaosrunner" in stage.pod.rules() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert stage.pod.round_trip(OTHER, 7000) < 0.5
+    assert stage.pod.look("tcp", OTHER, "8000", "--http", "/")["seconds"] < 0.2
+
+
+def test_the_doors_of_the_proxy_lead_nowhere_by_themselves(stage: Lab, injector: Injector) -> None:
+    injector.begin(
+        "slow", traffic({"way": "ingress", "to": [{"port": 7000}]}, mode="proxy", connections={"delay": 0.1})
+    )
+    rules = stage.pod.rules()
+    port = int(rules.split("redirect to :")[-1].split()[0])
+    with pytest.raises(OSError), stage.other.connect(POD, port) as line:
+        round_trip(line)
