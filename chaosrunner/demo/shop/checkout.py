@@ -113,4 +113,4 @@ def make(inventory: str, payments: str, *, fixed: bool = False) -> Service:
 
 if __name__ == "__main__":
     given = arguments("checkout", "inventory", "payments", repairs="timeouts, a breaker, retries from a budget")
-    run(make(given.inventory, given.payments, fixed=given.fixed), given.port)
+    run(make(given.inventory, given.payments, fixed=given.fixed), given.port, given.host)

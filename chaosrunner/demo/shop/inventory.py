@@ -31,4 +31,5 @@ def make() -> Service:
 
 
 if __name__ == "__main__":
-    run(make(), arguments("inventory").port)
+    given = arguments("inventory")
+    run(make(), given.port, given.host)

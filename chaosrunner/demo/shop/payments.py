@@ -31,4 +31,5 @@ def make() -> Service:
 
 
 if __name__ == "__main__":
-    run(make(), arguments("payments").port)
+    given = arguments("payments")
+    run(make(), given.port, given.host)

@@ -19,4 +19,5 @@ def make() -> Service:
 
 
 if __name__ == "__main__":
-    run(make(), arguments("prices").port)
+    given = arguments("prices")
+    run(make(), given.port, given.host)

@@ -23,4 +23,5 @@ def make() -> Service:
 
 
 if __name__ == "__main__":
-    run(make(), arguments("recommendations").port)
+    given = arguments("recommendations")
+    run(make(), given.port, given.host)

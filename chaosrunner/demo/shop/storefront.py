@@ -75,4 +75,4 @@ def make(recommendations: str, prices: str, checkout: str, *, fixed: bool = Fals
 
 if __name__ == "__main__":
     given = arguments("storefront", "recommendations", "prices", "checkout", repairs="the page without recommendations")
-    run(make(given.recommendations, given.prices, given.checkout, fixed=given.fixed), given.port)
+    run(make(given.recommendations, given.prices, given.checkout, fixed=given.fixed), given.port, given.host)

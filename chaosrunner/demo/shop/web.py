@@ -11,13 +11,14 @@ import contextlib
 import json
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 502: "Bad Gateway", 503: "Service Unavailable"}
 LARGEST_BODY = 1 << 20
+LOOPBACK = "127.0.0.1"
 
 
 class Unavailable(Exception):
@@ -54,7 +55,8 @@ class Response:
 
 
 Handler = Callable[[Request], Awaitable[Response]]
-Gauge = Callable[[], float]
+Gauge = Callable[[], float | None]
+"""None: there is nothing to tell at the moment."""
 
 
 class Recent:
@@ -123,9 +125,9 @@ class Service:
             **{name: gauge() for name, gauge in self.gauges.items()},
         }
 
-    async def start(self, port: int) -> int:
-        """Listen on this port of the loopback interface; 0 picks a free one. Returns the port."""
-        self._server = await asyncio.start_server(self._talk, "127.0.0.1", port, backlog=512)
+    async def start(self, port: int, host: str = LOOPBACK) -> int:
+        """Listen on this port; 0 picks a free one. Returns the port."""
+        self._server = await asyncio.start_server(self._talk, host, port, backlog=512)
         listening: int = self._server.sockets[0].getsockname()[1]
         return listening
 
@@ -285,23 +287,30 @@ async def _read_message(reader: asyncio.StreamReader) -> tuple[str, dict[str, st
     return first, headers, json.loads(body) if body else None
 
 
-def arguments(service: str, *upstreams: str, repairs: str = "") -> argparse.Namespace:
-    """The command line of a service: its port, where the services that it calls are, and `--fixed`."""
-    parser = argparse.ArgumentParser(prog=f"python -m chaosrunner.demo.shop.{service}")
-    parser.add_argument("--port", type=int, required=True, help="where to listen, on 127.0.0.1")
+def parser(service: str, *upstreams: str) -> argparse.ArgumentParser:
+    """The words of a service's command line: where it listens, and where the services that it calls are."""
+    made = argparse.ArgumentParser(prog=f"python -m chaosrunner.demo.shop.{service}")
+    made.add_argument("--port", type=int, required=True, help="where to listen")
+    made.add_argument("--host", default=LOOPBACK, help=f"on which address (default: {LOOPBACK}; in a pod 0.0.0.0)")
     for upstream in upstreams:
-        parser.add_argument(f"--{upstream}", required=True, metavar="URL", help=f"where {upstream} is")
+        made.add_argument(f"--{upstream}", required=True, metavar="URL", help=f"where {upstream} is")
+    return made
+
+
+def arguments(service: str, *upstreams: str, repairs: str = "") -> argparse.Namespace:
+    """What the command line of a service says; with `--fixed` where it has weak places."""
+    words = parser(service, *upstreams)
     if repairs:
-        parser.add_argument("--fixed", action="store_true", help=repairs)
-    return parser.parse_args()
+        words.add_argument("--fixed", action="store_true", help=repairs)
+    return words.parse_args()
 
 
-def run(service: Service, port: int) -> None:
-    """Serve until a signal ends the process."""
+def run(service: Service, port: int, host: str, beside: Coroutine[Any, Any, None] | None = None) -> None:
+    """Serve until a signal ends the process; `beside`: what else it does."""
 
     async def serve() -> None:
-        await service.start(port)
-        await asyncio.Event().wait()
+        await service.start(port, host)
+        await (asyncio.Event().wait() if beside is None else beside)
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve())
