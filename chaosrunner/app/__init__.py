@@ -1,16 +1,27 @@
-"""Puts the parts together for a command: files, platform, plan, guards, run, verdict, near misses, reports."""
+"""Puts the parts together for a command: files, platform, plan, guards, run, verdict, near misses, reports.
 
-from chaosrunner.app.concluding import RunReport, Tell
-from chaosrunner.app.halting import halt_runs
-from chaosrunner.app.healing import heal_environment, heal_runs, under_way
-from chaosrunner.app.orders import Order, make_platform, plan_experiment, prepared
-from chaosrunner.app.running import run_experiment
-from chaosrunner.person import who
+A name is imported when a command asks for it: what one of them needs, the others do not wait for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chaosrunner.app.concluding import RunReport, Tell
+    from chaosrunner.app.doctoring import examine
+    from chaosrunner.app.halting import halt_runs
+    from chaosrunner.app.healing import heal_environment, heal_runs, under_way
+    from chaosrunner.app.orders import Order, make_platform, plan_experiment, prepared
+    from chaosrunner.app.running import run_experiment
+    from chaosrunner.person import who
 
 __all__ = [
     "Order",
     "RunReport",
     "Tell",
+    "examine",
     "halt_runs",
     "heal_environment",
     "heal_runs",
@@ -21,3 +32,27 @@ __all__ = [
     "under_way",
     "who",
 ]
+
+_PLACES = {
+    "Order": "app.orders",
+    "RunReport": "app.concluding",
+    "Tell": "app.concluding",
+    "examine": "app.doctoring",
+    "halt_runs": "app.halting",
+    "heal_environment": "app.healing",
+    "heal_runs": "app.healing",
+    "make_platform": "app.orders",
+    "plan_experiment": "app.orders",
+    "prepared": "app.orders",
+    "run_experiment": "app.running",
+    "under_way": "app.healing",
+    "who": "person",
+}
+"""The module of each name."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(importlib.import_module(f"chaosrunner.{_PLACES[name]}"), name)
+    return found
