@@ -391,8 +391,8 @@ class Platform(ABC):
         return {}
 
     async def affected(self, fault: PlannedFault) -> Sequence[Affected] | None:
-        """What the fault hits of everything that has replicas, for the guard `maxAffected`; None: count the targets among
-        all that the selector matched."""
+        """What the fault hits of everything that has replicas, for the guard `maxAffected`; None: count the targets
+        among all that the selector matched."""
         return None
 
     async def guards(self, guards: Guards, intended: Sequence[Intended]) -> Sequence[GuardAnswer]:
@@ -403,8 +403,8 @@ class Platform(ABC):
     async def doctor(
         self, needs: Mapping[str, Sequence[str]], *, deep: bool = False
     ) -> Sequence[tuple[str, bool, str]]:
-        """(what was looked at, in order, what was found and what to do about it). `needs`: the permissions of each fault
-        that works here. `deep`: also what makes something and removes it again; without it nothing is touched."""
+        """(what was looked at, in order, what was found and what to do about it). `needs`: the permissions of each
+        fault that works here. `deep`: also what makes something and removes it again; else nothing is touched."""
         return ()
 
 

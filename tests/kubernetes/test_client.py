@@ -10,7 +10,6 @@ import pytest
 from aiohttp import web
 
 from chaosrunner.errors import UsageError
-from chaosrunner.platforms.kubernetes import client
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, path
 from tests.kubernetes import shapes
 from tests.kubernetes.fake_api import FakeApi
@@ -105,13 +104,12 @@ async def test_a_server_that_is_away_is_said_to_be_and_found_again(api: FakeApi,
     assert (await cluster.get("/api/v1/namespaces/shop"))["metadata"]["name"] == "shop"
 
 
-async def test_a_server_that_hangs_is_not_waited_for_for_ever(
-    api: FakeApi, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client, "TIMEOUT", 0.05)
+async def test_a_server_that_hangs_is_not_waited_for_for_ever(api: FakeApi, tmp_path: Path) -> None:
     api.hang(times=9)
+    cluster = Cluster(kubeconfig=str(api.kubeconfig(tmp_path)), timeout=0.05)
     with pytest.raises(ApiError, match=r"no answer within 0\.05 s"):
         await cluster.get("/api/v1/namespaces/shop")
+    await cluster.close()
 
 
 # -- words

@@ -205,7 +205,7 @@ async def test_a_keeper_that_does_not_answer_says_nothing_of_its_service(stage: 
 async def test_the_doctor_says_what_is_missing(shared: Stage) -> None:
     platform = shared.platform()
     await platform.system.up()
-    looked = {what: (fine, found) for what, fine, found in await platform.doctor()}
+    looked = {what: (fine, found) for what, fine, found in await platform.doctor({})}
     assert looked["service back"][0]
     assert looked["link way"][0]
     assert looked["service front"] == (False, looked["service front"][1])

@@ -12,6 +12,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -144,10 +145,12 @@ class Cluster:
         context: str | None = None,
         kubeconfig: str | None = None,
         sleep: Callable[[float], Any] = asyncio.sleep,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._context = context
         self._kubeconfig = kubeconfig
         self._sleep = sleep
+        self._timeout = timeout
         self._opening = asyncio.Lock()
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._rest: _Rest | None = None
@@ -233,17 +236,26 @@ class Cluster:
         except aiohttp.ClientError as error:
             raise ApiError(f"{method} {where}", 0, _words(error)) from None
 
-    async def watch(self, where: str, *, resource_version: str, **query: Any) -> AsyncIterator[WatchEvent]:
+    async def watch(
+        self,
+        where: str,
+        *,
+        resource_version: str,
+        accept: str = "application/json",
+        silence: float | None = None,
+        **query: Any,
+    ) -> AsyncIterator[WatchEvent]:
         """Changes after a resourceVersion, until the server ends the watch (it does so every few minutes: list again,
-        watch again). Raises `ApiError` with code 410 if the version is too old."""
+        watch again). Raises `ApiError` with code 410 if the version is too old, and 0 after so many seconds of
+        `silence`: the server sends a bookmark about once a minute."""
         asked = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": resource_version, **query}
         rest = await self._opened()
         words = f"watch {where}"
         try:
             async with rest.session.get(
                 rest.url(where, asked),
-                headers=await rest.headers("application/json"),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT),
+                headers=await rest.headers(accept),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT, sock_read=silence),
             ) as response:
                 if response.status >= 400:
                     raise _refusal(words, response.status, await response.read(), response.headers)
@@ -333,6 +345,25 @@ class Cluster:
         status = answer.get("status", {})
         return bool(status.get("allowed")), str(status.get("reason") or status.get("evaluationError") or "")
 
+    async def version(self) -> tuple[str, float | None]:
+        """The server's version (`v1.36.2`), and its clock when it answered, in whole epoch seconds; None: not said."""
+        rest = await self._opened()
+        try:
+            async with rest.session.get(
+                rest.url("/version", {}),
+                headers=await rest.headers("application/json"),
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+            ) as response:
+                answer = await response.read()
+                if response.status >= 400:
+                    raise _refusal("GET /version", response.status, answer, response.headers)
+                told = response.headers.get("Date")
+                return str(json.loads(answer)["gitVersion"]), parsedate_to_datetime(told).timestamp() if told else None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError("GET /version", 0, _words(error)) from None
+        except (ValueError, KeyError):
+            raise ApiError("GET /version", 200, "what came back is no version; is this a Kubernetes API?") from None
+
     async def resources(self, api: str) -> frozenset[str]:
         """Resources that a group and version (`policy/v1`) has here; empty: there is no such group."""
         try:
@@ -388,14 +419,14 @@ class Cluster:
                 rest.url(request.where, request.query),
                 headers=headers,
                 data=None if request.body is None else json.dumps(request.body),
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+                timeout=aiohttp.ClientTimeout(total=self._timeout),
             ) as response:
                 answer = await response.read()
                 if response.status >= 400:
                     raise _refusal(str(request), response.status, answer, response.headers)
                 return answer
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ApiError(str(request), 0, _words(error)) from None
+            raise ApiError(str(request), 0, _words(error, self._timeout)) from None
 
     async def _opened(self) -> _Rest:
         async with self._opening:
@@ -491,9 +522,9 @@ def _refusal(words: str, code: int, body: bytes, headers: Mapping[str, str]) -> 
     return error
 
 
-def _words(error: BaseException) -> str:
+def _words(error: BaseException, limit: float = TIMEOUT) -> str:
     if isinstance(error, TimeoutError):
-        return f"no answer within {TIMEOUT:g} s"
+        return f"no answer within {limit:g} s"
     return str(error) or type(error).__name__
 
 

@@ -65,6 +65,13 @@ class ClusterGuards:
         answers = await asyncio.gather(*(_answered(name, ask) for name, ask in asked))
         return [answer for each in answers for answer in each]
 
+    async def about_the_environment(self) -> Sequence[GuardAnswer]:
+        """Those that no plan is needed for."""
+        return [
+            *await _answered("clusterUid", self._right_cluster),
+            *await _answered("namespaces", lambda: self._namespaces(())),
+        ]
+
     # -- the right cluster and namespaces
 
     async def _right_cluster(self) -> Sequence[GuardAnswer]:

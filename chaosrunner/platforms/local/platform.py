@@ -169,7 +169,9 @@ class LocalPlatform(LocalProcesses, LocalLinks, LocalHolders, Platform):
         pids = ", ".join(str(instance.pid) for instance in instances)
         return f"running as process {pids}" if pids else "not running"
 
-    async def doctor(self) -> Sequence[tuple[str, bool, str]]:
+    async def doctor(
+        self, needs: Mapping[str, Sequence[str]], *, deep: bool = False
+    ) -> Sequence[tuple[str, bool, str]]:
         status = await self.system.status()
         start = f"`chaosrunner local up {self.system.environment}` starts it"
         looked = [("machine folder", True, str(self.system.machine))]
