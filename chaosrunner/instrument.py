@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 from urllib.parse import urlencode, urlsplit
 
 from chaosrunner.errors import NoReading
@@ -18,6 +18,12 @@ from chaosrunner.model.access import Access
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.secret import SecretRef
 
+Take = Literal["last", "mean", "min", "max", "p50", "p95", "p99"]
+"""What to make of the numbers of a stretch of time."""
+HOLES = 0.2
+"""The share of a stretch's numbers that may be missing, as of a phase's readings."""
+Point = tuple[float, float | None]
+"""(time in seconds, number or nothing)."""
 _LIMIT = 1024 * 1024
 _LONGEST_PATIENCE = 600.0
 _EPOCH = 1e9
@@ -115,9 +121,43 @@ class Instrument:
             self.fail(f"the value is {value}{hint}")
         return number
 
+    def point(self, points: Sequence[Point], take: Take, max_age: float) -> float:
+        """One number of a series. Raises `NoReading` for a series that is empty or stale, that has too many holes, or
+        whose last number is none."""
+        known = [(at, value) for at, value in points if value is not None]
+        if not known:
+            self.fail("the query has no data (no point has a value)" if points else "the query has no data (no points)")
+        age = self._http.clock.now() - known[-1][0]
+        if age > max_age:
+            self.fail(
+                f"the newest point is {math.ceil(age)} s old, at most {max_age:g} s are allowed: its source died or "
+                "lags, or maxAge is shorter than the data's own interval"
+            )
+        if take == "last":
+            return self.number(known[-1][1])
+        numbers = [value for _, value in known if math.isfinite(value)]
+        if len(numbers) < (1 - HOLES) * len(points):
+            self.fail(f"{len(numbers)} of {len(points)} points have a number, at least {1 - HOLES:.0%} are needed")
+        return taken(numbers, take)
+
     def fail(self, reason: str) -> NoReturn:
         """There is no reading, and why."""
         raise NoReading(f"{self.name}: {reason}")
+
+
+def taken(numbers: Sequence[float], take: Take) -> float:
+    """One number of many; quantiles by linear interpolation between the closest ranks, as Prometheus's
+    `quantile_over_time` does."""
+    if take == "last":
+        return numbers[-1]
+    if take == "mean":
+        return math.fsum(numbers) / len(numbers)
+    ordered = sorted(numbers)
+    share = {"min": 0.0, "max": 1.0, "p50": 0.5, "p95": 0.95, "p99": 0.99}[take]
+    rank = share * (len(ordered) - 1)
+    low = math.floor(rank)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (rank - low)
 
 
 def _patience(reply: Reply, now: float) -> float | None:

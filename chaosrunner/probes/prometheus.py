@@ -7,6 +7,7 @@ from typing import Any, Literal, NoReturn
 
 from chaosrunner import prometheus
 from chaosrunner.http import Exchange
+from chaosrunner.instrument import HOLES, Take, taken
 from chaosrunner.model.frozen import Frozen
 from chaosrunner.model.marks import Field, model_validator
 from chaosrunner.model.quantities import Duration, write_duration
@@ -17,9 +18,6 @@ _FRESH = 15.0
 _POINTS = 60
 _UNSURE = 0.1
 """How much of a ratio may rest on events of which nobody knows when they happened."""
-_HOLES = 0.2
-"""The share of a range's points that may be missing, as of a phase's readings."""
-Take = Literal["last", "mean", "min", "max", "p50", "p95", "p99"]
 
 
 class Ratio(Frozen):
@@ -199,27 +197,14 @@ class Prometheus(Probe[Params]):
             source.fail("the series holds native histograms, expected numbers")
         numbers = [number for number in map(prometheus.finite, values) if number is not None]
         wanted = math.floor(over / pace + 1e-6) + 1
-        if len(numbers) < (1 - _HOLES) * wanted:
+        if len(numbers) < (1 - HOLES) * wanted:
             source.fail(
                 f"{len(numbers)} of {wanted} moments within {write_duration(over)} have a number, at least "
-                f"{1 - _HOLES:.0%} are needed"
+                f"{1 - HOLES:.0%} are needed"
             )
         await self._must_forget(source)
-        return _taken(numbers, self.params.take)
-
-
-def _taken(numbers: list[float], take: Take | None) -> float:
-    """One number of many; quantiles by linear interpolation between the closest ranks, as `quantile_over_time` does."""
-    if take == "last":
-        return numbers[-1]
-    if take == "mean":
-        return math.fsum(numbers) / len(numbers)
-    ordered = sorted(numbers)
-    share = {"min": 0.0, "max": 1.0}.get(str(take))
-    rank = (int(str(take)[1:]) / 100 if share is None else share) * (len(ordered) - 1)
-    low = math.floor(rank)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (rank - low)
+        assert self.params.take is not None
+        return taken(numbers, self.params.take)
 
 
 def _counting(ratio: Ratio) -> str:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.probes.conftest import context, probe, server
+from tests.probes.conftest import context, environ, probe, server
 
-__all__ = ["context", "probe", "server"]
+__all__ = ["context", "environ", "probe", "server"]
