@@ -21,14 +21,16 @@ from chaosrunner.store.runs import Runs
 
 async def heal_before(
     environment: str, machine: Machine, clock: Clock, tell: Tell, platform: Platform | None = None
-) -> None:
+) -> bool:
     """Take back what dead runs left on this environment, so that the next run starts clean: this machine's by their
-    journals, others' by what the platform itself knows. Runs that live are left alone."""
+    journals, others' by what the platform itself knows. Runs that live are left alone. Whether anything was."""
+    anything = False
     for dead in [each for each in machine.runs() if not each.alive and each.environment == environment]:
         healed = await _heal_one(dead, machine, clock, tell)
         if healed.trouble:
             raise NotPossibleNow(f"run {dead.run} died, and what it left cannot be told: {healed.trouble}")
         if healed.undone:
+            anything = True
             tell(f"took back {', '.join(healed.undone)}, which the dead run {dead.run} had left in force")
         if not healed.whole:
             raise UndoFailed(
@@ -36,15 +38,14 @@ async def heal_before(
                 f"{healed.failed[0].error}",
                 healed.failed[0].commands,
             )
-
-    if platform is None:
-        return
-    for left in await platform.left():
-        if not left.alive:
-            await platform.heal(left)
-            tell(
-                f"took back {left.step} on {left.target}, which the dead run {left.run} of {left.by} had left in force"
-            )
+    for left in await platform.left() if platform is not None else ():
+        if platform is None or left.alive:
+            continue
+        await platform.heal(left)
+        anything = True
+        whose = f"the dead run {left.run} of {left.by}"
+        tell(f"took back {left.step} on {left.target}, which {whose} had left in force")
+    return anything
 
 
 async def heal_environment(word: str, tell: Tell) -> list[Healed]:

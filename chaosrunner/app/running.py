@@ -7,8 +7,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -44,8 +44,7 @@ async def run_experiment(
     if stop is None:
         stop = Stop()
         signals = _signals(stop, tell)
-    async with prepared(order) as ready:
-        await heal_before(ready.plan.environment.name, machine, ready.clock, tell, ready.platform)
+    async with _prepared_on_clean_ground(order, machine, tell) as ready:
         for warning in ready.plan.warnings:
             tell(warning)
         desk = Desk(order.state, ready.clock, ready.http, tell)
@@ -57,6 +56,17 @@ async def run_experiment(
             )
             # An impatient Ctrl-C must not keep what was found from being written down.
             return await conclude(ready.plan, outcome, desk)
+
+
+@asynccontextmanager
+async def _prepared_on_clean_ground(order: Order, machine: Machine, tell: Tell) -> AsyncIterator[Prepared]:
+    """Prepared, with nothing left of dead runs: what was planned while there was is planned anew."""
+    async with prepared(order) as ready:
+        if not await heal_before(ready.plan.environment.name, machine, ready.clock, tell, ready.platform):
+            yield ready
+            return
+    async with prepared(order) as ready:
+        yield ready
 
 
 def _identity(run_id: str, plan: Plan) -> RunStarted:
@@ -91,6 +101,7 @@ def _setting(ready: Prepared, run_id: str, machine: Machine, stop: Stop, observe
         make_probes=ready.probes,
         make_load=make_load,
         ask_again=ready.ask_again if ready.plan.environment.spec.guards.always else None,
+        may_join=ready.may_join,
         observers=observers,
         halt_file=ready.order.halt_file,
     )
