@@ -310,6 +310,8 @@ class Platform(ABC):
     """Its settings in the environment file."""
     follows: ClassVar[bool] = False
     """Whether targets that appear during a fault can be included (`follow: true`)."""
+    follows_kinds: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of targets for which it can; empty, where `follows`: all."""
 
     @abstractmethod
     async def find(self, selector: Selector) -> Selection:
@@ -336,10 +338,13 @@ class Platform(ABC):
             return self
         raise CannotDoHonestly(f"the {self.kind} platform has no {kind.__name__.lower()}")
 
-    def appearing(self, selector: Selector, acts_on: Set[str]) -> AsyncIterator[Target]:
-        """Where `follows`: targets that this selector comes to mean from now on, as soon as they can be acted on, each
-        once; those that were there at the call are left out. Goes on until it is closed: a connection that breaks is
-        made anew, and what appeared meanwhile is not missed."""
+    def appearing(
+        self, selector: Selector, acts_on: Set[str], besides: Sequence[Target] | None = None
+    ) -> AsyncIterator[Target]:
+        """Where `follows`: targets that this selector comes to mean, as soon as they can be acted on, each once.
+        `besides`: all but these; None: all but those that are there when it is first asked. Goes on until it is closed:
+        a connection that breaks is made anew, and what appeared meanwhile is not missed. Raises `NotPossibleNow` where
+        it cannot go on."""
         raise NotImplementedError(f"the {self.kind} platform cannot follow")
 
     @abstractmethod
@@ -652,6 +657,9 @@ class Objects(ABC):
 
     Paths are those of the API: `/apis/apps/v1/namespaces/shop/deployments/cart`.
     """
+
+    namespaces: Sequence[str] = ()
+    """The environment's: nothing outside is ever touched."""
 
     @abstractmethod
     async def read(self, path: str) -> dict[str, Any] | None:

@@ -27,7 +27,8 @@ AGAIN_AFTER = 0.3
 class ClusterObjects(Objects):
     """With the run's presence in the cluster."""
 
-    def __init__(self, cluster: Cluster, presence: Presence, clock: Clock) -> None:
+    def __init__(self, cluster: Cluster, presence: Presence, namespaces: Sequence[str], clock: Clock) -> None:
+        self.namespaces = namespaces
         self._cluster = cluster
         self._presence = presence
         self._clock = clock

@@ -10,7 +10,7 @@ from chaosrunner.errors import UsageError
 from chaosrunner.model.environment import Guards
 from chaosrunner.model.plan import GuardAnswer, PlannedFault
 from chaosrunner.model.target import Target
-from chaosrunner.platforms.kubernetes import finding
+from chaosrunner.platforms.kubernetes import finding, watching
 from chaosrunner.platforms.kubernetes import spec as settings
 from chaosrunner.platforms.kubernetes.calling import Calling
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster
@@ -26,6 +26,7 @@ from chaosrunner.platforms.kubernetes.presence import Presence
 from chaosrunner.platforms.kubernetes.reading import Reading
 from chaosrunner.platforms.kubernetes.spec import Service, split_workload
 from chaosrunner.platforms.kubernetes.spill import Spill
+from chaosrunner.platforms.kubernetes.watching import Watches
 from chaosrunner.platforms.kubernetes.workloads import ClusterWorkloads
 from chaosrunner.ports import (
     A,
@@ -55,6 +56,8 @@ class KubernetesPlatform(Platform):
     nowhere else."""
 
     Spec = settings.Spec
+    follows = True
+    follows_kinds = PODS
 
     def __init__(
         self, spec: settings.Spec, environment: str, folder: Path, clock: Clock, cluster: Cluster | None = None
@@ -65,6 +68,7 @@ class KubernetesPlatform(Platform):
         self._kubeconfig = str(folder / spec.kubeconfig) if spec.kubeconfig is not None else None
         self.cluster = cluster or self._connect()
         self.finder = Finder(self.cluster)
+        self._watches = Watches(self.cluster, clock)
         self.spill = Spill(spec, self.cluster)
         self.presence = Presence(self.cluster, self._connect, spec, environment, clock)
         self.injectors = Injectors(self.cluster, spec.injector, clock)
@@ -73,7 +77,7 @@ class KubernetesPlatform(Platform):
         pods = ClusterPods(self.cluster, self.finder, spec.namespaces, clock)
         self._abilities: dict[type, object] = {
             Links: self.links,
-            Objects: ClusterObjects(self.cluster, self.presence, clock),
+            Objects: ClusterObjects(self.cluster, self.presence, spec.namespaces, clock),
             PodLinks: self.links,
             Pods: pods,
             Containers: ClusterContainers(self.cluster, pods, self.injectors),
@@ -270,7 +274,11 @@ class KubernetesPlatform(Platform):
         return found if isinstance(found, kind) else super().ability(kind)
 
     async def gone(self, target: Target) -> str:
-        """A pod, node, workload or Service that was deleted, or made anew under the same name."""
+        """A pod, node, workload or Service that was deleted, or made anew under the same name. Of many pods a watch
+        tells."""
+        if target.kind in PODS and (fate := await self._watches.fate(target)) is not None:
+            words = {"there": "", "leaving": f"{target.name} is being deleted", "gone": f"{target.name} was deleted"}
+            return words[fate]
         where = finding.where(target)
         if where is None:
             return ""
@@ -285,6 +293,26 @@ class KubernetesPlatform(Platform):
             return f"{target.name} is another one of the same name now"
         return f"{target.name} is being deleted" if "deletionTimestamp" in metadata else ""
 
+    async def appearing(
+        self, selector: Selector, acts_on: Set[str], besides: Sequence[Target] | None = None
+    ) -> AsyncIterator[Target]:
+        """Pods, and their connections: found anew whenever a pod of the namespace is new."""
+        spaces = [self._space_of(selector)] if selector.service or selector.workload else self.spec.namespaces
+        if selector.namespace is not None:
+            spaces = [self._namespace(selector.namespace)]
+
+        async def find() -> Sequence[Target]:
+            return (await self.find_for(selector, acts_on)).candidates
+
+        watches = [self._watches.of(space) for space in spaces]
+        known = await find() if besides is None else besides
+        async for target in watching.appearing(watches, find, known, self.clock):
+            yield target
+
+    def _space_of(self, selector: Selector) -> str:
+        service = selector.service
+        return self.spec.namespace_of(service) if service is not None else self._namespace(selector.namespace)
+
     def lease(self, target: Target) -> str:
         """By uid, which is unique among all clusters: a pod's connections are leased with the pod."""
         return f"kubernetes:{target.details.get('uid', target.id)}"
@@ -297,6 +325,7 @@ class KubernetesPlatform(Platform):
         """The heartbeat first: what follows may take longer than a Lease lasts."""
         await self.presence.open(run, alive)
         await self.injectors.open(run, alive)
+        self._watches.open()
         self.spill.begin()
 
     async def observe(self, targets: Sequence[Target]) -> Mapping[str, str]:
@@ -324,6 +353,7 @@ class KubernetesPlatform(Platform):
         await self.presence.heal(left.hold)
 
     async def close(self) -> None:
+        await self._watches.close()
         await self.presence.close()
         await self.links.close()
         await self.injectors.close()
