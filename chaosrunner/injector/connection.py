@@ -12,7 +12,7 @@ from typing import Protocol
 from chaosrunner.injector.effects import Shaping
 from chaosrunner.injector.pipe import Pipe
 
-__all__ = ["Carrier", "Connection", "SocketAddress", "reset_socket"]
+__all__ = ["Carrier", "Connection", "SocketAddress", "linger_not", "reset_socket"]
 
 SocketAddress = tuple[int, tuple[str | int, ...]]
 """Address family, and what `connect` and `bind` take for it."""
@@ -20,10 +20,15 @@ SocketAddress = tuple[int, tuple[str | int, ...]]
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
+def linger_not(victim: socket.socket) -> None:
+    """Whoever closes it closes with RST instead of FIN. Raises `OSError` if it is broken already."""
+    victim.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+
 def reset_socket(victim: socket.socket) -> None:
     """Close with RST instead of FIN; what was not sent yet is thrown away."""
     with contextlib.suppress(OSError):  # it is broken already, and nobody is left to tell
-        victim.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        linger_not(victim)
     victim.close()
 
 

@@ -20,7 +20,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from chaosrunner.injector.connection import Connection, SocketAddress, reset_socket
+from chaosrunner.injector.connection import Connection, SocketAddress, linger_not, reset_socket
 from chaosrunner.injector.effects import Shaping
 from chaosrunner.injector.listener import Listener
 from chaosrunner.injector.matching import Match
@@ -142,7 +142,7 @@ class Diversion:
         raise AssertionError("unreachable")
 
     def close(self) -> None:
-        """Close the doors and reset what is still carried. Idempotent."""
+        """Close the doors and reset what is still carried, when the event loop has its next turn. Idempotent."""
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
@@ -249,8 +249,8 @@ class DivertedWeb:
         self.upstream_port: int | None = None
         self._carrier = carrier
         self._number = number
-        self._client = client
-        self._server: socket.socket | None = None
+        self._sockets = [client]
+        self._sides: list[Side] = []
         self._web: Web | None = None
         self._life = carrier.loop.create_task(self._live())
 
@@ -265,40 +265,40 @@ class DivertedWeb:
                 return
 
     def reset(self) -> None:
-        """Both sides see a reset."""
+        """Both sides see a reset, when the event loop has its next turn."""
         self._life.cancel()
-        self._end(reset_socket)
-
-    def _end(self, close: Callable[[socket.socket], None]) -> None:
-        for one in (self._client, self._server):
-            if one is not None and one.fileno() >= 0:
-                close(one)
+        self._reset()
         self._carrier.gone(self._number)
+
+    def _reset(self) -> None:
+        for one in self._sockets:
+            with contextlib.suppress(OSError):
+                linger_not(one)
+        for side in self._sides:
+            side.sink.transport.abort()
+        if not self._sides:
+            for one in self._sockets:
+                one.close()
 
     async def _live(self) -> None:
         family, address = self.came.meant_for
-        close: Callable[[socket.socket], None] = reset_socket
-        sides: list[Side] = []
         try:
-            self._server = server = self._carrier.new_socket(family)
+            server = self._carrier.new_socket(family)
+            self._sockets.append(server)
             server.setblocking(False)
             await self._carrier.loop.sock_connect(server, address)
             server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.upstream_port = int(server.getsockname()[1])
-            # on copies, so that closing with a reset stays in our hand
-            sides = [Side.of(*await asyncio.open_connection(sock=one.dup())) for one in (self._client, server)]
-            self._web = Web(sides[0], sides[1], self._carrier.web_effects(self.came), own=self.came.own)
+            for one in self._sockets:
+                self._sides.append(Side.of(*await asyncio.open_connection(sock=one)))
+            self._web = Web(self._sides[0], self._sides[1], self._carrier.web_effects(self.came), own=self.came.own)
             await self._web.carry()
-            close = socket.socket.close
+            for side in self._sides:
+                side.sink.close()
         except (OSError, EOFError, Aborted):
-            pass
+            self._reset()
         finally:
-            for side in sides:
-                if close is reset_socket:
-                    side.sink.transport.abort()
-                else:
-                    side.sink.close()
-            self._end(close)
+            self._carrier.gone(self._number)
 
 
 def _how(client: socket.socket, way: str, own: bool) -> Came | None:

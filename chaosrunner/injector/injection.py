@@ -134,7 +134,7 @@ class Injector:
         for task in self._retrying.values():
             task.cancel()
         await asyncio.gather(*self._retrying.values(), return_exceptions=True)
-        self.ground.close()
+        await self.ground.close()
 
     def finish(self, why: str) -> None:
         """End the process, in order."""

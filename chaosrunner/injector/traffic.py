@@ -66,9 +66,10 @@ class Ground:
 
     def carry(self) -> None:
         """See to it that the kernel goes on translating diverted connections when no fault has rules any more: it
-        does as long as there is any chain for translations, even an empty one."""
+        does as long as there is a chain for translations, and tracks connections as long as a rule asks for them."""
         if not self._carrying:
-            body = "chain carry {\ntype nat hook output priority -150; policy accept;\n}"
+            rule = "ct state established accept"
+            body = f"chain carry {{\ntype nat hook output priority -150; policy accept;\n{rule}\n}}"
             self.nft.make(self._carry_table, f"run {self.run}: connections that were diverted are carried on", body)
             self._carrying = True
 
@@ -91,9 +92,10 @@ class Ground:
         self.diversion.end(key)
         self._settle()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Reset what is carried, remove the rules. Idempotent."""
         self.diversion.close()  # while their packets are still translated, so that both ends hear of it
+        await asyncio.sleep(0.02)
         self.names.close()
         self.diverting.clear()
         self._settle()

@@ -281,10 +281,15 @@ class Web:
 
     async def _pass_answer(self, asked: Head, sending: asyncio.Future[None]) -> bool:
         while True:
-            raw = await self._server.source.head(request=False)
-            if not raw:
-                return False
-            head = Head.answer(raw)
+            raw = b""
+            try:
+                raw = await self._server.source.head(request=False)
+                if not raw:
+                    return False
+                head = Head.answer(raw)
+            except NotHttp:  # whatever it is, the client gets it
+                await _put(self._client.sink, raw)
+                return await self._rest()
             await _put(self._client.sink, head.raw)
             if head.status == 101 or (asked.method == "CONNECT" and head.status < 300):
                 await sending
