@@ -14,11 +14,13 @@ from chaosrunner.clock import Clock, SystemClock, new_seed
 from chaosrunner.http import Http
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model.environment import Environment
-from chaosrunner.model.plan import GuardAnswer, Plan, PlannedMeasure
+from chaosrunner.model.plan import GuardAnswer, Plan, PlannedFault, PlannedMeasure
+from chaosrunner.model.target import Target
 from chaosrunner.person import who
 from chaosrunner.ports import Platform, Probe, ProbeContext, TrafficSource
 from chaosrunner.records.light import dataclass, replace
 from chaosrunner.stages.guard import Alerts, Circumstances, ask, ask_again
+from chaosrunner.stages.joining import Asked, may_join
 from chaosrunner.stages.load import Loaded, load_experiment
 from chaosrunner.stages.plan import Finding, Intent, make_plan
 from chaosrunner.stages.sample import sample
@@ -82,6 +84,11 @@ class Prepared:
     async def ask_again(self) -> Sequence[GuardAnswer]:
         """The guards that hold during the run, asked now."""
         return await ask_again(self.plan, replace(self.circumstances, now=self.clock.now()))
+
+    async def may_join(self, planned: PlannedFault, in_force: Sequence[Target], new: Target) -> str:
+        """About a target that appeared: why it must be left alone; empty: it may be acted on."""
+        asked = Asked(FINDING.fault(planned.fault), self.platform, self.circumstances)
+        return await may_join(self.plan, planned, in_force, new, asked)
 
     def probes(self, load: TrafficSource | None) -> list[tuple[PlannedMeasure, Probe[Any]]]:
         """One probe for each measure of the plan."""

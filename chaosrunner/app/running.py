@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from chaosrunner import __version__
-from chaosrunner.app.concluding import Desk, RunReport, Tell, conclude, look_at_items
+from chaosrunner.app.desk import Desk, Tell, look_at_items
 from chaosrunner.app.healing import heal_before
 from chaosrunner.app.orders import FINDING, Order, Prepared, prepared
 from chaosrunner.clock import new_run_id
@@ -28,7 +31,17 @@ from chaosrunner.stages.run import Load, Setting, run
 from chaosrunner.store.machine import Machine, machine_folder
 from chaosrunner.store.runs import Runs
 
+if TYPE_CHECKING:
+    from chaosrunner.app.concluding import RunReport
+
 HALTING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+AHEAD = ("app.concluding", "stages.report", "reports.html", "reports.summary")
+"""What concluding takes, of chaosrunner."""
+AFTER = 0.005
+"""Seconds after which a run has begun to wait for its readings."""
+_SHORT = 0.0005
+"""Seconds after which the thread that imports ahead lets the event loop have its turn."""
 
 
 async def run_experiment(
@@ -51,11 +64,31 @@ async def run_experiment(
         await look_at_items(ready.plan, desk)
         run_id = new_run_id(ready.clock)
         with signals:
+            asyncio.get_running_loop().call_later(AFTER, _import_ahead)
             outcome = await run(
                 ready.plan, _identity(run_id, ready.plan), _setting(ready, run_id, machine, stop, observers)
             )
+            from chaosrunner.app.concluding import conclude
+
             # An impatient Ctrl-C must not keep what was found from being written down.
             return await conclude(ready.plan, outcome, desk)
+
+
+def _import_ahead() -> None:
+    """Import what concluding takes while the run waits for readings; a long run also concludes with the version that it
+    began with, whatever is installed meanwhile."""
+
+    def work() -> None:
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(_SHORT)
+        try:
+            with suppress(ImportError):  # then it is said where it is needed
+                for module in AHEAD:
+                    importlib.import_module(f"chaosrunner.{module}")
+        finally:
+            sys.setswitchinterval(usual)
+
+    threading.Thread(target=work, name="imports ahead", daemon=True).start()
 
 
 @asynccontextmanager

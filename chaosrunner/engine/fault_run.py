@@ -21,6 +21,7 @@ from chaosrunner.model.journal import (
     FaultSeen,
     FaultTouched,
     FaultUndone,
+    TargetAppeared,
     UndoBegan,
 )
 from chaosrunner.model.journal import UndoFailed as UndoFailedEvent
@@ -91,7 +92,14 @@ class FaultRun:
     """One fault on one target. `go` never raises for what the fault does, only for defects of our own."""
 
     def __init__(
-        self, plugin: type[Fault[Any]], planned: PlannedFault, target: Target, number: int, means: Means
+        self,
+        plugin: type[Fault[Any]],
+        planned: PlannedFault,
+        target: Target,
+        number: int,
+        means: Means,
+        *,
+        ends_at: float | None = None,
     ) -> None:
         self.id = f"{planned.id}/{number}"
         self.planned = planned
@@ -111,7 +119,10 @@ class FaultRun:
         self._prepared: JsonObject | None = None
         self._by_hand: tuple[str, ...] = ()
         self._stray = False
-        self._since = 0.0
+        self._ends_at = ends_at
+        self._follows = planned.selector is not None and planned.selector.follow
+        self.since = 0.0
+        """When it was first seen in force, on the monotonic clock; 0: not yet."""
         self.in_force = False
         """Whether it was seen in force and is not known to have ended since."""
         self.trouble = ""
@@ -120,6 +131,8 @@ class FaultRun:
         """Whether nothing of it is left to undo."""
         self.barrier = False
         """Whether what went wrong is that a protection of the system kept the fault from happening."""
+        self.withdrawn = False
+        """Whether its target went away before it was in force, of a step that follows: then nothing went wrong."""
         self.undo_failed = False
         """Whether it may still be in force although everything was tried."""
 
@@ -140,6 +153,8 @@ class FaultRun:
         try:
             if await self._inject():
                 because = await self._last()
+            elif self.withdrawn:
+                because = "target-gone"
             elif self._means.stop.cause is None:
                 because = "barrier" if self.barrier else "failed"
         except Exception as error:
@@ -156,16 +171,16 @@ class FaultRun:
         """Prepare, write the ledger, act, look. Whether it is in force."""
         gone = await self._ask(self._means.platform.gone(self.target), self._limits.prepare)
         if gone.error is not None or gone.value:
-            self._failed("prepare", gone.trouble or f"the target is not there any more: {gone.value}")
+            await self._did_not("prepare", gone.trouble or f"the target is not there any more: {gone.value}")
             return False
         ready = await self._ask(self._fault.ready(), self._limits.ready)
         if ready.error is not None:
-            self._failed("prepare", ready.trouble)
+            await self._did_not("prepare", ready.trouble)
         if ready.error is not None or ready.cut:
             return False
         prepared = await self._ask(self._prepare(), self._limits.prepare)
         if prepared.error is not None:
-            self._failed("prepare", prepared.trouble)
+            await self._did_not("prepare", prepared.trouble)
         if prepared.value is None:
             return False
         # From here on it is undone whatever happens: the ledger may say so even if it could not be made durable.
@@ -210,7 +225,7 @@ class FaultRun:
             self._means.recorder.record(BarrierHeldEvent(fault=self.id, how=injected.trouble))
             return False
         if injected.error is not None:
-            self._failed("inject", injected.trouble)
+            await self._did_not("inject", injected.trouble)
             return False
         self._means.recorder.record(FaultInjected(fault=self.id))
         return await self._first_sight()
@@ -226,11 +241,11 @@ class FaultRun:
                 return False
             if sighting.seen:
                 self.in_force = True
-                self._since = self._means.clock.monotonic()
+                self.since = self._means.clock.monotonic()
                 self._means.recorder.record(FaultInForce(fault=self.id))
                 return True
             if self._means.clock.monotonic() - began >= within:
-                self._failed("confirm", f"not seen in force within {within:g} s: {sighting.how}")
+                await self._did_not("confirm", f"not seen in force within {within:g} s: {sighting.how}")
                 return False
             await self._means.stop.wait(pause)
             pause = min(pause * 2, 0.5)
@@ -248,7 +263,7 @@ class FaultRun:
     async def _last(self) -> Because:
         """Stay in force for the planned time, looking again and again. Why it ended."""
         looked = self._means.clock.monotonic()
-        ends = looked + self.planned.lasts
+        ends = looked + self.planned.lasts if self._ends_at is None else self._ends_at
         every = min(self._limits.look_every, max(self.planned.lasts / 5, 0.05))
         while (left := ends - self._means.clock.monotonic()) > 0:
             if await self._means.stop.wait(min(every, left)):
@@ -292,12 +307,23 @@ class FaultRun:
         gone = (await self._means.leash.ask(self._means.platform.gone(self.target), self._limits.confirm)).value
         if gone:
             self._means.recorder.record(FaultLost(fault=self.id, how=f"the target went away: {gone}"))
-            if self._means.clock.monotonic() - self._since < ENOUGH * self.planned.lasts:
+            if not self._follows and self._means.clock.monotonic() - self.since < ENOUGH * self.planned.lasts:
                 self.trouble = self.trouble or f"the target went away: {gone}"
             return "target-gone"
         self._means.recorder.record(FaultLost(fault=self.id, how=how))
         self.trouble = self.trouble or f"no longer in force: {how}"
         return "failed"
+
+    async def _did_not(self, stage: Literal["prepare", "inject", "confirm"], error: str) -> None:
+        """It failed before it was in force. Where targets come and go by design, one that went away is no failure."""
+        if self._follows:
+            gone = await self._means.leash.ask(self._means.platform.gone(self.target), self._limits.prepare)
+            if gone.value:
+                self.withdrawn = True
+                step, words = self.planned.id, f"it went away: {gone.value}"
+                self._means.recorder.record(TargetAppeared(fault=self.id, step=step, target=self.target, refused=words))
+                return
+        self._failed(stage, error)
 
     def _failed(self, stage: Literal["prepare", "inject", "confirm", "touched"], error: str) -> None:
         self.trouble = self.trouble or error

@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from chaosrunner.engine.fault_run import FaultRun, Means
+from chaosrunner.engine.following import Following, Joining
 from chaosrunner.model.journal import FaultFailed, StepBegan, StepEnded
 from chaosrunner.model.plan import Plan, PlannedFault, PlannedItem
+from chaosrunner.model.target import Target
 from chaosrunner.model.words import Ending
 from chaosrunner.ports import Fault
 
 FindFault = Callable[[str], type[Fault[Any]]]
 
 
+async def nobody_joins(planned: PlannedFault, in_force: Sequence[Target], new: Target) -> str:
+    """For a run that follows nothing."""
+    return "this run does not follow"
+
+
 class Method:
     """All faults of a run. Whatever happens, `carry_out` and `sweep` leave nothing in force that can be undone."""
 
-    def __init__(self, plan: Plan, find: FindFault, means: Means) -> None:
+    def __init__(self, plan: Plan, find: FindFault, means: Means, joining: Joining = nobody_joins) -> None:
         self._plan = plan
         self._find = find
         self._means = means
-        self._runs: list[FaultRun] = []
+        self._joining = joining
+        self._steps: list[FaultRun] = []
+        self._following: list[Following] = []
+
+    @property
+    def _runs(self) -> list[FaultRun]:
+        return [*self._steps, *(run for step in self._following for run in step.runs)]
+
+    @property
+    def targets(self) -> list[Target]:
+        """Everything that was acted on so far, also what appeared."""
+        return [run.target for run in self._runs]
 
     @property
     def in_force(self) -> bool:
@@ -61,14 +79,28 @@ class Method:
         self._means.recorder.record(StepBegan(step=planned.id, lasts=planned.lasts))
         if planned.targets:
             runs = self._fault_runs(planned)
-            self._runs += runs
-            await _all(run.go() for run in runs)
+            if planned.selector is not None and planned.selector.follow:
+                await self._follow(planned, runs)
+            else:
+                self._steps += runs
+                await _all(run.go() for run in runs)
         else:
             self._means.recorder.record(
                 FaultFailed(fault=f"{planned.id}/0", stage="prepare", error="no target matched")
             )
             self._means.stop.now(Ending.FAULT_FAILED, planned.id, "no target matched")
         self._means.recorder.record(StepEnded(step=planned.id))
+
+    async def _follow(self, planned: PlannedFault, runs: Sequence[FaultRun]) -> None:
+        plugin = self._find(planned.fault)
+        following = Following(plugin, planned, runs, self._means, self._joining, self._taken)
+        self._following.append(following)
+        await following.carry_out()
+
+    def _taken(self) -> set[str]:
+        """Targets that something is in force on, or is about to be."""
+        planned = [run.target.id for run in self._steps if not run.over]
+        return {*planned, *(run.target.id for step in self._following for run in step.runs if not run.over)}
 
     def _fault_runs(self, planned: PlannedFault) -> list[FaultRun]:
         try:

@@ -45,6 +45,8 @@ class FaultFacts:
     """(stage, error)."""
     appeared_at: float | None = None
     """Under `follow`: when its target came to be; None: it was there when the run was planned."""
+    withdrawn: bool = False
+    """Under `follow`: its target went away before it was in force."""
     unseen_since: float | None = None
     unseen: float = 0.0
     """Seconds between looks that did not see it and the next ones that did, while it should be in force."""
@@ -217,8 +219,12 @@ def _barrier(facts: Facts, t: float, event: j.BarrierHeld) -> None:
 
 
 def _appeared(facts: Facts, t: float, event: j.TargetAppeared) -> None:
+    if not event.fault:
+        return  # left alone: there never was a fault on it
+    fault = _fault(facts, event.fault, event.target)
+    fault.withdrawn = bool(event.refused)
     if not event.refused:
-        _fault(facts, event.fault, event.target).appeared_at = t
+        fault.appeared_at = t
 
 
 def _undo_began(facts: Facts, t: float, event: j.UndoBegan) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from chaosrunner.judging.facts import Facts, FaultFacts
 from chaosrunner.judging.stretches import Span
 from chaosrunner.judging.tally import share
+from chaosrunner.model.plan import PlannedFault
 from chaosrunner.model.quantities import show
 from chaosrunner.model.target import Target
 from chaosrunner.model.verdict import FaultVerdict
@@ -29,13 +30,19 @@ def span_of(facts: Facts, fault: FaultFacts) -> Span | None:
 
 def fault_verdicts(facts: Facts) -> tuple[FaultVerdict, ...]:
     """One for each fault on each target: those of the journal, then those that were planned and never prepared."""
-    verdicts = [_verdict(facts, fault) for fault in facts.faults.values() if not fault.fault.endswith("/0")]
+    shown = [fault for fault in facts.faults.values() if not fault.fault.endswith("/0") and not _nothing(facts, fault)]
+    verdicts = [_verdict(facts, fault) for fault in shown]
     for planned in facts.plan.faults:
         for number, target in enumerate(planned.targets, 1):
             name = f"{planned.id}/{number}"
             if name not in facts.faults:
                 verdicts.append(_never(name, planned.id, planned.fault, target))
     return tuple(verdicts)
+
+
+def _nothing(facts: Facts, fault: FaultFacts) -> bool:
+    """Whether there is nothing to say about it: under `follow` its target went away before it was in force."""
+    return fault.withdrawn and not undo_failed(facts, fault)
 
 
 def _never(name: str, step: str, kind: str, target: Target) -> FaultVerdict:
@@ -77,9 +84,25 @@ def share_in_force(facts: Facts, fault: FaultFacts) -> float:
     in_force = span.end - span.start - fault.unseen
     if fault.unseen_since is not None:
         in_force -= max(0.0, span.end - fault.unseen_since)
-    if fault.planned.lasts <= 0:
+    lasts = fault.planned.lasts if fault.appeared_at is None else span.end - span.start
+    if lasts <= 0:
         return 1.0
-    return max(0.0, min(1.0, in_force / fault.planned.lasts))
+    return max(0.0, min(1.0, in_force / lasts))
+
+
+def _followed(fault: FaultFacts) -> bool:
+    return fault.planned is not None and fault.planned.selector is not None and fault.planned.selector.follow
+
+
+def share_covered(facts: Facts, step: PlannedFault) -> float:
+    """Of the time that a step with `follow` should have lasted: in which it was in force on any target."""
+    mine = [fault for fault in facts.faults.values() if fault.planned is step]
+    spans = sorted((span.start, span.end) for fault in mine if (span := span_of(facts, fault)) is not None)
+    covered, until = 0.0, float("-inf")
+    for start, end in spans:
+        covered += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return min(1.0, covered / step.lasts) if step.lasts > 0 else 1.0
 
 
 def _trouble(facts: Facts, fault: FaultFacts) -> str:
@@ -105,6 +128,16 @@ def _trouble(facts: Facts, fault: FaultFacts) -> str:
     return _too_short(facts, fault)
 
 
+def _not_covered(facts: Facts, fault: FaultFacts, step: PlannedFault) -> str:
+    """Where others took over from a target that went away, what counts is the step as a whole."""
+    covered = share_covered(facts, step)
+    if fault.because == "target-gone" and covered >= NEEDED_IN_FORCE:
+        return ""
+    part = covered if fault.because == "target-gone" else share_in_force(facts, fault)
+    wanted = show(step.lasts, "s")
+    return f"it was in force for {share(part)} of {wanted} only, and held needs {share(NEEDED_IN_FORCE)}"
+
+
 def _why_not_undone(fault: FaultFacts) -> str:
     if fault.undo_error:
         return fault.undo_error
@@ -120,6 +153,8 @@ def _too_short(facts: Facts, fault: FaultFacts) -> str:
     part = share_in_force(facts, fault)
     if fault.planned is None or part >= NEEDED_IN_FORCE:
         return ""
+    if _followed(fault):
+        return _not_covered(facts, fault, fault.planned)
     gone = f" ({fault.lost_how})" if fault.lost_how else ""
     why = f" as its target went away{gone}" if fault.because == "target-gone" else ""
     wanted = show(fault.planned.lasts, "s")

@@ -66,7 +66,8 @@ class Selector(Frozen):
     take: Take = 1
     """How many of what matches: a count, a share (rounded down, at least one) or `all`; default 1."""
     follow: bool = False
-    """Whether targets that appear later are included."""
+    """Whether targets that appear while the fault is in force are acted on, too: all of them with `take: all`,
+    otherwise one for each that went away, so that as many stay in force as were chosen."""
     same_as: str | None = None
     """Reuse the targets of the step with this id."""
 

@@ -65,6 +65,13 @@ async def ask_again(plan: Plan, circumstances: Circumstances) -> tuple[GuardAnsw
     return tuple(answer for answer in answers if answer.guard in always)
 
 
+async def ask_how_much(plan: Plan, fault: PlannedFault, circumstances: Circumstances) -> Sequence[GuardAnswer]:
+    """How much a fault hits with these targets, asked anew while it is in force: another one has appeared."""
+    asked = await _affected(fault, circumstances.platform)
+    guards = plan.environment.spec.guards
+    return [asked] if isinstance(asked, GuardAnswer) else [_max_affected(guards, fault, each) for each in asked]
+
+
 async def _passing(guards: Guards, circumstances: Circumstances) -> list[GuardAnswer]:
     """Those whose answer changes by itself."""
     answers = [_production(guards, circumstances)]

@@ -265,6 +265,13 @@ class _Resolver:
             return [f"the fault {plugin.kind} does not work on the {kind} platform (it does on {works})"]
         if selector is not None and selector.follow and not self._platform.follows:
             return [f"the {kind} platform cannot follow targets that appear later: leave out `follow`"]
+        if selector is not None and selector.follow and selector.same_as is not None:
+            return ["`follow` stands where the targets are named: give it to the step that `sameAs` names"]
+        if selector is not None and selector.follow and self._platform.follows_kinds:
+            still = [target for target in targets if target.kind not in self._platform.follows_kinds]
+            if still:
+                kinds = " or a ".join(sorted(self._platform.follows_kinds))
+                return [f"`follow` needs targets that come and go, a {kinds}; {still[0].name} is a {still[0].kind}"]
         wrong = [target for target in targets if target.kind not in plugin.acts_on and target.kind != "nothing"]
         if wrong:
             acts_on = " or a ".join(sorted(plugin.acts_on))

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from chaosrunner.clock import Clock
 from chaosrunner.engine.fault_run import Limits, Means
+from chaosrunner.engine.following import Joining
 from chaosrunner.engine.halting import HaltWatch
 from chaosrunner.engine.leash import Leash
 from chaosrunner.engine.method import FindFault, Method
@@ -36,7 +37,7 @@ from chaosrunner.model.journal import (
     Spilled,
     TrafficSample,
 )
-from chaosrunner.model.plan import GuardAnswer, Plan, PlannedMeasure
+from chaosrunner.model.plan import GuardAnswer, Plan, PlannedFault, PlannedMeasure
 from chaosrunner.model.target import Target
 from chaosrunner.model.words import Ending, Phase
 from chaosrunner.ports import Platform, Probe, TrafficSource
@@ -94,6 +95,8 @@ class Setting:
     make_journal: Callable[[Path, Clock], Journal] = Journal
     ask_again: AskAgain | None = None
     """None: no guard says `always`."""
+    may_join: Joining | None = None
+    """Asks the guards, and the fault itself, about a target that appears under `follow`; None: nobody is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,7 @@ class _Execution:
                 clock=setting.clock,
                 limits=setting.limits,
             ),
+            self._join,
         )
         self._sampler: Sampler | None = None
         self._leases: list[Lock] = []
@@ -251,6 +255,18 @@ class _Execution:
         except Busy as busy:
             return [GuardAnswer(guard="leases", go=False, reason=f"{busy}; wait for it, or `chaosrunner halt` it")]
         return []
+
+    async def _join(self, planned: PlannedFault, in_force: Sequence[Target], new: Target) -> str:
+        """Take a target that appeared during a step; why it must be left alone, or nothing."""
+        if self._setting.may_join is not None and (why := await self._setting.may_join(planned, in_force, new)):
+            return why
+        locks, taken = self._setting.machine.lease_all([self._setting.platform.lease(new)], self._identity.run)
+        if taken:
+            return taken
+        self._leases += locks
+        known = {target.id: target for target in (*self._targets(), new)}
+        work = self._setting.platform.claim(self._identity.run, self._identity.who, list(known.values()))
+        return (await self._leash.ask(work, GUARD_TAKES, self._stop)).trouble
 
     # -- the three phases
 
@@ -379,7 +395,10 @@ class _Execution:
         return seen.value
 
     def _targets(self) -> Sequence[Target]:
-        return [target for fault in self._plan.faults for target in fault.targets]
+        """What is planned, and what appeared and was acted on, too."""
+        planned = [target for fault in self._plan.faults for target in fault.targets]
+        known = {target.id for target in planned}
+        return [*planned, *(target for target in self._method.targets if target.id not in known)]
 
     async def _spilled(self, before: Mapping[str, str]) -> None:
         """Record what changed about everything that is not a target."""

@@ -5,14 +5,15 @@ and probes that read what is so. Everything of it can be told to misbehave in a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from chaosrunner.engine.fault_run import Limits
+from chaosrunner.engine.following import Joining
 from chaosrunner.engine.stop import Stop
-from chaosrunner.errors import FaultFailed, NoAnswer, NoReading, UndoFailed
+from chaosrunner.errors import FaultFailed, NoAnswer, NoReading, NotPossibleNow, UndoFailed
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.experiment import BaselineSpec, RecoverySpec, Selector
@@ -62,15 +63,34 @@ class FakePlatform(Platform):
 
     kind = "fake"
     Spec = Parameters
+    follows = True
 
     def __init__(self, system: System) -> None:
         self.system = system
         self.opened = 0
         self.closed = 0
+        self.appeared: asyncio.Queue[Target | NotPossibleNow] = asyncio.Queue()
         self.alive: Callable[[], bool] = lambda: True
 
     async def find(self, selector: Selector) -> Selection:
         return Selection([target(1)])
+
+    def comes(self, target: Target) -> None:
+        """A target appears."""
+        self.appeared.put_nowait(target)
+
+    def breaks(self, why: str) -> None:
+        """From now on it cannot be told what appears."""
+        self.appeared.put_nowait(NotPossibleNow(why))
+
+    async def appearing(
+        self, selector: Selector, acts_on: Set[str], besides: Sequence[Target] | None = None
+    ) -> AsyncIterator[Target]:
+        while True:
+            target = await self.appeared.get()
+            if isinstance(target, NotPossibleNow):
+                raise target
+            yield target
 
     async def gone(self, target: Target) -> str:
         return "its process exited" if target.id in self.system.gone else ""
@@ -240,6 +260,7 @@ class World:
     halt_file: Path | None = None
     make_journal: Callable[..., Journal] | None = None
     ask_again: AskAgain | None = None
+    may_join: Joining | None = None
     strays: bool = False
     """Whether something that does not listen to its cancellation is part of the test."""
     run_id: str = "20261122-100000-abcdef"
@@ -296,6 +317,7 @@ class World:
             limits=self.limits,
             make_journal=self.make_journal or journal_without_threads,
             ask_again=self.ask_again,
+            may_join=self.may_join,
         )
 
     def _read(self) -> Any:
