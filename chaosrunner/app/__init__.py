@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chaosrunner.app.concluding import RunReport, Tell
+    from chaosrunner.app.concluding import RunReport
+    from chaosrunner.app.desk import Tell
     from chaosrunner.app.doctoring import examine
     from chaosrunner.app.halting import halt_runs
     from chaosrunner.app.healing import heal_environment, heal_runs, under_way
@@ -36,7 +37,7 @@ __all__ = [
 _PLACES = {
     "Order": "app.orders",
     "RunReport": "app.concluding",
-    "Tell": "app.concluding",
+    "Tell": "app.desk",
     "examine": "app.doctoring",
     "halt_runs": "app.halting",
     "heal_environment": "app.healing",

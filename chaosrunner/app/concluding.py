@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chaosrunner.clock import Clock
+from chaosrunner.app.desk import Desk, context_of
 from chaosrunner.errors import JournalFailed, NotPossibleNow, UndoFailed
-from chaosrunner.http import Http
 from chaosrunner.model.gap import Gap
 from chaosrunner.model.plan import Plan
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.model.words import GapKind, State
-from chaosrunner.ports import ProbeContext
 from chaosrunner.records.light import dataclass
 from chaosrunner.reports.account import Account, gather
 from chaosrunner.reports.shown_gap import ShownGap, shown
@@ -25,9 +23,6 @@ from chaosrunner.store.journal import read_journal
 if TYPE_CHECKING:
     from chaosrunner.model.near_miss import NearMiss
     from chaosrunner.register.near_misses import Tried
-
-Tell = Callable[[str], None]
-"""Something to know beside the answer, for people."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +45,6 @@ class RunReport:
     def close_call(self) -> bool:
         """Whether a hypothesis held with too little room."""
         return any(gap.kind is GapKind.CLOSE_CALL for gap in self.gaps)
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What keeping and reporting take beside the run itself."""
-
-    state: Path
-    clock: Clock
-    http: Http
-    tell: Tell
 
 
 async def conclude(plan: Plan, outcome: RunOutcome, desk: Desk) -> RunReport:
@@ -107,29 +92,6 @@ def _write_report(account: Account, verdict: Verdict, found: tuple[ShownGap, ...
     return html
 
 
-async def look_at_items(plan: Plan, desk: Desk) -> None:
-    """Before a run: items that were closed in the tracker make their near misses fix-ready, so that this run counts."""
-    from chaosrunner.register import open_register, register_exists
-
-    if not register_exists(desk.state):
-        return
-    from chaosrunner.register.near_misses import Wanted
-    from chaosrunner.stages.remediate import follow, open_tracker
-
-    try:
-        with open_register(desk.state, desk.clock) as book:
-            concerned = Wanted(service=plan.service, environment_class=plan.environment.class_name)
-            if waiting := [each.id for each in book.list(concerned)]:
-                await follow(book, open_tracker(plan.environment, _context(plan, desk)), desk.clock, waiting)
-    except NotPossibleNow as error:
-        desk.tell(f"the register cannot be asked: {error}")
-
-
-def _context(plan: Plan, desk: Desk) -> ProbeContext:
-    folder = Path(plan.folder)
-    return ProbeContext(desk.clock, desk.http, folder, environment=plan.environment, state=desk.state)
-
-
 async def _keep(
     plan: Plan, verdict: Verdict, gaps: Sequence[Gap], desk: Desk, ended: float | None = None
 ) -> tuple[tuple[ShownGap, ...], tuple[str, ...]]:
@@ -143,7 +105,7 @@ async def _keep(
 
     try:
         with open_register(desk.state, desk.clock) as book:
-            tracker = open_tracker(plan.environment, _context(plan, desk))
+            tracker = open_tracker(plan.environment, context_of(plan, desk))
             done = register(verdict, plan, gaps, book, desk.clock, ended)
             items = await remediate(done, book, tracker, desk.clock)
             known = [book.get(each.near_miss.id) for each in done.recorded]

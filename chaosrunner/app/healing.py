@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaosrunner.app.concluding import Desk, Tell, conclude_dead
+from chaosrunner.app.desk import Desk, Tell
 from chaosrunner.app.orders import FINDING, make_platform
 from chaosrunner.clock import Clock, SystemClock
 from chaosrunner.errors import Busy, ChaosrunnerError, JournalFailed, NotPossibleNow, UndoFailed
@@ -142,6 +142,8 @@ async def _heal_one(dead: ActiveRun, machine: Machine, clock: Clock, tell: Tell)
 
 async def _conclude(ledger: Ledger, journal: Path, clock: Clock, tell: Tell) -> None:
     """Judge the dead run and keep what it found, in the state folder that its journal lies in."""
+    from chaosrunner.app.concluding import conclude_dead
+
     state = journal.parent.parent.parent
     async with Http(clock, folder=Path(ledger.plan.folder)) as http:
         for found in await conclude_dead(ledger.plan, journal, Desk(state, clock, http, tell)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +45,8 @@ def colour() -> bool:
 
 def show_run(report: RunReport) -> None:
     """One screen: what was found, and what to do now."""
+    import shutil
+
     from chaosrunner.reports.summary import summary
 
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
@@ -55,6 +56,17 @@ def show_run(report: RunReport) -> None:
         terms.say(sentence)
     if report.outcome.trouble:
         terms.warn(f"the journal is not complete: {report.outcome.trouble}")
+
+
+def _columns() -> int:
+    """Of the terminal; 100 where there is none. As `shutil` asks it, which brings every kind of archive."""
+    said = os.environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said) > 0:
+        return int(said)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or 100
+    except (OSError, ValueError):  # no terminal; no file at all in a test
+        return 100
 
 
 def run_json(report: RunReport) -> Any:
