@@ -24,8 +24,7 @@ from chaosrunner.errors import UsageError
 from chaosrunner.http_errors import THEIRS, Asked, failure, is_own, why
 from chaosrunner.http_messages import REPEATABLE, Reply, Request
 from chaosrunner.http_pool import MOST_IDLE, Pool
-from chaosrunner.http_trust import trust, trust_nobody
-from chaosrunner.model.access import Access
+from chaosrunner.http_trust import Papers, trust, trust_nobody
 from chaosrunner.model.secret import Secret, SecretRef
 from chaosrunner.secrets import resolve
 from chaosrunner.urls import Url, check_url, proxy_for, redact
@@ -174,9 +173,9 @@ class Http:
             ) from None
         return Pool(lambda: ThroughProxy(verify=known, limits=limits, trust_env=False, proxy=way), keep)
 
-    def trust(self, asked: Request | Access) -> ssl.SSLContext:
+    def trust(self, papers: Papers) -> ssl.SSLContext:
         """Whom a TLS connection trusts, and who it says that we are. Raises `UsageError` for unusable files."""
-        return trust(self.folder, self._environ, asked)
+        return trust(self.folder, self._environ, papers)
 
 
 def _load_httpx() -> None:

@@ -104,6 +104,8 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "anyio": ("http",),
     "certifi": ("http",),
     "click": ("cli/",),
+    "dns": ("probes/dns.py",),
+    "h2": ("probes/grpc_health.py",),
     "httpcore": ("http",),
     "httpx": ("http",),
     "jsonpath": ("model/json_path.py",),
@@ -113,12 +115,12 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "pydantic": ("",),
     "pydantic_core": ("",),
     "rich": ("reports/", "cli/"),
-    "sqlalchemy": ("register/",),
+    "sqlalchemy": ("register/", "probes/sql.py"),
     "tenacity": ("http", "platforms/kubernetes/client.py"),
     "yaml": ("files/", "trackers/local.py"),
 }
 """Outside library -> the beginnings of the paths that may import it."""
-DISTRIBUTIONS = {"yaml": "pyyaml", "jsonpath": "python-jsonpath", "pydantic_core": "pydantic"}
+DISTRIBUTIONS = {"dns": "dnspython", "yaml": "pyyaml", "jsonpath": "python-jsonpath", "pydantic_core": "pydantic"}
 """Where a library's package has another name, or comes with one whose version fixes it."""
 
 
