@@ -60,6 +60,7 @@ __all__ = [
     "PodLinks",
     "PodState",
     "Pods",
+    "Policies",
     "Probe",
     "ProbeContext",
     "Processes",
@@ -686,6 +687,10 @@ class Objects(ABC):
         does not answer it is tried again. Raises `UndoFailed` with the commands."""
 
     @abstractmethod
+    def tag(self, hold: Hold) -> str:
+        """Ten characters that are this hold's alone, for names of what it makes."""
+
+    @abstractmethod
     def held(self, found: Mapping[str, Any] | None, hold: Hold) -> bool:
         """Whether an object carries the hold's mark."""
 
@@ -736,6 +741,20 @@ class Containers(ABC):
     @abstractmethod
     async def signal(self, target: Target, name: str, number: int, hold: Hold) -> str:
         """Send it, in words. Raises `FaultFailed` if it was not sent, or would not be heard."""
+
+
+class Policies(ABC):
+    """What a NetworkPolicy cannot say by itself, and whether one works: a cluster may have none who enforces them."""
+
+    @abstractmethod
+    async def others_than(self, target: Target) -> Sequence[JsonObject]:
+        """Peers, as a policy's rule takes them, that are everything but the other end of a `link`. Raises
+        `CannotDoHonestly` where that cannot be said."""
+
+    @abstractmethod
+    async def knock(self, target: Target) -> LinkSample:
+        """What becomes of a TCP connection to the pod from a pod of our own in the cluster, the guardian's. Any outcome
+        but silence means that it got there. Raises `FaultFailed` when it cannot be made."""
 
 
 @dataclass(frozen=True, slots=True)

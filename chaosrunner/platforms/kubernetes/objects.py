@@ -86,6 +86,10 @@ class ClusterObjects(Objects):
             await self._clock.sleep(AGAIN_AFTER)
         return outcome
 
+    def tag(self, hold: Hold) -> str:
+        """As in the mark."""
+        return data.short(hold.id)
+
     def held(self, found: Mapping[str, Any] | None, hold: Hold) -> bool:
         """By its annotation."""
         return found is not None and data.at(found, data.still(hold.id)["pointer"]) == hold.id

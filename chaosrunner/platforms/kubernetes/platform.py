@@ -22,6 +22,7 @@ from chaosrunner.platforms.kubernetes.injected import Injectors
 from chaosrunner.platforms.kubernetes.links import ClusterLinks
 from chaosrunner.platforms.kubernetes.objects import ClusterObjects
 from chaosrunner.platforms.kubernetes.pods import ClusterPods
+from chaosrunner.platforms.kubernetes.policies import ClusterPolicies
 from chaosrunner.platforms.kubernetes.presence import Presence
 from chaosrunner.platforms.kubernetes.reading import Reading
 from chaosrunner.platforms.kubernetes.spec import Service, split_workload
@@ -40,6 +41,7 @@ from chaosrunner.ports import (
     Platform,
     PodLinks,
     Pods,
+    Policies,
     RunSeen,
     Selection,
     Selector,
@@ -77,6 +79,7 @@ class KubernetesPlatform(Platform):
         pods = ClusterPods(self.cluster, self.finder, spec.namespaces, clock)
         self._abilities: dict[type, object] = {
             Links: self.links,
+            Policies: ClusterPolicies(self.cluster, spec, self.presence),
             Objects: ClusterObjects(self.cluster, self.presence, spec.namespaces, clock),
             PodLinks: self.links,
             Pods: pods,

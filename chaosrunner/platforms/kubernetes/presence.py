@@ -88,6 +88,11 @@ class Presence:
             self._guarded = True
         return self.author
 
+    @property
+    def guardian_pod(self) -> str:
+        """The name of the pod that guards this run; empty: none does yet."""
+        return self._heartbeat.guardian.split(" ")[0] if self._heartbeat is not None else ""
+
     def stop_asked(self) -> StopAsked | None:
         """What the heartbeat has come to know."""
         return self._heartbeat.stop_asked() if self._heartbeat is not None else None
