@@ -11,7 +11,7 @@ from collections import deque
 from typing import Any
 
 from chaosrunner.demo.shop.repairs import Breaker, RetryBudget
-from chaosrunner.demo.shop.web import Request, Response, Service, Unavailable, Upstream, arguments, run
+from chaosrunner.demo.shop.web import KEPT, Request, Response, Service, Unavailable, Upstream, arguments, run
 
 WORKERS = 32
 TRIES, IMPATIENCE = 5, 0.1
@@ -102,9 +102,9 @@ class Checkout:
             await self.inventory.call("POST", "/reservations", order, within=PATIENCE)
 
 
-def make(inventory: str, payments: str, *, fixed: bool = False) -> Service:
+def make(inventory: str, payments: str, *, fixed: bool = False, keep: int = KEPT) -> Service:
     """The service, not yet listening; `inventory` and `payments` are URLs."""
-    checkout = Checkout(Upstream("inventory", inventory), Upstream("payments", payments), fixed=fixed)
+    checkout = Checkout(Upstream("inventory", inventory, keep), Upstream("payments", payments, keep), fixed=fixed)
     service = Service("checkout", workers=WORKERS, calls=(checkout.inventory, checkout.payments))
     service.route("POST", "/orders", checkout.order)
     service.gauges["orders_unpaid"] = lambda: len(checkout.unpaid)
@@ -113,4 +113,4 @@ def make(inventory: str, payments: str, *, fixed: bool = False) -> Service:
 
 if __name__ == "__main__":
     given = arguments("checkout", "inventory", "payments", repairs="timeouts, a breaker, retries from a budget")
-    run(make(given.inventory, given.payments, fixed=given.fixed), given.port, given.host)
+    run(make(given.inventory, given.payments, fixed=given.fixed, keep=given.keep), given.port, given.host)

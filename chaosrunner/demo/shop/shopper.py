@@ -104,8 +104,8 @@ if __name__ == "__main__":
     words = parser("shopper", "storefront")
     words.add_argument("--pages", type=float, default=20, help="a second (default: 20)")
     words.add_argument("--orders", type=float, default=10, help="a second (default: 10)")
+    words.set_defaults(keep=0)  # each visit is another shopper, and meets whatever pod the cluster sends it to
     given = words.parse_args()
     looked, bought = Visits(), Visits()
-    # No connection is kept: each visit is another shopper, and meets whatever pod the cluster sends it to.
-    shoppers = Shopper(Upstream("storefront", given.storefront, keep=0))
+    shoppers = Shopper(Upstream("storefront", given.storefront, given.keep))
     run(make(looked, bought), given.port, given.host, visit(shoppers, looked, bought, given.pages, given.orders))

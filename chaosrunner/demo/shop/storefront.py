@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from chaosrunner.demo.shop.web import Recent, Request, Response, Service, Unavailable, Upstream, arguments, run
+from chaosrunner.demo.shop.web import KEPT, Recent, Request, Response, Service, Unavailable, Upstream, arguments, run
 
 PRICES_TIMEOUT = 0.2
 """Seconds; then the last known prices are shown."""
@@ -62,9 +62,10 @@ def _items(answer: Any) -> list[str]:
     return [str(item) for item in answer["items"]]
 
 
-def make(recommendations: str, prices: str, checkout: str, *, fixed: bool = False) -> Service:
+def make(recommendations: str, prices: str, checkout: str, *, fixed: bool = False, keep: int = KEPT) -> Service:
     """The service, not yet listening; the rest are URLs."""
-    upstreams = Upstream("recommendations", recommendations), Upstream("prices", prices), Upstream("checkout", checkout)
+    places = {"recommendations": recommendations, "prices": prices, "checkout": checkout}
+    upstreams = [Upstream(name, url, keep) for name, url in places.items()]
     storefront = Storefront(*upstreams, fixed=fixed)
     service = Service("storefront", workers=128, calls=upstreams)
     service.route("GET", "/", storefront.page)
@@ -75,4 +76,5 @@ def make(recommendations: str, prices: str, checkout: str, *, fixed: bool = Fals
 
 if __name__ == "__main__":
     given = arguments("storefront", "recommendations", "prices", "checkout", repairs="the page without recommendations")
-    run(make(given.recommendations, given.prices, given.checkout, fixed=given.fixed), given.port, given.host)
+    front = make(given.recommendations, given.prices, given.checkout, fixed=given.fixed, keep=given.keep)
+    run(front, given.port, given.host)

@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 502: "Bad Gateway", 503: "Service Unavailable"}
 LARGEST_BODY = 1 << 20
 LOOPBACK = "127.0.0.1"
+KEPT = 32
+"""Connections that are kept to each service."""
 
 
 class Unavailable(Exception):
@@ -192,7 +194,7 @@ class Service:
 class Upstream:
     """Another service, by its address: calls it over connections that are kept and used again."""
 
-    def __init__(self, name: str, url: str, keep: int = 32) -> None:
+    def __init__(self, name: str, url: str, keep: int = KEPT) -> None:
         place = urlsplit(url)
         if place.hostname is None or place.port is None:
             raise ValueError(f"expected a URL with host and port for {name}, found {url!r}")
@@ -294,6 +296,9 @@ def parser(service: str, *upstreams: str) -> argparse.ArgumentParser:
     made.add_argument("--host", default=LOOPBACK, help=f"on which address (default: {LOOPBACK}; in a pod 0.0.0.0)")
     for upstream in upstreams:
         made.add_argument(f"--{upstream}", required=True, metavar="URL", help=f"where {upstream} is")
+    if upstreams:
+        kept = f"connections to keep to each of them (default: {KEPT}; 0 spreads the calls over a Service's pods)"
+        made.add_argument("--keep", type=int, default=KEPT, metavar="N", help=kept)
     return made
 
 
