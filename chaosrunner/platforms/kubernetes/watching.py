@@ -56,7 +56,7 @@ class PodWatch:
                     await self._current.wait()
             except TimeoutError:
                 return None
-        if not self._current.is_set():
+        if self.refused or not self._current.is_set():
             return None
         if uid not in self._leaving:
             return "gone"
@@ -189,11 +189,11 @@ async def appearing(
         changed.set()  # what came between the look at what is known and this
         while True:
             await changed.wait()
+            changed.clear()
             for watch in watches:
                 if watch.refused:
                     raise ApiError("watch pods", 403, watch.refused)
             await clock.sleep(SETTLES)
-            changed.clear()
             try:
                 found = await find()
             except ApiError as error:
