@@ -180,6 +180,9 @@ def _load(what: str, asked: Message) -> Load:
     if size <= 0:
         raise RequestRefused("`size` is above 0, in bytes" if asked.get("leave") is None else "less is free already")
     if what == "memory":
+        available = holder.available_memory()
+        if available is not None and size > available - reserve:
+            raise RequestRefused(f"{size} bytes do not fit: {available} are left, and {reserve} are kept free")
         over = number(asked, "over", 0.0, 86_400.0)
         return Growing(size, reserve, over) if over else holder.Memory(size, reserve)
     return holder.Disk(folder, size, reserve)

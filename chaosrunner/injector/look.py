@@ -14,6 +14,18 @@ more than a look: for each line `{"n": N, "many": [[…]]}` on standard input it
 connecting to the outcome, as the local platform looks through a link. Without `--http` it says nothing, shuts down
 writing and waits for the other side to do the same, as every TCP server does.
 
+The other looks, each with `--around` and `--silent-after S` where it goes over the network:
+
+* `udp HOST PORT [--data TEXT]` -> `{outcome, seconds, address}`: one datagram, and whatever comes back.
+* `dns NAME [TYPE] [--server S]` -> `{answer, addresses, asked, server, seconds}`: `noerror`, `nxdomain`, `servfail`,
+  `refused`, … or `silent`; through the search domains, as resolvers do.
+* `http URL [--method M]` -> `{outcome, status, seconds}`.
+* `loss HOST PORT [--count N]` -> `{sent, answered, lost, median, seconds}`: so many connections, and the share of those
+  whose first SYN was not answered before TCP would have asked again; `median` of the answers' seconds.
+* `rules` -> `{tables, rules, qdiscs}`: what nftables and tc have of ours, in their own words.
+* `disk FOLDER` -> `{total, free, available, write_seconds}`; `memory` -> `{current, limit, kills}`; `cpu [--seconds S]`
+  -> `{cores, limit, throttled}`: by the files of control groups v2, of the container that it runs in.
+
 Looks carry the firewall mark 0x6369, by which the injector's rules treat them like the pod's own traffic and do not
 count them; with `--around` the mark 0x6368, which no fault touches. Marks need NET_ADMIN: without it a look goes
 unmarked (`marked` is false), and `--around` fails.
@@ -30,7 +42,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import IO, Any
 
-from chaosrunner.injector import looking
+from chaosrunner.injector import looking, sensing
 from chaosrunner.injector.looking import LookFailed, Marks
 
 __all__ = ["look", "main", "serve"]
@@ -56,19 +68,61 @@ def _parser() -> argparse.ArgumentParser:
     tcp.add_argument("--stay", type=float, default=0.0, help="seconds that it is open and idle before the exchange")
     tcp.add_argument("--silent-after", type=float, default=1.4, help="seconds without an answer that are silence")
     tcp.add_argument("--around", action="store_true", help="past every fault of ours")
+    _more(looks)
     many = looks.add_parser("many", help="several looks at once")
     many.add_argument("words", help="JSON: a list of lists of words")
     return parser
 
 
+def _more(looks: Any) -> None:
+    """The looks beside `tcp`."""
+    udp = looks.add_parser("udp", help="one datagram")
+    udp.add_argument("host")
+    udp.add_argument("port", type=int)
+    udp.add_argument("--data", default="chaosrunner", help="what it says")
+    dns = looks.add_parser("dns", help="one look-up")
+    dns.add_argument("name")
+    dns.add_argument("type", nargs="?", default="A")
+    dns.add_argument("--server")
+    http = looks.add_parser("http", help="one request")
+    http.add_argument("url")
+    http.add_argument("--method", default="GET")
+    loss = looks.add_parser("loss", help="the share of connections whose first packet is not answered")
+    loss.add_argument("host")
+    loss.add_argument("port", type=int)
+    loss.add_argument("--count", type=int, default=50)
+    for parser in (udp, dns, http, loss):
+        parser.add_argument("--silent-after", type=float, default=1.4)
+        parser.add_argument("--around", action="store_true")
+    looks.add_parser("rules", help="what nftables and tc have of ours")
+    disk = looks.add_parser("disk", help="what is free")
+    disk.add_argument("folder")
+    for name in ("cpu", "memory"):
+        looks.add_parser(name).add_argument("--seconds", type=float, default=0.5)
+
+
+def _marks(given: argparse.Namespace) -> Marks:
+    return Marks.around() if given.around else Marks.look()
+
+
 def _tcp(given: argparse.Namespace) -> Answer:
-    path = looking.Path(given.host, given.port, given.http, Marks.around() if given.around else Marks.look())
+    path = looking.Path(given.host, given.port, given.http, _marks(given))
     if given.payload and given.http:
         return looking.push(path, given.silent_after, given.payload)
     return looking.exchange(path, given.silent_after, given.stay)
 
 
-_LOOKS: dict[str, Callable[[argparse.Namespace], Answer]] = {"tcp": _tcp}
+_LOOKS: dict[str, Callable[[argparse.Namespace], Answer]] = {
+    "tcp": _tcp,
+    "udp": lambda given: sensing.udp(given.host, given.port, given.data.encode(), given.silent_after, _marks(given)),
+    "dns": lambda given: sensing.look_up(given.name, given.type, given.server, given.silent_after, _marks(given)),
+    "http": lambda given: sensing.http(given.url, given.method, given.silent_after, _marks(given)),
+    "loss": lambda given: sensing.loss(given.host, given.port, given.count, _marks(given)),
+    "rules": lambda given: sensing.rules(),
+    "disk": lambda given: sensing.disk(given.folder),
+    "cpu": lambda given: sensing.load("cpu", given.seconds),
+    "memory": lambda given: sensing.load("memory", given.seconds),
+}
 
 
 def look(words: Sequence[str]) -> Answer:

@@ -38,8 +38,9 @@ def devices() -> list[str]:
 
 
 def kernel_has(kind: str) -> bool:
-    """Whether the kernel has a queueing discipline of this kind. Asked by ordering one on the loopback device that
-    lacks its parameters: a kernel that has the kind finds them missing, one that has not says so; nothing changes."""
+    """Whether the kernel has a queueing discipline of this kind, one that cannot be without parameters (as netem).
+    Asked by ordering one on the loopback device without any: a kernel that has the kind finds them missing, one that
+    has not says so; nothing changes."""
     name = kind.encode() + b"\0"
     attribute = struct.pack("=HH", 4 + len(name), 1) + name + b"\0" * (-len(name) % 4)
     order = struct.pack("=BBHiIII", 0, 0, 0, socket.if_nametoindex("lo"), 0x63680000, 0xFFFFFFFF, 0) + attribute

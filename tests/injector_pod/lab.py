@@ -187,6 +187,7 @@ class _Names(socketserver.BaseRequestHandler):
 
 class _Tcp(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
+    request_queue_size = 64
     daemon_threads = True
     address_family = socket.AF_INET6
 
