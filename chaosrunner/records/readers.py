@@ -214,6 +214,8 @@ def _one_of(arms: Sequence[Any]) -> Read:
     if len(others) == 1:
         (only,) = others
         return lambda value, by_name: None if value is None else only(value, by_name)
+    if set(arms) <= _SCALARS:
+        return _scalar(frozenset(arms))
 
     def read(value: Any, by_name: bool) -> Any:
         if value is None and optional:
@@ -227,6 +229,27 @@ def _one_of(arms: Sequence[Any]) -> Read:
         if len(taken) != 1:
             raise Doubt
         return taken[0]
+
+    return read
+
+
+_SCALARS = {str, int, float, bool, NoneType}
+
+
+def _scalar(kinds: frozenset[type]) -> Read:
+    """Of several plain types the one that the value is of; a whole number is a number where there is nothing nearer."""
+    whole_to_number = float in kinds and int not in kinds
+
+    def read(value: Any, by_name: bool) -> Any:
+        kind = type(value)
+        if kind is float:
+            if float in kinds and isfinite(value):
+                return value
+        elif kind in kinds:
+            return value
+        elif kind is int and whole_to_number:
+            return _number(value, by_name)
+        raise Doubt
 
     return read
 
@@ -344,6 +367,8 @@ def write_by(annotation: Any) -> Write | None:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is JsonValue:
         return _write_json
+    if origin is Literal:
+        return None
     if origin is Annotated:
         marks = [mark for mark in annotation.__metadata__ if isinstance(mark, PlainSerializer)]
         write: Write | None = marks[-1].args[0] if marks else write_by(arguments[0])
