@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := chaosrunner tests benchmarks
 
-.PHONY: all demo test check format docs picture bench smoke clean help
+.PHONY: all demo test check format docs roles picture bench smoke clean help
 
 all: check test  ## everything that a change must pass
 
@@ -39,6 +39,9 @@ format: $(VENV)/with-dev  ## put the code into its format
 
 docs: $(VENV)/with-dev  ## rewrite the generated pages
 	@$(BIN)/python tools/docs
+
+roles: $(VENV)/with-dev  ## rewrite the Roles of k8s/ from what the catalogue says that faults need
+	@$(BIN)/python tools/roles
 
 picture: $(VENV)/with-dev  ## the README's pictures, from a real run (needs Chromium)
 	@$(BIN)/python tools/picture
