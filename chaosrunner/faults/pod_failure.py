@@ -10,7 +10,6 @@ from chaosrunner.ports import Fault, Objects, Parameters, Sighting
 
 IMAGE = "CHAOSRUNNER-KEEPS-THIS-POD-DOWN"
 """No image has capital letters in its name: the node says so at once, asks no registry, and can never start it."""
-REFUSED = "InvalidImageName"
 LONGEST_GRACE = 60.0
 """Seconds that a pod's containers may have to end; for longer ones the step would begin too late."""
 SETTLES = 20.0
@@ -130,7 +129,7 @@ class PodFailure(Fault[Params]):
             return Sighting(False, f"{self.target.name} has its own images")
         status = pod.get("status", {})
         states = {each["name"]: each.get("state", {}) for each in status.get("containerStatuses") or ()}
-        down = [name for name in names if states.get(name, {}).get("waiting", {}).get("reason") == REFUSED]
+        down = [name for name in names if states.get(name) and "running" not in states[name]]
         ready = any(
             each.get("type") == "Ready" and each.get("status") == "True" for each in status.get("conditions") or ()
         )

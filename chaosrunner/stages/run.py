@@ -179,8 +179,8 @@ class _Execution:
             if await self._may_go():
                 beside = (self._listen(), self._tick(), self._keep_asking(), self._pulse.beat())
                 helpers += [self._beside(each) for each in beside]
-                await self._setting.platform.open(self._identity.run, self._alive)
-                await self._under_load()
+                if await self._platform_opens():
+                    await self._under_load()
         except NotPossibleNow as error:
             self._stop.now(Ending.NOT_READABLE, "chaosrunner", str(error))
         except Exception as error:
@@ -267,6 +267,14 @@ class _Execution:
         known = {target.id: target for target in (*self._targets(), new)}
         work = self._setting.platform.claim(self._identity.run, self._identity.who, list(known.values()))
         return (await self._leash.ask(work, GUARD_TAKES, self._stop)).trouble
+
+    async def _platform_opens(self) -> bool:
+        """Nothing is injected where what would hold the faults, or take them back, cannot be brought up."""
+        try:
+            await self._setting.platform.open(self._identity.run, self._alive)
+        except NotPossibleNow as error:
+            self._stop.now(Ending.FAULT_FAILED, f"the {self._setting.platform.kind} platform", str(error))
+        return not self._stop.asked
 
     # -- the three phases
 

@@ -137,7 +137,7 @@ async def test_a_killed_runner_s_fault_is_taken_back_by_the_guardian(guarded: Sp
 
     await eventually(back, GONE_WITHIN, "the old number of replicas")
     await eventually(lambda: _none(ledger(guarded)), 3, "the ledger is empty")
-    await eventually(lambda: _none(_but_claims(guarded)), 15, "nothing but the claim, which the next run takes over")
+    await eventually(lambda: _none(_but_claims(guarded)), 45, "nothing but the claim, which the next run takes over")
 
 
 async def _but_claims(space: Space) -> list[str]:

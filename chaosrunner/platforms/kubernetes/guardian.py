@@ -63,6 +63,7 @@ UNDO_RIGHTS: Mapping[str, Rights] = {
     "node-cordon": Rights(cluster=("get nodes", "patch nodes")),
     "node-taint": Rights(cluster=("get nodes", "patch nodes")),
     "node-drain": Rights(cluster=("get nodes", "patch nodes")),
+    "zone-outage": Rights(cluster=("get nodes", "patch nodes")),
 }
 """By fault: what the guardian needs beyond `RIGHTS` to take it back. The runner's needs are the fault's `needs`."""
 
@@ -114,8 +115,8 @@ def manifest(author: Author, lease: Object, spec: Spec, away_from: Sequence[str]
 
 
 def _elsewhere(nodes: Sequence[str]) -> Object:
-    rule = {"key": "metadata.name", "operator": "NotIn", "values": list(nodes)}
-    terms = {"weight": 100, "preference": {"matchFields": [rule]}}
+    rules = [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in nodes]
+    terms = {"weight": 100, "preference": {"matchFields": rules}}
     return {"preferredDuringSchedulingIgnoredDuringExecution": [terms]}
 
 

@@ -70,7 +70,7 @@ class ClusterPolicies(Policies):
         await self._presence.brace()
         pod = await self._cluster.get(path("v1", "pods", str(target.details["namespace"]), str(target.details["pod"])))
         host = str(pod.get("status", {}).get("podIP", ""))
-        words = ["python3", "-m", "chaosrunner.injector.look", "tcp", host, str(_port(pod))]
+        words = ["python3", "-S", "-m", "chaosrunner.injector.look", "tcp", host, str(_port(pod))]
         guardian = self._presence.guardian_pod
         try:
             done = await self._cluster.execute(
