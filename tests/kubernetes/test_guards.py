@@ -16,7 +16,7 @@ from chaosrunner.platforms.kubernetes.platform import KubernetesPlatform
 from chaosrunner.ports import Intended
 from tests.kubernetes import shapes
 from tests.kubernetes.fake_api import FakeApi
-from tests.kubernetes.scene import deploy, fault, platform, targets
+from tests.kubernetes.scene import deploy, fault, platform, selector, targets
 
 Make = Callable[..., KubernetesPlatform]
 KILL = ("get pods", "delete pods")
@@ -108,6 +108,48 @@ async def test_a_node_can_keep_chaos_out(api: FakeApi, make: Make) -> None:
     at = make()
     hit = fault(*await targets(at, node="node-1"), kind="node-cordon", fault_class="capacity")
     assert not (await answers(at, hit))["allow"].go
+
+
+# -- what may fight back
+
+
+async def said(at: KubernetesPlatform, *faults: PlannedFault) -> list[str]:
+    intended = [Intended(each, KILL) for each in faults]
+    return [answer.reason for answer in await at.guards(Guards(), intended) if answer.guard == "controllers"]
+
+
+async def workload(at: KubernetesPlatform) -> PlannedFault:
+    found = await at.find_for(selector(service="cart"), frozenset({"workload"}))
+    return fault(*found.candidates, kind="scale", fault_class="capacity")
+
+
+async def test_an_autoscaler_and_a_gitops_tool_that_may_scale_back_are_named(api: FakeApi, make: Make) -> None:
+    deploy(api, "cart", annotations={"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/cart"})
+    for name, of in (("cart", "cart"), ("web", "web")):
+        spec = {"scaleTargetRef": {"kind": "Deployment", "name": of}, "minReplicas": 2, "maxReplicas": 9}
+        metadata = {"name": name, "namespace": "shop"}
+        kind = "HorizontalPodAutoscaler"
+        api.add({"apiVersion": "autoscaling/v2", "kind": kind, "metadata": metadata, "spec": spec})
+    at = make()
+    assert await said(at, await workload(at)) == [
+        "shop/deployment/cart is kept by Argo CD, which may take a change of it back: pause its sync",
+        "the autoscaler cart keeps shop/deployment/cart between 2 and 9 replicas, and may scale it back",
+    ]
+
+
+async def test_a_cluster_whose_autoscalers_may_not_be_read_says_nothing_of_them(api: FakeApi, make: Make) -> None:
+    deploy(api, "cart")
+    api.deny("list horizontalpodautoscalers.autoscaling")
+    at = make()
+    assert await said(at, await workload(at)) == []
+
+
+async def test_pods_in_a_mesh_are_named_once_for_all_of_one_owner(api: FakeApi, make: Make) -> None:
+    for pod in deploy(api, "cart", 3):
+        api.change(pod, {"spec": {"containers": [{"name": "main"}, {"name": "istio-proxy"}]}})
+    at = make()
+    (words,) = await said(at, fault(*await targets(at, service="cart")))
+    assert "is in the mesh of Istio" in words
 
 
 # -- rights

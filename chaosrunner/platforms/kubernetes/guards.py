@@ -10,7 +10,7 @@ from typing import NamedTuple
 from chaosrunner.errors import NotPossibleNow
 from chaosrunner.model.environment import Guards
 from chaosrunner.model.plan import GuardAnswer, PlannedFault
-from chaosrunner.platforms.kubernetes import census, rights
+from chaosrunner.platforms.kubernetes import census, fighting, rights
 from chaosrunner.platforms.kubernetes.census import TAKES_AWAY, Census, Crowd
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, Object, path
 from chaosrunner.platforms.kubernetes.finding import OPT, Finder, PodSeen, matches
@@ -57,6 +57,7 @@ class ClusterGuards:
             ("clusterUid", self._right_cluster),
             ("namespaces", lambda: self._namespaces(intended)),
             ("allow", lambda: self._allowed(intended)),
+            ("controllers", lambda: self._controllers(intended)),
             ("rights", lambda: self._rights(guards, intended)),
         ]
         losses = [each for each in intended if each.fault.fault_class in TAKES_AWAY]
@@ -135,6 +136,12 @@ class ClusterGuards:
         names = [target.name for target in found.values() if target.kind != "nothing"]
         shown = f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
         return [_go("allow", f"nothing keeps chaosrunner from {shown}")] if names else []
+
+    async def _controllers(self, intended: Sequence[Intended]) -> Sequence[GuardAnswer]:
+        """What may fight back is said, and lets the run go: whether a fault is in force is seen in it."""
+        targets = {target.id: target for each in intended for target in each.fault.targets}
+        said = await fighting.words(self._cluster, self._finder, tuple(targets.values()))
+        return [_go("controllers", each) for each in dict.fromkeys(said)]
 
     # -- rights
 
