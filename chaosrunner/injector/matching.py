@@ -2,18 +2,22 @@
 
     {"way": "egress" | "ingress",
      "to": [{"cidr": "10.96.3.4/32", "port": 80, "protocol": "tcp"}, {"host": "api.example", "port": 443}],
-     "except": [{"cidr": "10.0.0.7/32"}, {"port": 9090}]}
+     "except": [{"cidr": "10.0.0.7/32"}, {"port": 9090}, {"port": 9100, "own": true}, {"gateway": true}]}
 
 `egress` means connections that this pod opens, `ingress` those that others open to it. `cidr` (or `host`, looked up in
 the pod) is always the other end, `port` always the one that is connected to: for ingress the pod's own. No `to` is
-everything. What is in `except`, and whatever goes over the loopback device, is never touched.
+everything. What is in `except`, and whatever goes over the loopback device, is never touched. There, `own` is a port of
+this pod, whatever the way: connections that others opened to it; `gateway` are the pod's default gateways, where the
+node's own questions (the kubelet's probes) come from in most networks.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from chaosrunner.injector.calls import Message, RequestRefused
 
@@ -55,6 +59,38 @@ class Destination:
         return cls(_network(cidr), host, port, protocol)
 
 
+def _special(asked: object) -> bool:
+    return isinstance(asked, dict) and (asked.get("own") is True or asked == {"gateway": True})
+
+
+def _own_port(asked: Message) -> tuple[int, str | None]:
+    read = Destination.read({key: value for key, value in asked.items() if key != "own"})
+    if read.port is None or read.network is not None or read.host is not None:
+        raise RequestRefused("a port of the pod's own is `port`, `own` and `protocol`, nothing else")
+    return read.port, read.protocol
+
+
+def gateways() -> list[Network]:
+    """The default gateways of this network namespace."""
+    found: list[Network] = []
+    for line in _lines("/proc/net/route")[1:]:
+        words = line.split()
+        if words[1] == "00000000" and words[2] != "00000000":
+            found.append(ipaddress.IPv4Network(int.from_bytes(bytes.fromhex(words[2]), sys.byteorder)))
+    for line in _lines("/proc/net/ipv6_route"):
+        words = line.split()
+        if words[1] == "00" and int(words[4], 16):
+            found.append(ipaddress.IPv6Network(int(words[4], 16)))
+    return found
+
+
+def _lines(name: str) -> list[str]:
+    try:
+        return Path(name).read_text().splitlines()
+    except OSError:
+        return []
+
+
 def _network(text: object) -> Network | None:
     if text is None:
         return None
@@ -72,6 +108,8 @@ class Match:
     to: Sequence[Destination] = ()
     spared: Sequence[Destination] = ()
     names: dict[str, frozenset[Network]] = field(default_factory=dict)
+    own: Sequence[tuple[int, str | None]] = ()
+    """Ports of this pod, with their protocol, that are spared."""
 
     @classmethod
     def read(cls, asked: object) -> Match:
@@ -84,10 +122,15 @@ class Match:
         way = asked.get("way", "egress")
         if way not in ("egress", "ingress"):
             raise RequestRefused(f"`way` is egress or ingress, not {way!r:.60}")
-        spared = read_all(asked.get("except"), "except")
+        given = asked.get("except")
+        listed = given if isinstance(given, list) else []
+        own = [_own_port(one) for one in listed if isinstance(one, dict) and one.get("own") is True]
+        spared = read_all([one for one in listed if not _special(one)] if listed else given, "except")
+        if {"gateway": True} in listed:
+            spared += [Destination(network) for network in gateways()]
         if any(destination.host for destination in spared):
             raise RequestRefused("`except` knows cidr, port and protocol, not host")
-        return cls(way, read_all(asked.get("to"), "to"), spared)
+        return cls(way, read_all(asked.get("to"), "to"), spared, own=own)
 
     @property
     def hosts(self) -> set[str]:
@@ -116,6 +159,8 @@ class Match:
     def covers(self, address: str, port: int, protocol: str = "tcp") -> bool:
         """Whether this end of a connection is meant."""
         there = ipaddress.ip_address(address.partition("%")[0])
+        if self.way == "ingress" and any(port == one and known in (None, protocol) for one, known in self.own):
+            return False
         return not _within(self.exceptions(protocol), there, port) and _within(self.entries(protocol), there, port)
 
     def _grouped(self, destinations: Iterable[Destination], protocol: str) -> dict[int | None, list[Network] | None]:

@@ -175,6 +175,9 @@ class Rules:
             lines.append(f"{'ct' if name == 'in' else 'meta'} mark {OWN_MARK:#x} accept")
         if self.beats is not None and name in ("in", "into"):
             lines.append(f"udp dport {self.beats} accept")
+        for own, known in self.match.own:
+            side = "d" if inward else "s"
+            lines += [f"{protocol} {side}port {own} accept" for protocol in ("tcp", "udp") if known in (None, protocol)]
         for protocol in ("tcp", "udp"):
             for port, networks in self.match.exceptions(protocol).items():
                 lines += [f"{where} accept" for where in self._where(name, protocol, port, networks)]

@@ -67,6 +67,17 @@ def test_a_partition_lets_nothing_through_either_way_and_spares_what_is_excepted
     assert pings(stage)
 
 
+def test_a_port_of_the_pods_own_is_spared_whoever_asks(stage: Lab, injector: Injector) -> None:
+    spared = {"to": [], "except": [{"port": 7000, "own": True}, {"gateway": True}]}
+    injector.begin("cut", traffic(spared, packets={"partition": True}))
+    assert stage.other.connect(POD, 7000).close() is None
+    with pytest.raises(TimeoutError):
+        stage.other.connect(POD, 8000, timeout=0.5)
+    with pytest.raises(TimeoutError):
+        stage.pod.connect(OTHER, 7000, timeout=0.5)
+    injector.end("cut")
+
+
 def pings(stage: Lab) -> bool:
     """Whether an echo request of ICMP is answered."""
     with stage.pod.do(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)) as door:
