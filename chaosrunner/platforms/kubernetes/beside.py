@@ -108,10 +108,18 @@ def refused(error: ApiError) -> str:
 
 
 def control(pod: Object) -> tuple[Object, ...]:
-    """What watches over a pod, as exceptions of a match: its node, where the kubelet's probes come from."""
+    """What watches over a pod, as exceptions of a match: its node, where the kubelet's probes come from, and the ports
+    that metrics are read from: `prometheus.io/port`, and container ports whose name speaks of metrics."""
     status = pod.get("status", {})
     ips = [str(each["ip"]) for each in status.get("hostIPs") or ()] or [str(status.get("hostIP") or "")]
-    return tuple({"cidr": f"{each}/{128 if ':' in each else 32}"} for each in ips if each)
+    node: list[Object] = [{"cidr": f"{each}/{128 if ':' in each else 32}"} for each in ips if each]
+    annotated = str((pod["metadata"].get("annotations") or {}).get("prometheus.io/port") or "")
+    ports = {int(annotated)} if annotated.isdigit() else set()
+    for each in pod["spec"].get("containers") or ():
+        for port in each.get("ports") or ():
+            if any(word in str(port.get("name") or "") for word in ("metrics", "prom")):
+                ports.add(int(port["containerPort"]))
+    return (*node, {"gateway": True}, *({"port": port, "own": True} for port in sorted(ports)))
 
 
 def _status(pod: Object, name: str) -> Object:

@@ -21,9 +21,9 @@ from chaosrunner.platforms.kubernetes.client import ApiError, Channel
 
 Message = dict[str, Any]
 
-PATIENCE = 2.5
-"""Seconds that a beat may go unanswered before its stream counts as broken: half of the time after which an injector
-lets go, so that a stream that died without a word is made again in time."""
+PATIENCE = 3.0
+"""Seconds without an answer to any beat after which a stream counts as broken: less than an injector holds without
+beats, so that one that died without a word is made again in time."""
 AGAIN_AFTER = 0.05
 AGAIN_AT_MOST = 0.5
 """Seconds between two tries to attach."""
@@ -57,17 +57,25 @@ class Talk:
         self._clock = clock
         self._hear = hear
         self._who = who
-        self._numbers = itertools.count(secrets.randbits(40) << 12)  # answers to another process are not ours
+        self._first = secrets.randbits(30) << 20  # answers to another process are not ours
+        self._numbers = itertools.count(self._first)
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._channel: Channel | None = None
         self._changed = asyncio.Event()
         self._drop = asyncio.Event()
-        self._beat: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
+        self._since = clock.monotonic()
         self.died = ""
         """How it died; empty: it did not, as far as is known."""
         self.trouble = ""
         """Why there was no stream the last time."""
+        self._heard_at = clock.monotonic()
         self._keeping = asyncio.ensure_future(self._keep())
+
+    @property
+    def silence(self) -> float:
+        """Seconds since it last answered anything."""
+        return self._clock.monotonic() - self._heard_at
 
     async def ask(self, request: Message, within: float) -> Message:
         """Its answer. Raises `InjectorRefused`, `InjectorDied`, and `FaultFailed` when there is none in time."""
@@ -108,21 +116,25 @@ class Talk:
             change.cancel()
 
     def beat(self, run: str) -> None:
-        """Tell it that the runner lives; returns at once. An unanswered one makes the stream count as broken."""
-        if self._channel is not None and (self._beat is None or self._beat.done()):
-            self._beat = asyncio.ensure_future(self._beat_once(run))
+        """Tell it that the runner lives; returns at once. When none is answered any more, its stream is made again."""
+        if self._channel is None:
+            return
+        if min(self.silence, self._clock.monotonic() - self._since) > PATIENCE:
+            self._drop.set()
+        elif self._beating is None or self._beating.done():
+            self._beating = asyncio.ensure_future(self._beat(self._channel, run))
 
-    async def _beat_once(self, run: str) -> None:
-        channel = self._channel
+    async def _beat(self, channel: Channel, run: str) -> None:
+        line = json.dumps({"n": next(self._numbers), "do": "beat", "run": run}).encode() + b"\n"
         try:
-            await self.ask({"do": "beat", "run": run}, PATIENCE)
-        except FaultFailed as error:
-            if self._channel is channel and not isinstance(error, InjectorRefused):
-                self._drop.set()
+            await channel.send(line)
+        except ApiError as error:
+            self.trouble = str(error)
+            self._drop.set()
 
     async def close(self) -> None:
         """No more beats, no more stream; idempotent. The injector goes on for as long as it does without."""
-        tasks = [task for task in (self._beat, self._keeping) if task is not None]
+        tasks = [task for task in (self._beating, self._keeping) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -191,12 +203,16 @@ class Talk:
             if "event" in message:
                 self._hear(message)
             return
-        answer = self._waiting.get(number) if isinstance(number, int) else None
+        if not isinstance(number, int) or not self._first <= number < self._first + (1 << 20):
+            return
+        self._heard_at = self._clock.monotonic()
+        answer = self._waiting.get(number)
         if answer is not None and not answer.done():
             answer.set_result(message)
 
     def _set(self, channel: Channel | None) -> None:
         self._channel = channel
+        self._since = self._clock.monotonic()
         self._changed.set()
         self._changed = asyncio.Event()
 

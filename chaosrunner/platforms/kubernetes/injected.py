@@ -75,6 +75,8 @@ class Injector:
         self.talk = talk
         self.looks: Talk | None = None
         """With the program that looks."""
+        self.beaten = False
+        """Whether it is told every second that the runner lives."""
         self.ends = 0.0
         """When its lifetime is over, on the runner's monotonic clock."""
         self.control: tuple[Message, ...] = ()
@@ -131,6 +133,7 @@ class Injectors:
             await self._clock.sleep(BEAT_EVERY)
             if alive():
                 for injector in list(self._known.values()):
+                    injector.beaten = True
                     injector.talk.beat(injector.run)
 
     # -- before anything is touched

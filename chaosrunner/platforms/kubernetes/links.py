@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -11,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from chaosrunner.clock import Clock
 from chaosrunner.errors import CannotDoHonestly, FaultFailed, UndoFailed
+from chaosrunner.injector.holds import BEAT_LIMIT
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes.beside import NETWORK
@@ -19,7 +19,7 @@ from chaosrunner.platforms.kubernetes.client import ApiError, Cluster
 from chaosrunner.platforms.kubernetes.dependencies import Dependencies, Dependency, Door
 from chaosrunner.platforms.kubernetes.injected import Injector, Injectors
 from chaosrunner.platforms.kubernetes.spec import Spec
-from chaosrunner.ports import Hold, LinkSample, NetworkEffect, PodLinks
+from chaosrunner.ports import Hold, LinkEnd, LinkSample, NetworkEffect, PodLinks
 
 T = TypeVar("T")
 Outcome = Literal["answered", "refused", "reset", "silent"]
@@ -87,6 +87,10 @@ class ClusterLinks(PodLinks):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- before
+
+    async def end_of(self, target: Target) -> LinkEnd:
+        dependency = await self._dependencies.of(target)
+        return LinkEnd(dependency.names, tuple((door.host, door.port) for door in dependency.doors))
 
     async def check(self, target: Target) -> None:
         await self._injectors.check(target, NETWORK)
@@ -266,6 +270,11 @@ class ClusterLinks(PodLinks):
         injector = self._injectors.at_hand(target, link.run, NETWORK)
         if injector is None:
             raise FaultFailed(f"{target.name} cannot be looked at: no injector is in the pod")
+        if injector.beaten and injector.talk.silence > BEAT_LIMIT:
+            raise FaultFailed(
+                f"no heartbeat has reached the injector in {injector.place} for {injector.talk.silence:.0f} s, and it "
+                f"lets go after {BEAT_LIMIT:g} s: {injector.talk.trouble or 'it does not answer'}"
+            )
         asked = {"many": [look.words for look in looks]}
         seen: list[JsonObject] = (await self._injectors.look(injector, asked, LOOK_LIMIT - 0.5))["looks"]
         if injector.talk.died:

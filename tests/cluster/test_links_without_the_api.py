@@ -1,0 +1,79 @@
+"""Faults on the network of real pods while the API server, which carries the runner's heartbeat, is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tests.cluster.lab import Object, Run, Space, eventually, parts_stopped
+from tests.cluster.test_links import FAULTS, Seen, address, call, events, fine
+
+PATIENT = {"startWithin": "80s"}
+"""A node that has missed its API server takes its time to ask again what it shall run."""
+
+
+async def stage(space: Space) -> list[str]:
+    """A front with one dependency for each fault; their names."""
+    names = [f"back-{number}" for number in range(len(FAULTS))]
+    if "front" not in space.services:
+        await asyncio.gather(*(space.deploy(name) for name in ["front", *names]))
+    return names
+
+
+def all_at_once(space: Space, names: list[str], lasts: str) -> tuple[Object, Object]:
+    """A step with every fault, each on a dependency of its own, and the environment."""
+    steps = [
+        {"fault": kind, "with": params, "target": {"service": "front", "to": name}, "for": lasts, "id": f"on-{name}"}
+        for (kind, params, _), name in zip(FAULTS, names, strict=True)
+    ]
+    environment = space.environment()
+    environment["spec"]["platform"]["kubernetes"]["injector"] |= PATIENT
+    return {"together": steps}, environment
+
+
+async def called(front: str, names: list[str]) -> list[Seen]:
+    return list(await asyncio.gather(*(call(front, f"http://{name}/", 1.0) for name in names)))
+
+
+async def in_force(run: Run, count: int) -> None:
+    for _ in range(count):
+        await run.in_force(100.0)
+
+
+async def test_a_moment_without_an_api_server_does_not_end_them(space: Space) -> None:
+    names = await stage(space)
+    front = await address(space, "front")
+    step, environment = all_at_once(space, names, "25s")
+    async with space.running(space.write(step, environment=environment)) as run:
+        await in_force(run, len(names))
+        with parts_stopped("kube-apiserver") as start:
+            start()
+        await asyncio.sleep(8)  # longer than they hold without heartbeats
+        seen = await called(front, names)
+        code, output = await run.ended()
+    assert all(hit(one) for one, (_, _, hit) in zip(seen, FAULTS, strict=True)), (seen, output)
+    assert not events(run, "fault-lost"), output
+    assert all(fine(one) for one in await called(front, names))
+
+
+async def test_without_an_api_server_they_are_gone_in_time_and_undone_when_it_is_back(space: Space) -> None:
+    names = await stage(space)
+    front = await address(space, "front")
+    step, environment = all_at_once(space, names, "90s")
+    file = space.write(step, environment=environment, recovery={"within": "5s"})
+
+    async def well() -> Any:
+        return all(fine(one) for one in await called(front, names))
+
+    async with space.running(file) as run:
+        await in_force(run, len(names))
+        seen = await called(front, names)
+        assert all(hit(one) for one, (_, _, hit) in zip(seen, FAULTS, strict=True)), seen
+        with parts_stopped("kube-apiserver") as start:
+            await eventually(well, 10.0, "all dependencies are reached as before")
+            start()
+        code, output = await run.ended(100.0)
+    assert code in (1, 3), output  # nodes that report to nobody are seen as spill-over
+    assert len(events(run, "fault-undone")) == len(names), output
+    assert f"0 of {len(names)} faults did what was asked" in output
+    assert "no heartbeat has reached the injector" in output
