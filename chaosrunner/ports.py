@@ -48,6 +48,7 @@ __all__ = [
     "Item",
     "ItemSeen",
     "LeftOver",
+    "LinkEnd",
     "LinkSample",
     "Links",
     "NetworkEffect",
@@ -504,8 +505,22 @@ class Links(ABC):
         """How many connections met the effect so far, our own samples not counted."""
 
 
+@dataclass(frozen=True, slots=True)
+class LinkEnd:
+    """The other end of a link, as clients know it."""
+
+    names: Sequence[str] = ()
+    """By which it is looked up; none: by its address."""
+    doors: Sequence[tuple[str, int]] = ()
+    """Addresses (or a name) and TCP ports where it may answer, in the order in which they are to be tried."""
+
+
 class PodLinks(Links):
     """Connections of pods, with the injector in the pod itself, where it reaches more than connections."""
+
+    @abstractmethod
+    async def end_of(self, target: Target) -> LinkEnd:
+        """Where a link leads. Reads only; raises `CannotDoHonestly` where it has no address."""
 
     @abstractmethod
     async def act(self, target: Target, effect: JsonObject, hold: Hold, *, include_control: bool = False) -> JsonObject:
@@ -750,6 +765,10 @@ class Policies(ABC):
     async def others_than(self, target: Target) -> Sequence[JsonObject]:
         """Peers, as a policy's rule takes them, that are everything but the other end of a `link`. Raises
         `CannotDoHonestly` where that cannot be said."""
+
+    @abstractmethod
+    async def ready(self) -> None:
+        """Bring up what knocks; see `Fault.ready`."""
 
     @abstractmethod
     async def knock(self, target: Target) -> LinkSample:

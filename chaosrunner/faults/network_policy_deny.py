@@ -138,6 +138,8 @@ class NetworkPolicyDeny(Fault[Params]):
     async def ready(self) -> None:
         if "egress" in self._ways:
             await self._links.ready(self.target, self.hold)
+        if "ingress" in self._ways:
+            await self.platform.ability(Policies).ready()
 
     async def prepare(self) -> JsonObject:
         before: JsonObject = {}

@@ -73,13 +73,14 @@ class KubernetesPlatform(Platform):
         self._watches = Watches(self.cluster, clock)
         self.spill = Spill(spec, self.cluster)
         self.presence = Presence(self.cluster, self._connect, spec, environment, clock)
+        self.policies = ClusterPolicies(self.cluster, spec, self.presence, clock)
         self.injectors = Injectors(self.cluster, spec.injector, clock)
         self.links = ClusterLinks(self.cluster, spec, clock, self.injectors)
         self._guards = ClusterGuards(spec, self.cluster, self.finder)
         pods = ClusterPods(self.cluster, self.finder, spec.namespaces, clock)
         self._abilities: dict[type, object] = {
             Links: self.links,
-            Policies: ClusterPolicies(self.cluster, spec, self.presence),
+            Policies: self.policies,
             Objects: ClusterObjects(self.cluster, self.presence, spec.namespaces, clock),
             PodLinks: self.links,
             Pods: pods,
@@ -357,6 +358,7 @@ class KubernetesPlatform(Platform):
 
     async def close(self) -> None:
         await self._watches.close()
+        await self.policies.close()
         await self.presence.close()
         await self.links.close()
         await self.injectors.close()

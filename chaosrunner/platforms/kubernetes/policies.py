@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from chaosrunner.clock import Clock
 from chaosrunner.errors import CannotDoHonestly, FaultFailed
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.target import Target
+from chaosrunner.platforms.kubernetes.channel import Talk
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, Object, path
 from chaosrunner.platforms.kubernetes.dependencies import Dependencies
 from chaosrunner.platforms.kubernetes.presence import Presence
@@ -27,11 +28,13 @@ Outcome = Literal["answered", "refused", "reset", "silent"]
 class ClusterPolicies(Policies):
     """With the guardian's pod as the one who knocks."""
 
-    def __init__(self, cluster: Cluster, spec: Spec, presence: Presence) -> None:
+    def __init__(self, cluster: Cluster, spec: Spec, presence: Presence, clock: Clock) -> None:
         self._cluster = cluster
         self._spec = spec
         self._presence = presence
         self._dependencies = Dependencies(cluster, spec)
+        self._clock = clock
+        self._looks: Talk | None = None
 
     async def others_than(self, target: Target) -> Sequence[JsonObject]:
         """By address and by label: some networks match pods by the one, some by the other, and a policy allows what any
@@ -65,23 +68,49 @@ class ClusterPolicies(Policies):
             peers.append({"namespaceSelector": {"matchLabels": {NAME: space}}, "podSelector": rule})
         return peers
 
+    async def ready(self) -> None:
+        """The guardian's pod, and the program in it that looks; starting that costs more than looking."""
+        await self._presence.brace()
+        if self._looks is None:
+            space, guardian = self._spec.ledger_namespace, self._presence.guardian_pod
+            command = ["python3", "-m", "chaosrunner.injector.look", "serve"]
+
+            async def fate() -> str:
+                return "" if await self._is_there(guardian) else f"the guardian's pod {guardian} was deleted"
+
+            self._looks = Talk(
+                lambda: self._cluster.converse(space, guardian, "guardian", command),
+                fate,
+                self._clock,
+                who=f"the program that looks from the guardian's pod {guardian}",
+            )
+            await self._looks.ask({"many": []}, self._spec.injector.start_within)
+
+    async def _is_there(self, pod: str) -> bool:
+        try:
+            await self._cluster.get(path("v1", "pods", self._spec.ledger_namespace, pod))
+        except ApiError as error:
+            return not error.not_found
+        return True
+
+    async def close(self) -> None:
+        """End the program; idempotent."""
+        looks, self._looks = self._looks, None
+        if looks is not None:
+            await looks.close()
+
     async def knock(self, target: Target) -> LinkSample:
         """By the look program in the guardian's image."""
-        await self._presence.brace()
-        pod = await self._cluster.get(path("v1", "pods", str(target.details["namespace"]), str(target.details["pod"])))
-        host = str(pod.get("status", {}).get("podIP", ""))
-        words = ["python3", "-S", "-m", "chaosrunner.injector.look", "tcp", host, str(_port(pod))]
-        guardian = self._presence.guardian_pod
+        if self._looks is None:
+            raise FaultFailed(f"{target.name} cannot be looked at: no guardian is there for this run")
+        where = path("v1", "pods", str(target.details["namespace"]), str(target.details["pod"]))
         try:
-            done = await self._cluster.execute(
-                self._spec.ledger_namespace, guardian, "guardian", words, within=LOOK_WITHIN
-            )
+            pod = await self._cluster.get(where)
         except ApiError as error:
-            raise FaultFailed(f"knocking from the guardian's pod {guardian} failed: {error}") from None
-        try:
-            seen: dict[str, Any] = json.loads(done.out)
-        except ValueError:
-            raise FaultFailed(f"knocking from the guardian's pod {guardian} failed: {done.err.strip()}") from None
+            raise FaultFailed(f"{target.name} cannot be looked at: {error}") from None
+        host = str(pod.get("status", {}).get("podIP", ""))
+        told = await self._looks.ask({"many": [["tcp", host, str(_port(pod))]]}, LOOK_WITHIN)
+        seen: dict[str, Any] = told["looks"][0]
         known: Sequence[Outcome] = ("answered", "refused", "reset", "silent")
         for one in known:
             if seen.get("outcome") == one:
