@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := chaosrunner tests benchmarks
 
-.PHONY: all demo test check format docs roles picture bench smoke clean help
+.PHONY: all demo test netem check format docs roles picture bench smoke clean help
 
 all: check test  ## everything that a change must pass
 
@@ -27,6 +27,9 @@ test: $(VENV)/with-dev  ## all tests: those that compute, those that wait for re
 	@$(BIN)/python -m pytest -n 3 --dist loadfile -m real_time
 	@test -z "$$CHAOSRUNNER_TEST_KUBECONFIG" || $(BIN)/python -m pytest -n 3 --dist loadfile -m "cluster and not alone"
 	@test -z "$$CHAOSRUNNER_TEST_KUBECONFIG" || $(BIN)/python -m pytest -m "cluster and alone"
+
+netem: $(VENV)/with-dev  ## what only netem can do; NETEM=COMMAND runs it under a kernel that has it, many times slower
+	@NETEM_S=1500 $(NETEM) $(BIN)/python -m pytest -q tests/netem -o timeout=600 -p no:cacheprovider
 
 check: $(VENV)/with-dev  ## format, lint, types
 	@$(BIN)/ruff format --check $(SOURCES)

@@ -23,7 +23,7 @@ from chaosrunner.injector import dns
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
-PATIENCE = 15.0
+PATIENCE = 60.0
 _numbers = itertools.count()
 _libc = ctypes.CDLL(None, use_errno=True)
 _NEW_NETWORK = 0x40000000
