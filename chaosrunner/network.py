@@ -1,4 +1,8 @@
-"""The seam of faults on the network: what they share, so that each file says only in what it differs."""
+"""The seam of faults on the network: what they share, so that each file says only in what it differs.
+
+`ConnectionFault` is for those that act on connections, wherever there are `Links`; `PacketFault` for those that act on
+packets, where the injector is in the pod.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from chaosrunner.model.frozen import JsonObject
-from chaosrunner.ports import Fault, Links, NetworkEffect, P
+from chaosrunner.ports import Fault, Links, NetworkEffect, P, PodLinks
 
-__all__ = ["RIGHTS", "NetworkFault"]
+__all__ = ["RIGHTS", "NetworkFault", "PodFault"]
 
 RIGHTS = (
     "get pods",
@@ -35,10 +39,6 @@ class NetworkFault(Fault[P]):
     platforms: ClassVar[frozenset[str]] = frozenset({"local", "kubernetes"})
     acts_on: ClassVar[frozenset[str]] = frozenset({"link", "pod"})
     needs: ClassVar[Sequence[str]] = RIGHTS
-
-    @abstractmethod
-    def effect(self) -> NetworkEffect:
-        """What is done to connections."""
 
     def possible(self) -> None:
         """Whether these parameters can be seen anywhere; raises `CannotDoHonestly`."""
@@ -69,8 +69,32 @@ class NetworkFault(Fault[P]):
             await self.suits()
         return await self.before()
 
-    async def inject(self) -> None:
-        await self.links.shape(self.target, self.effect(), self.hold)
+    async def touched(self) -> int | None:
+        return await self.links.met(self.target, self.hold)
+
+    async def undo(self, prepared: JsonObject) -> None:
+        await self.links.release(self.target, self.hold)
+
+    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
+        return (f"chaosrunner heal {self.hold.run}",)
+
+
+class PodFault(Fault[P]):
+    """A fault on what a pod sends, that only the injector in the pod itself can do: more than `Links` shape."""
+
+    platforms: ClassVar[frozenset[str]] = frozenset({"kubernetes"})
+    needs: ClassVar[Sequence[str]] = RIGHTS
+
+    @property
+    def links(self) -> PodLinks:
+        """Where it acts and looks."""
+        return self.platform.ability(PodLinks)
+
+    async def check(self) -> None:
+        await self.links.check(self.target)
+
+    async def ready(self) -> None:
+        await self.links.ready(self.target, self.hold)
 
     async def touched(self) -> int | None:
         return await self.links.met(self.target, self.hold)
@@ -80,3 +104,88 @@ class NetworkFault(Fault[P]):
 
     def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
         return (f"chaosrunner heal {self.hold.run}",)
+
+
+class ConnectionFault(NetworkFault[P]):
+    """A fault on TCP connections."""
+
+    @abstractmethod
+    def effect(self) -> NetworkEffect:
+        """What is done to connections."""
+
+    async def inject(self) -> None:
+        await self.links.shape(self.target, self.effect(), self.hold)
+
+
+class PacketFault(NetworkFault[P]):
+    """A fault on packets of a pod, whatever their protocol."""
+
+    platforms = frozenset({"kubernetes"})
+    needs_netem: ClassVar[bool] = False
+    """Whether only the kernel's netem can do it."""
+
+    @abstractmethod
+    def packets(self) -> JsonObject:
+        """What is done to packets, as the injector takes it."""
+
+    def control(self) -> bool:
+        """Whether what watches over the pod is hit, too."""
+        return bool(getattr(self.params, "include_control", False))
+
+    @property
+    def pod(self) -> PodLinks:
+        """The injector in the pod."""
+        return self.platform.ability(PodLinks)
+
+    async def suits(self) -> None:
+        if self.needs_netem and not (await self.pod.look(self.target, ["kernel"])).get("netem"):
+            raise CannotDoHonestly(
+                f"the kernel under {self.target.name} has no netem, and nothing else can do this to packets"
+            )
+        sample = await self.links.sample(self.target)
+        if sample.outcome != "answered":
+            raise CannotDoHonestly(
+                f"a connection of {self.target.name} is {sample.outcome} already, so that nothing could be seen"
+            )
+
+    async def inject(self) -> None:
+        await self.pod.act(self.target, {"packets": self.packets()}, self.hold, include_control=self.control())
+
+    async def through_and_around(self) -> tuple[LinkSample, LinkSample]:
+        """One connection as the pod makes it, and one past the fault."""
+        through, around = await asyncio.gather(
+            self.links.sample(self.target), self.links.sample(self.target, around=True)
+        )
+        return through, around
+
+
+class LostPackets(PacketFault[P]):
+    """A fault that shows in packets that do not arrive: the first one of a connection is asked for again."""
+
+    @abstractmethod
+    def expected(self) -> float:
+        """The share of round trips that lose a packet."""
+
+    def possible(self) -> None:
+        if connections_to_see(self.expected()) > MOST:
+            least = math.ceil(100 * (1 - MISSED ** (1 / MOST)))
+            raise CannotDoHonestly(
+                f"seeing {show(self.expected(), 'ratio')} of packets lost would take {connections_to_see(self.expected())} "
+                f"connections a look, which would be a load of its own; at most {MOST} are made: use {least}% or more"
+            )
+
+    async def confirm(self, prepared: JsonObject) -> Sighting:
+        """Opens connections and counts those whose first packet was not answered at once, through and past the fault."""
+        host, port = await self.pod.door(self.target)
+        words = ["loss", host, str(port), "--count", str(max(10, connections_to_see(self.expected())))]
+        through, around = await asyncio.gather(
+            self.pod.look(self.target, words), self.pod.look(self.target, [*words, "--around"])
+        )
+        lost, past = float(str(through["lost"])), float(str(around["lost"]))
+        seen = f"of {through['sent']} connections {show(lost, 'ratio')} lost a packet, {show(past, 'ratio')} past the fault"
+        return Sighting(lost > past + self.expected() / 4, seen)
+
+
+def connections_to_see(share: float) -> int:
+    """So many connections show a share that is drawn at random, but for chance."""
+    return 1 if share >= 1 else math.ceil(math.log(MISSED) / math.log(1 - share))

@@ -530,6 +530,10 @@ class PodLinks(Links):
         """
 
     @abstractmethod
+    async def door(self, target: Target) -> tuple[str, int]:
+        """A host and a TCP port at which the target's connections can be looked at."""
+
+    @abstractmethod
     async def look(self, target: Target, words: Sequence[str]) -> JsonObject:
         """Any other look from inside the pod, as the injector's `look` program takes and answers it. Raises
         `FaultFailed` when it cannot be made."""

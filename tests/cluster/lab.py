@@ -71,6 +71,19 @@ def parts_stopped(*parts: str) -> Iterator[Callable[[], None]]:
             start()
 
 
+@contextlib.asynccontextmanager
+async def nodes_to_itself() -> AsyncIterator[None]:
+    """For tests that cordon or taint nodes: one module at a time on this machine."""
+    with (Path(tempfile.gettempdir()) / "chaosrunner-cluster-nodes.lock").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(0.5)
+        yield
+
+
 async def eventually(look: Callable[[], Awaitable[Any]], within: float, what: str, every: float = 0.2) -> Any:
     """The first true answer of `look`; fails with `what` after so many seconds. Failures to ask count as no."""
     loop = asyncio.get_running_loop()
@@ -185,7 +198,7 @@ class Space:
             "kind": "Experiment",
             "metadata": {"name": f"experiment-{self.number}"},
             "spec": {"title": "A test", "environment": "lab", "hypotheses": [STEADY], "method": list(method)}
-            | {"baseline": {"for": "1s"}, "recovery": {"within": "20s"}}
+            | {"baseline": {"for": "1s"}, "recovery": {"within": "20s", "holds": "1s"}}
             | spec,
         }
         text = yaml.safe_dump_all([experiment, environment or self.environment()], sort_keys=False)

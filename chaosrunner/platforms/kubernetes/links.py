@@ -209,14 +209,17 @@ class ClusterLinks(PodLinks):
 
     async def sample(self, target: Target, payload: int = 0, *, stay: float = 0.0, around: bool = False) -> LinkSample:
         link = self._known(target)
-        if link.door is None:
-            link.door = await self._door(target, link)
+        door = await self._door(target, link)
         silent_after = min(SILENT_AT_MOST, SILENT_AFTER + 2.2 * link.delay) if not payload else SILENT_AT_MOST
-        words = [*_words(link.door), "--silent-after", f"{silent_after:g}"]
+        words = [*_words(door), "--silent-after", f"{silent_after:g}"]
         words += ["--payload", str(payload)] if payload else []
         words += ["--stay", f"{stay:g}"] if stay else []
         words += ["--around"] if around else []
         return _sample(await self._queue(target, link, _Look(tuple(words))))
+
+    async def door(self, target: Target) -> tuple[str, int]:
+        door = await self._door(target, self._known(target))
+        return door.host, door.port
 
     async def look(self, target: Target, words: Sequence[str]) -> JsonObject:
         seen = await self._queue(target, self._known(target), _Look(tuple(words)))
@@ -232,6 +235,11 @@ class ClusterLinks(PodLinks):
 
     async def _door(self, target: Target, link: _Link) -> Door:
         """The first that answers, past our own faults; the first of all if none does."""
+        if link.door is None:
+            link.door = await self._first(target, link)
+        return link.door
+
+    async def _first(self, target: Target, link: _Link) -> Door:
         doors = link.dependency.doors[:MOST_DOORS]
         if not doors:
             raise FaultFailed(f"{target.name}: nobody knows where a connection of it would be answered")
