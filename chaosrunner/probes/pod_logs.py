@@ -177,13 +177,17 @@ class PodLogs(Probe[Params]):
             return (f"the log of {_called(log)} before its restart is gone", False) if previous else None
         cut = len(text.encode()) >= limit
         lines = text.split("\n")[:-1]  # what follows the last line end is nothing, or a line that is not whole yet
-        rotated = bool(log.after) and not any(line.startswith(log.after) for line in lines)
+        strange = bool(log.after) and not cut and not any(line.startswith(log.after) for line in lines)
+        log.strange = log.strange + 1 if strange else 0
+        if 0 < log.strange < _PATIENCE:
+            return f"the log of {_called(log)} has begun anew", True
         self._take(log, lines)
-        if rotated:
+        if strange:
+            log.strange = 0
             return f"the log of {_called(log)} was rotated between two readings", False
-        return (
-            (f"the log of {_called(log)} grew by more than {limit} bytes between two readings", True) if cut else None
-        )
+        if cut:
+            return f"the log of {_called(log)} grew by more than {limit} bytes between two readings", True
+        return None
 
     def _take(self, log: _Log, lines: Sequence[str]) -> None:
         for line in lines:

@@ -12,6 +12,8 @@ Object = dict[str, Any]
 
 POD_COLUMNS = ("Name", "Ready", "Status", "Restarts", "Age", "IP", "Node", "Nominated Node", "Readiness Gates")
 
+NODE_COLUMNS = ("Name", "Status", "Roles", "Age", "Version")
+
 
 def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -29,7 +31,7 @@ def many(api: str, kind: str, items: list[Object], metadata: Object, accept: str
         kind = "PartialObjectMetadataList"
         return {"apiVersion": "meta.k8s.io/v1", "kind": kind, "metadata": metadata, "items": made}
     if "as=Table" in accept:
-        columns = POD_COLUMNS if kind == "Pod" else ("Name", "Created At")
+        columns = {"Pod": POD_COLUMNS, "Node": NODE_COLUMNS}.get(kind, ("Name", "Created At"))
         rows = [{"cells": _cells(each, kind)} | _included(each, include) for each in items]
         definitions = [{"name": column, "type": "string"} for column in columns]
         made_table = {"apiVersion": "meta.k8s.io/v1", "kind": "Table", "metadata": metadata}
@@ -45,6 +47,10 @@ def _included(found: Object, include: str) -> Object:
 
 def _cells(found: Object, kind: str) -> list[Any]:
     metadata = found["metadata"]
+    if kind == "Node":
+        conditions = found.get("status", {}).get("conditions") or ()
+        ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+        return [metadata["name"], "Ready" if ready else "NotReady", "<none>", "1m", "v1.36.0"]
     if kind != "Pod":
         return [metadata["name"], metadata.get("creationTimestamp", "")]
     status = found.get("status", {})

@@ -39,7 +39,7 @@ async def context(tmp_path: Path, environ: dict[str, str]) -> AsyncIterator[Prob
 def probe(context: ProbeContext) -> MakeProbe:
     """A probe by kind, with its parameters as a file writes them."""
 
-    def make(kind: str, *, within: ProbeContext = context, **params: Any) -> Probe[Any]:
+    def make(kind: str, /, *, within: ProbeContext = context, **params: Any) -> Probe[Any]:
         plugin = catalog.find("probes", kind)
         return plugin(plugin.Params.model_validate(params), within)
 

@@ -1,7 +1,8 @@
 """Shoppers: look at the page and buy, at steady rates, each on a new connection, however slow the shop is.
 
-What they saw in the last second is in `/metrics.json`: `pages_per_second`, `pages_failed` (a share), `page_seconds`
-(the median), and the same of orders. In a cluster they are what the shop is judged by: they come in by its front door.
+What they saw lately is in `/metrics.json`: `pages_per_second`, `pages_failed` (a share),
+`page_seconds` (the median), and the same of orders. In a cluster they are what the shop is judged by: they come in by
+its front door.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from statistics import median
 
 from chaosrunner.demo.shop.web import Service, Unavailable, Upstream, parser, run
 
-WINDOW = 1.0
+WINDOW = 1.5
 """Seconds that the metrics tell of."""
-PATIENCE = 1.0
+PATIENCE = 1.5
 """Seconds that a shopper waits."""
 
 
@@ -102,8 +103,8 @@ async def visit(shopper: Shopper, pages: Visits, orders: Visits, page_rate: floa
 
 if __name__ == "__main__":
     words = parser("shopper", "storefront")
-    words.add_argument("--pages", type=float, default=20, help="a second (default: 20)")
-    words.add_argument("--orders", type=float, default=10, help="a second (default: 10)")
+    words.add_argument("--pages", type=float, default=8, help="a second (default: 8)")
+    words.add_argument("--orders", type=float, default=6, help="a second (default: 6)")
     words.set_defaults(keep=0)  # each visit is another shopper, and meets whatever pod the cluster sends it to
     given = words.parse_args()
     looked, bought = Visits(), Visits()
