@@ -122,3 +122,16 @@ def budget(name: str, allowed: int, *, space: str = "shop", labels: Mapping[str,
             "expectedPods": 2,
         },
     }
+
+
+def endpoints(name: str, *addresses: str, space: str = "shop", port: int = 80) -> Object:
+    """An EndpointSlice of a Service: where it is answered."""
+    ready = {"ready": True, "serving": True, "terminating": False}
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": f"{name}-x", "namespace": space, "labels": {"kubernetes.io/service-name": name}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address], "conditions": ready} for address in addresses],
+        "ports": [{"name": "", "port": port, "protocol": "TCP"}],
+    }

@@ -88,7 +88,8 @@ def test_no_role_grants_what_no_fault_needs() -> None:
     asked = {each for needed in of_faults().values() for each in needed}
     for part in ("pod", "api", "node"):
         there = granted(f"targets/{part}-faults/roles.yaml", "chaosrunner")
-        looking = {str(rights.parse(each)) for each in (*rights.LOOKING, *rights.FOLLOWING, *RIGHTS["runner"].targets)}
+        reading = (*rights.LOOKING, *rights.FOLLOWING, *rights.READING, *RIGHTS["runner"].targets)
+        looking = {str(rights.parse(each)) for each in reading}
         assert there <= asked | looking
 
 

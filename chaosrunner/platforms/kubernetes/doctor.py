@@ -97,13 +97,16 @@ class ClusterDoctor:
         always = rights.everywhere((*rights.LOOKING, *runner.targets), spaces) | rights.everywhere(
             runner.ledger, ledger
         )
+        reading = rights.everywhere(rights.READING, spaces)
         of_fault = {kind: rights.everywhere(needed, spaces) for kind, needed in sorted(needs.items())}
-        asked = always.union(*of_fault.values())
+        asked = always.union(reading, *of_fault.values())
         lacking = set(await rights.missing(self._cluster, asked))
         planning = sorted(lacking & always, key=str)
         checks = [
             ("rights to plan and run", not planning, f"missing {rights.words(planning)}" if planning else "there")
         ]
+        if blind := sorted(reading & lacking, key=str):
+            checks.append(("rights of probes", True, f"some cannot read: missing {rights.words(blind)}"))
         able = [kind for kind, needed in of_fault.items() if not needed & lacking]
         if able:
             checks.append((f"rights for {len(able)} faults", True, ", ".join(able)))

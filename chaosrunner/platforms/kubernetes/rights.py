@@ -32,6 +32,14 @@ LOOKING = (
 FOLLOWING = ("watch pods",)
 """Besides, for targets that appear later."""
 
+READING = (
+    "get services/proxy",
+    "get pods/log",
+    "list events",
+    "list horizontalpodautoscalers.autoscaling",
+)
+"""What probes and the look at what is no target may read besides; a run goes without what is missing, and says so."""
+
 
 class Permission(NamedTuple):
     """One verb on one resource."""
