@@ -211,3 +211,23 @@ async def test_where_containers_share_their_processes_even_kill_works(space: Spa
         code, output = await run.ended()
     assert code == 0, output
     assert await restarts(space, "shared") == [1]
+
+
+# -- targets that appear
+
+
+async def test_pods_that_appear_are_killed_as_well_where_the_file_follows(shop: Space) -> None:
+    await ready_again(shop, "back")
+    before = await uids(shop, "back")
+    target = {"service": "back", "take": "all", "follow": True}
+    async with shop.running(written(shop, {"fault": "pod-kill", "target": target, "observe": "10s"})) as run:
+        await run.in_force()
+        code, output = await run.ended()
+        journal = run.journal
+    assert code == 0, output
+    killed = [event["target"]["details"]["uid"] for event in journal if event["type"] == "fault-prepared"]
+    assert set(killed[:2]) == before
+    assert len(killed) >= 4
+    assert len(set(killed)) == len(killed)
+    assert "appeared: step pod-kill acts on it, too" in output
+    await ready_again(shop, "back")

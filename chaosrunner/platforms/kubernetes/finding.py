@@ -283,6 +283,14 @@ def zone_target(zone: str, nodes: Sequence[Object]) -> Target:
     return Target(kind="zone", id=f"zone:{zone}", name=zone, details={"zone": zone, "nodes": names})
 
 
+def nodes_of(target: Target) -> Sequence[str]:
+    """The names of the nodes that a target is: of a node its own, of a zone all of its."""
+    nodes = target.details.get("nodes")
+    if target.kind == "zone" and isinstance(nodes, list):
+        return [str(name) for name in nodes]
+    return [target.name] if target.kind == "node" else []
+
+
 def workload_target(kind: str, workload: Object, service: str | None) -> Target:
     """A workload as a target."""
     api, resource = APIS[kind]

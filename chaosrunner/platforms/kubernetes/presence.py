@@ -13,6 +13,7 @@ from chaosrunner.injector.operations import by_hand
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes.claims import Claims
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, Object
+from chaosrunner.platforms.kubernetes.finding import nodes_of
 from chaosrunner.platforms.kubernetes.guardian import Guardian
 from chaosrunner.platforms.kubernetes.heartbeat import HALT, Heartbeat, lease_name, lease_object, leases_path
 from chaosrunner.platforms.kubernetes.ledger import ENVIRONMENT, Author, Entry, Ledger
@@ -49,7 +50,7 @@ class Presence:
         """Make the run's Lease and take the targets. Raises `Busy`."""
         await self._begin(run, by)
         assert self.author is not None
-        self._nodes = sorted({target.name for target in targets if target.kind == "node"})
+        self._nodes = sorted({name for target in targets for name in nodes_of(target)})
         wanted: dict[str, list[tuple[str, str]]] = {}
         for target in targets:
             space = str(target.details.get("namespace") or self._space)
@@ -169,7 +170,7 @@ class Presence:
         failed = [outcome.words for outcome in outcomes if outcome.state == "failed"]
         if failed:
             raise UndoFailed("; ".join(failed), by_hand(entry.undo))
-        await self.ledger.remove(entry.hold)
+        await self.ledger.remove(entry.name)
 
     async def _leases(self) -> Mapping[str, Object]:
         labels = f"{LEASE}=run,{ENVIRONMENT}={self._environment}"
