@@ -1,19 +1,39 @@
 """The seam of faults on the network: what they share, so that each file says only in what it differs.
 
-`ConnectionFault` is for those that act on connections, wherever there are `Links`; `PacketFault` for those that act on
-packets, where the injector is in the pod.
+`ConnectionFault` is for those that act on connections, wherever there are `Links`; `PodFault` for what only the
+injector in the pod itself can do; of these, `LostPackets` and `ShapedPackets` act on packets.
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
-from chaosrunner.ports import Fault, Links, NetworkEffect, P, PodLinks
+from chaosrunner.model.quantities import show
+from chaosrunner.ports import Fault, Links, LinkSample, NetworkEffect, P, PodLinks, Sighting
 
-__all__ = ["RIGHTS", "NetworkFault", "PodFault"]
+__all__ = [
+    "NETEM",
+    "RIGHTS",
+    "ConnectionFault",
+    "LostPackets",
+    "NetworkFault",
+    "PacketFault",
+    "PodFault",
+    "ShapedPackets",
+    "connections_to_see",
+]
+
+MISSED = 0.003
+"""How likely a look sees none of what is drawn at random, by chance; a bad look is looked at twice."""
+MOST = 100
+"""Connections of a look that counts lost packets: a look must not be a load."""
+NETEM = "Needs a kernel with netem, which is asked in the pod before anything is injected."
 
 RIGHTS = (
     "get pods",
@@ -79,31 +99,15 @@ class NetworkFault(Fault[P]):
         return (f"chaosrunner heal {self.hold.run}",)
 
 
-class PodFault(Fault[P]):
+class PodFault(NetworkFault[P]):
     """A fault on what a pod sends, that only the injector in the pod itself can do: more than `Links` shape."""
 
-    platforms: ClassVar[frozenset[str]] = frozenset({"kubernetes"})
-    needs: ClassVar[Sequence[str]] = RIGHTS
+    platforms = frozenset({"kubernetes"})
 
     @property
     def links(self) -> PodLinks:
         """Where it acts and looks."""
         return self.platform.ability(PodLinks)
-
-    async def check(self) -> None:
-        await self.links.check(self.target)
-
-    async def ready(self) -> None:
-        await self.links.ready(self.target, self.hold)
-
-    async def touched(self) -> int | None:
-        return await self.links.met(self.target, self.hold)
-
-    async def undo(self, prepared: JsonObject) -> None:
-        await self.links.release(self.target, self.hold)
-
-    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
-        return (f"chaosrunner heal {self.hold.run}",)
 
 
 class ConnectionFault(NetworkFault[P]):
@@ -117,10 +121,9 @@ class ConnectionFault(NetworkFault[P]):
         await self.links.shape(self.target, self.effect(), self.hold)
 
 
-class PacketFault(NetworkFault[P]):
+class PacketFault(PodFault[P]):
     """A fault on packets of a pod, whatever their protocol."""
 
-    platforms = frozenset({"kubernetes"})
     needs_netem: ClassVar[bool] = False
     """Whether only the kernel's netem can do it."""
 
@@ -132,13 +135,8 @@ class PacketFault(NetworkFault[P]):
         """Whether what watches over the pod is hit, too."""
         return bool(getattr(self.params, "include_control", False))
 
-    @property
-    def pod(self) -> PodLinks:
-        """The injector in the pod."""
-        return self.platform.ability(PodLinks)
-
     async def suits(self) -> None:
-        if self.needs_netem and not (await self.pod.look(self.target, ["kernel"])).get("netem"):
+        if self.needs_netem and not (await self.links.look(self.target, ["kernel"])).get("netem"):
             raise CannotDoHonestly(
                 f"the kernel under {self.target.name} has no netem, and nothing else can do this to packets"
             )
@@ -149,7 +147,7 @@ class PacketFault(NetworkFault[P]):
             )
 
     async def inject(self) -> None:
-        await self.pod.act(self.target, {"packets": self.packets()}, self.hold, include_control=self.control())
+        await self.links.act(self.target, {"packets": self.packets()}, self.hold, include_control=self.control())
 
     async def through_and_around(self) -> tuple[LinkSample, LinkSample]:
         """One connection as the pod makes it, and one past the fault."""
@@ -170,20 +168,36 @@ class LostPackets(PacketFault[P]):
         if connections_to_see(self.expected()) > MOST:
             least = math.ceil(100 * (1 - MISSED ** (1 / MOST)))
             raise CannotDoHonestly(
-                f"seeing {show(self.expected(), 'ratio')} of packets lost would take {connections_to_see(self.expected())} "
-                f"connections a look, which would be a load of its own; at most {MOST} are made: use {least}% or more"
+                f"seeing {show(self.expected(), 'ratio')} of packets lost would take "
+                f"{connections_to_see(self.expected())} connections a look, which would be a load of its own; at most "
+                f"{MOST} are made: use {least}% or more"
             )
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
-        """Opens connections and counts those whose first packet was not answered at once, through and past the fault."""
-        host, port = await self.pod.door(self.target)
+        """Opens connections, through and past the fault, and counts those whose first packet was not answered."""
+        host, port = await self.links.door(self.target)
         words = ["loss", host, str(port), "--count", str(max(10, connections_to_see(self.expected())))]
         through, around = await asyncio.gather(
-            self.pod.look(self.target, words), self.pod.look(self.target, [*words, "--around"])
+            self.links.look(self.target, words), self.links.look(self.target, [*words, "--around"])
         )
         lost, past = float(str(through["lost"])), float(str(around["lost"]))
-        seen = f"of {through['sent']} connections {show(lost, 'ratio')} lost a packet, {show(past, 'ratio')} past the fault"
-        return Sighting(lost > past + self.expected() / 4, seen)
+        seen = f"of {through['sent']} connections {show(lost, 'ratio')} lost a packet"
+        return Sighting(lost > past + self.expected() / 4, f"{seen}, {show(past, 'ratio')} past the fault")
+
+
+class ShapedPackets(PacketFault[P]):
+    """A fault that shows in no connection of our own: the kernel is asked what its queueing disciplines do."""
+
+    needs_netem = True
+    word: ClassVar[str]
+    """What a discipline of this fault is called in the kernel's answer."""
+
+    async def confirm(self, prepared: JsonObject) -> Sighting:
+        """Reads the kernel's disciplines by a program that does not know the injector."""
+        found = (await self.links.look(self.target, ["rules"])).get("qdiscs")
+        lines = [str(line).strip() for line in (found if isinstance(found, list) else ())]
+        ours = [line for line in lines if f" {self.word} " in line]
+        return Sighting(bool(ours), ours[0] if ours else f"no queueing discipline of the pod has {self.word}")
 
 
 def connections_to_see(share: float) -> int:

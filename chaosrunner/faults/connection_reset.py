@@ -12,7 +12,7 @@ from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration, Ratio, show, write_duration
-from chaosrunner.network import NetworkFault
+from chaosrunner.network import ConnectionFault
 from chaosrunner.ports import LinkSample, NetworkEffect, Parameters, Sighting
 
 LONGEST = 2.0
@@ -40,7 +40,7 @@ class Params(Parameters):
     take too many connections; so is more if the connections live long or the other end answers slowly."""
 
 
-class ConnectionReset(NetworkFault[Params]):
+class ConnectionReset(ConnectionFault[Params]):
     """Resets a service's connections to one dependency (TCP RST), open ones too: callers see `connection reset by
     peer` in the middle of what they do.
 

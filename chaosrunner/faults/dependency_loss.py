@@ -11,7 +11,7 @@ from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field, model_validator
 from chaosrunner.model.quantities import Ratio, show
-from chaosrunner.network import NetworkFault
+from chaosrunner.network import ConnectionFault
 from chaosrunner.ports import LinkSample, NetworkEffect, Parameters, Sighting
 
 _SIGN: dict[str, Literal["refused", "reset", "silent"]] = {"refuse": "refused", "reset": "reset", "hang": "silent"}
@@ -47,7 +47,7 @@ class Params(Parameters):
         return self
 
 
-class DependencyLoss(NetworkFault[Params]):
+class DependencyLoss(ConnectionFault[Params]):
     """Takes one dependency away from one service, and from nobody else: new connections are refused, never answered or
     reset. Open ones are reset with refuse and reset; with hang nothing more passes on them.
 

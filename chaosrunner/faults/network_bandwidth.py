@@ -9,7 +9,7 @@ from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Bandwidth, write_size
-from chaosrunner.network import NetworkFault
+from chaosrunner.network import ConnectionFault
 from chaosrunner.ports import LinkSample, NetworkEffect, Parameters, Sighting
 
 LOOK = 0.15
@@ -29,7 +29,7 @@ class Params(Parameters):
     because only what is sent can be measured."""
 
 
-class NetworkBandwidth(NetworkFault[Params]):
+class NetworkBandwidth(ConnectionFault[Params]):
     """Limits how many bytes a second pass on a service's connections to one dependency, all of them together.
 
     At the end the limit is gone, also for open connections; bytes that waited are passed on, none are lost. Looking

@@ -11,7 +11,7 @@ from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field, model_validator
 from chaosrunner.model.quantities import Duration, show, write_duration
-from chaosrunner.network import NetworkFault
+from chaosrunner.network import ConnectionFault
 from chaosrunner.ports import LinkSample, NetworkEffect, Parameters, Sighting
 
 BEFORE = 3
@@ -44,7 +44,7 @@ class Params(Parameters):
         return self.delay * (2 if self.direction == "both" else 1)
 
 
-class NetworkLatency(NetworkFault[Params]):
+class NetworkLatency(ConnectionFault[Params]):
     """Delays everything on a service's connections to one dependency. Connecting itself stays quick where a proxy does
     it, so that a caller's connect timeout does not help it.
 

@@ -22,6 +22,7 @@ The other looks, each with `--around` and `--silent-after S` where it goes over 
 * `http URL [--method M]` -> `{outcome, status, seconds}`.
 * `loss HOST PORT [--count N]` -> `{sent, answered, lost, median, seconds}`: so many connections, and the share of those
   whose first SYN was not answered before TCP would have asked again; `median` of the answers' seconds.
+* `kernel` -> `{netem}`: whether it has that queueing discipline.
 * `rules` -> `{tables, rules, qdiscs}`: what nftables and tc have of ours, in their own words.
 * `disk FOLDER` -> `{total, free, available, write_seconds}`; `memory` -> `{current, limit, kills}`; `cpu [--seconds S]`
   -> `{cores, limit, throttled}`: by the files of control groups v2, of the container that it runs in.
@@ -42,7 +43,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import IO, Any
 
-from chaosrunner.injector import looking, sensing
+from chaosrunner.injector import looking, packets, sensing
 from chaosrunner.injector.looking import LookFailed, Marks
 
 __all__ = ["look", "main", "serve"]
@@ -94,6 +95,7 @@ def _more(looks: Any) -> None:
     for parser in (udp, dns, http, loss):
         parser.add_argument("--silent-after", type=float, default=1.4)
         parser.add_argument("--around", action="store_true")
+    looks.add_parser("kernel", help="what the kernel can do")
     looks.add_parser("rules", help="what nftables and tc have of ours")
     disk = looks.add_parser("disk", help="what is free")
     disk.add_argument("folder")
@@ -118,6 +120,7 @@ _LOOKS: dict[str, Callable[[argparse.Namespace], Answer]] = {
     "dns": lambda given: sensing.look_up(given.name, given.type, given.server, given.silent_after, _marks(given)),
     "http": lambda given: sensing.http(given.url, given.method, given.silent_after, _marks(given)),
     "loss": lambda given: sensing.loss(given.host, given.port, given.count, _marks(given)),
+    "kernel": lambda given: {"netem": packets.kernel_has("netem")},
     "rules": lambda given: sensing.rules(),
     "disk": lambda given: sensing.disk(given.folder),
     "cpu": lambda given: sensing.load("cpu", given.seconds),
