@@ -33,7 +33,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -48,6 +48,8 @@ STALE = 5.0
 LOOK_EVERY = 1.0
 """Seconds between two looks while there is anything to guard."""
 LOOK_IDLE = 3.0
+AGAIN_AFTER = 0.3
+"""Seconds between two looks while the API does not answer."""
 PATIENCE = 3.0
 """Seconds that the API server may take to answer."""
 SKEW = 3.0
@@ -172,9 +174,10 @@ class Guardian:
     """When the API began to answer again; a Lease may have been silent before through no fault of its runner."""
     answered: float = 0.0
     count: int = 0
+    clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self.blind_until = time.monotonic()
+        self.blind_until = self.clock()
         self._entries_at = f"/api/v1/namespaces/{self.namespace}/configmaps"
         self._leases_at = f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases"
         self._version = ""
@@ -186,7 +189,7 @@ class Guardian:
         entries = self._list(self._entries_at, f"{LEDGER}=fault")
         server_now = self.api.date
         leases = {each["metadata"]["name"]: each for each in self._list(self._leases_at, f"{LEASE}=run")}
-        now = time.monotonic()
+        now = self.clock()
         self.answered = now
         self._take_note(entries, leases, now)
         for entry in entries:
@@ -298,27 +301,34 @@ class Guardian:
         answer = self.api.ask(Call("DELETE", where, {"preconditions": seen}))
         say(do="bury", lease=lease["metadata"]["name"], code=answer.code)
 
+    def blind(self) -> None:
+        """The API does not answer: until it does again, nobody's silence means anything."""
+        self.blind_until = self.clock() + AGAIN_AFTER
+
     # -- for ever
 
     def guard(self) -> None:
         """Look again and again; returns when there is nothing more to guard for `--run`."""
-        empty = 0
+        empty, trouble = 0, ""
         while True:
             try:
                 busy = self.look()
             except Unreachable as error:
-                say(do="wait", trouble=[str(error)])
-                time.sleep(0.3)
-                self.blind_until = time.monotonic() + 0.3
+                if str(error) != trouble:
+                    say(do="wait", trouble=[str(error)])
+                trouble = str(error)
+                time.sleep(AGAIN_AFTER)
+                self.blind()
                 continue
+            trouble = ""
             empty = 0 if busy else empty + 1
             if self.run and empty > 3:
                 return
             wanted = f"{LEDGER}=fault" + (f",{RUN}={self.run}" if self.run else "")
-            began = time.monotonic()
+            began = self.clock()
             pause = LOOK_EVERY if busy or self.run else LOOK_IDLE
             self.api.wait(self._entries_at, pause, labelSelector=wanted, resourceVersion=self._version)
-            time.sleep(max(0.0, min(0.1, pause - (time.monotonic() - began))))
+            time.sleep(max(0.0, min(0.1, pause - (self.clock() - began))))
 
 
 def _operations(data: Mapping[str, str]) -> list[Operation]:
@@ -348,7 +358,7 @@ def serve_health(guardian: Guardian, port: int) -> http.server.ThreadingHTTPServ
         timeout = 5
 
         def do_GET(self) -> None:
-            age = time.monotonic() - guardian.answered
+            age = guardian.clock() - guardian.answered
             well = guardian.answered > 0 and age < HEALTHY
             body = f"the API answered {age:.1f} s ago\n".encode() if guardian.answered else b"no answer yet\n"
             self.send_response(200 if well else 503)

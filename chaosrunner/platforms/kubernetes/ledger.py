@@ -118,10 +118,10 @@ class Ledger:
                 return None
             raise
 
-    async def remove(self, hold: str) -> None:
-        """Nothing happens if it is gone."""
+    async def remove(self, name: str) -> None:
+        """An entry, by the name of its ConfigMap; nothing happens if it is gone."""
         try:
-            await self._cluster.delete(f"{self._all}/{entry_name(hold)}")
+            await self._cluster.delete(f"{self._all}/{name}")
         except ApiError as error:
             if not error.not_found:
                 raise

@@ -13,6 +13,7 @@ from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes import operations
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, Object
+from chaosrunner.platforms.kubernetes.ledger import entry_name
 from chaosrunner.platforms.kubernetes.operations import US, perform
 from chaosrunner.platforms.kubernetes.presence import Presence
 from chaosrunner.ports import Hold, Objects
@@ -74,7 +75,7 @@ class ClusterObjects(Objects):
         if failed:
             raise UndoFailed("; ".join(failed), self.by_hand(undo))
         try:
-            await self._presence.ledger.remove(hold.id)
+            await self._presence.ledger.remove(entry_name(hold.id))
         except ApiError as error:
             raise UndoFailed(
                 f"it is undone, but its ledger entry is still there: {error}", self.by_hand(undo)
