@@ -90,11 +90,11 @@ class Reading(ClusterReader):
     async def object(
         self, kind: str, name: str, *, api: str | None = None, namespace: str | None = None
     ) -> JsonObject | None:
+        if kind.lower() == "secret" and api in (None, "v1"):
+            raise UsageError("Secrets are not read: what is read is written into the journal")
         api = api or APIS.get(kind.lower())
         if api is None:
             raise UsageError(f"the kind {kind} is not one of Kubernetes' own: say its `api`, such as example.com/v1")
-        if kind.lower() == "secret" and api == "v1":
-            raise UsageError("Secrets are not read: what is read is written into the journal")
         resource, namespaced = await self._resource(kind, api)
         if not namespaced:
             if kind.lower() == "namespace":

@@ -254,7 +254,7 @@ def _event_words(group: str, before: _Look, now: _Look, exempt: _Exempt) -> str:
         more = count - (before.events[uid][2] if uid in before.events else 0)
         if more <= 0 or (reason == "Unhealthy" and (group in exempt.groups or not seen[0].ready)):
             continue
-        words = f"{message.split(' probe ')[0].lower()} probe failed" if reason == "Unhealthy" else reason.lower()
+        words = f"{message.split(' probe ')[0].lower()} probe failed" if reason == "Unhealthy" else "eviction"
         told[seen[0].name, words] = told.get((seen[0].name, words), 0) + more
     shown = [
         f"{words} of {pod} {'once' if count == 1 else f'{count} times'}"
