@@ -151,11 +151,9 @@ class Rules:
     def _acts(self, direction: str) -> list[str]:
         acts: list[str] = []
         if self.block is not None:
-            opened = (direction == "out") == (self.match.way == "egress")
-            who = f"ct direction {'original' if opened else 'reply'}"
             verdicts = [("meta l4proto tcp", "reject with tcp reset"), ("", "reject with icmpx type port-unreachable")]
             for which, verdict in verdicts if self.block == "refuse" else [("", self._drop(direction))]:
-                acts += _uncounted_and_counted(f"{who} {which}", verdict)
+                acts += _uncounted_and_counted(which, verdict)
         if self.lose and direction in self.directions:
             drawn = "" if self.lose >= 1 else f"numgen random mod {_PARTS} < {max(1, round(self.lose * _PARTS))}"
             drop = self._drop(direction)
@@ -191,11 +189,19 @@ class Rules:
         new = f"{NEW} " if name == "divert" else ""
         for protocol in {"divert": ("tcp",), "unreached": ("udp",)}.get(name, ("tcp", "udp")):
             for port, networks in self.match.entries(protocol).items():
-                lines += [f"{where} {new}jump {name}_act" for where in self._where(name, protocol, port, networks)]
+                which = new or (self._whose(name) if port is None else "")
+                lines += [f"{where} {which}jump {name}_act" for where in self._where(name, protocol, port, networks)]
         if name not in ("divert", "unreached") and self.block is None:
             everything = self.match.of_any_protocol()
             lines += [f"{where} jump {name}_act" for where in self._where(name, None, None, everything)]
         return lines
+
+    def _whose(self, name: str) -> str:
+        """Without a port only the kernel knows who opened a connection. It does not know it of those that were open
+        before it began to track them, and takes the first packet that it sees for the opener's."""
+        if self.block is None or name not in ("out", "in"):
+            return ""
+        return f"ct direction {'original' if (name == 'out') == (self.match.way == 'egress') else 'reply'} "
 
     def _where(self, name: str, protocol: str | None, port: int | None, networks: list[Network] | None) -> list[str]:
         """Conditions for packets of this chain: one for each family of addresses."""

@@ -133,6 +133,16 @@ class _Echo(socketserver.BaseRequestHandler):
                 self.request.sendall(data)
 
 
+class _Talker(socketserver.BaseRequestHandler):
+    """Speaks first, and again and again."""
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self.request.sendall(b"hello")
+                time.sleep(0.1)
+
+
 class _Web(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -322,6 +332,7 @@ class Lab:
             for device in ("lo", "eth0"):
                 ip("-n", host.name, "link", "set", device, "up")
         self.serve(self.other, lambda: _Tcp(("::", 7000), _Echo))
+        self.serve(self.other, lambda: _Tcp(("::", 7002), _Talker))
         self.serve(self.other, lambda: _Tcp(("::", 8000), _Web))
         self.serve(self.other, lambda: _Tcp(("::", 53), _Names))
         self.serve(self.other, lambda: _Udp(("0.0.0.0", 53), _Names))

@@ -90,7 +90,7 @@ def test_an_unknown_request_and_another_run_are_refused_in_words(injector: Injec
 def test_diverted_connections_are_reset_when_the_injector_ends(stage: Lab, injector: Injector) -> None:
     injector.begin("slow", traffic(to(7000), mode="proxy", connections={"delay": 0.01}))
     with stage.pod.connect(OTHER, 7000) as line:
-        assert round_trip(line) < 0.5
+        assert round_trip(line) < 3
         assert injector.ask("bye")["ok"]
         line.settimeout(5)
         with pytest.raises(ConnectionResetError):

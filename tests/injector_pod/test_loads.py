@@ -54,9 +54,7 @@ def test_memory_is_held_and_given_back(injector: Injector) -> None:
 
 
 def test_more_memory_than_there_is_is_refused(injector: Injector) -> None:
-    assert "do not fit" in injector.refusal(
-        {"kind": "stress", "what": "memory", "size": 2**50}
-    )
+    assert "do not fit" in injector.refusal({"kind": "stress", "what": "memory", "size": 2**50})
 
 
 def test_a_disk_is_written_to_until_the_end(injector: Injector, tmp_path: Path) -> None:

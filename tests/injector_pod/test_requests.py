@@ -103,8 +103,8 @@ def test_who_waits_for_100_continue_gets_it_from_the_server_or_the_answer_from_t
 def test_what_is_no_http_1_passes_as_it_comes_and_is_told(stage: Lab, injector: Injector, first: bytes) -> None:
     injector.begin("web", traffic(to(7000), http={"status": 503}))
     with stage.pod.connect(OTHER, 7000) as line:
-        assert round_trip(line, first) < 1
-        assert round_trip(line, b"more") < 1
+        assert round_trip(line, first) < 3
+        assert round_trip(line, b"more") < 3
     answer = injector.end("web")
     assert (answer["met"], answer["other"]) == (0, 1)
 
@@ -113,8 +113,8 @@ def test_an_upgrade_passes(stage: Lab, injector: Injector) -> None:
     """The echo server says a head back, which is no answer: from then on everything passes as it comes."""
     injector.begin("web", traffic(to(7000), http={"path": "/never", "status": 503}))
     with stage.pod.connect(OTHER, 7000) as line:
-        assert round_trip(line, b"GET /chat HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n") < 1
-        assert round_trip(line, b"frames") < 1
+        assert round_trip(line, b"GET /chat HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n") < 3
+        assert round_trip(line, b"frames") < 3
 
 
 def test_own_looks_are_not_counted(stage: Lab, injector: Injector) -> None:
