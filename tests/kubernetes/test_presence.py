@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from chaosrunner.clock import SystemClock
 from chaosrunner.errors import Busy, CannotDoHonestly, FaultFailed, NotPossibleNow, UndoFailed
 from chaosrunner.injector.guardian import GUARDED, SEEN_BY, Api, Guardian
 from chaosrunner.model.target import Target
+from chaosrunner.platforms.kubernetes.client import ApiError
 from chaosrunner.platforms.kubernetes.heartbeat import HALT, Heartbeat, lease_name, lease_object, leases_path
 from chaosrunner.platforms.kubernetes.ledger import Author
 from chaosrunner.platforms.kubernetes.platform import KubernetesPlatform
@@ -97,12 +99,27 @@ async def _renewed_for_ever(presence: Presence) -> None:
         found = await cluster.get(leases_path("shop"))
         for lease in found["items"]:
             renewed = {"spec": {"renewTime": f"2026-11-22T10:51:03.{number:06}Z"}}
-            await cluster.patch(leases_path("shop", lease["metadata"]["name"]), renewed)
+            with suppress(ApiError):  # one that has just ended
+                await cluster.patch(leases_path("shop", lease["metadata"]["name"]), renewed)
 
 
 async def test_different_targets_do_not_meet(machine: Callable[[], Presence]) -> None:
     await machine().claim("r1", "ana@one", pods("a", "b"), lease_of)
     await machine().claim("r2", "ben@two", pods("c"), lease_of)
+
+
+async def test_a_target_that_appears_is_claimed_with_the_others(machine: Callable[[], Presence]) -> None:
+    first, second = machine(), machine()
+    await first.claim("r1", "ana@one", pods("a"), lease_of)
+    await second.claim("r2", "ben@two", pods("b"), lease_of)
+    beating = asyncio.ensure_future(_renewed_for_ever(first))
+    with pytest.raises(Busy, match="shop/b is in the hands of run r2 of ben@two"):
+        await first.claim("r1", "ana@one", pods("a", "b"), lease_of)
+    await second.close()
+    await first.claim("r1", "ana@one", pods("a", "b"), lease_of)
+    with pytest.raises(Busy, match="shop/a and 1 more is in the hands of run r1"):
+        await machine().claim("r3", "eve@three", pods("a", "b"), lease_of)
+    beating.cancel()
 
 
 async def test_a_dead_run_s_claims_are_taken_over_once_nothing_of_it_is_in_force(

@@ -2,8 +2,8 @@
 
 Each namespace that has targets keeps one ConfigMap, `chaosrunner-claims`: run -> who it is, and hashes of its targets'
 leases. It is changed by replacing the very version that was read, so that of two runs that come at once one sees the
-other, and any number of targets takes two requests. Nodes are claimed in the ledger's namespace: environments that share nodes
-should share that.
+other, and any number of targets takes two requests. Nodes are claimed in the ledger's namespace: environments that
+share nodes should share that.
 """
 
 from __future__ import annotations
@@ -40,13 +40,15 @@ class Claims:
         self._spaces: list[str] = []
 
     async def take(self, wanted: Mapping[str, Sequence[tuple[str, str]]]) -> None:
-        """`wanted`: namespace -> (lease, name for people) of each target. All or none.
+        """`wanted`: namespace -> (lease, name for people) of each target; those of an earlier call are let go unless
+        they are among them. What was taken when it fails is let go with the rest.
 
         Raises `Busy` with who holds which.
         """
         for space in sorted(wanted):
             await self._take(space, dict(wanted[space]))
-            self._spaces.append(space)
+            if space not in self._spaces:
+                self._spaces.append(space)
 
     async def _take(self, space: str, wanted: Mapping[str, str]) -> None:
         hashes = {short(lease): name for lease, name in wanted.items()}
@@ -69,7 +71,9 @@ class Claims:
                 home, _, lease = str(held.get("lease", "")).partition("/")
                 if not await self._over(home, lease, run):
                     more = f" and {len(both) - 1} more" if len(both) > 1 else ""
-                    raise Busy(f"{hashes[both[0]]}{more} is in the hands of run {run} of {held.get('by', 'somebody')}")
+                    raise Busy(
+                        f"{min(hashes[each] for each in both)}{more} is in the hands of run {run} of {held.get('by', 'somebody')}"
+                    )
                 del data[run]
             data[self._author.run] = mine
 

@@ -47,7 +47,7 @@ class Presence:
     # -- this run's
 
     async def claim(self, run: str, by: str, targets: Sequence[Target], lease: Callable[[Target], str]) -> None:
-        """Make the run's Lease and take the targets. Raises `Busy`."""
+        """Make the run's Lease and take the targets, all that the run has by now. Raises `Busy`."""
         await self._begin(run, by)
         assert self.author is not None
         self._nodes = sorted({name for target in targets for name in nodes_of(target)})
@@ -55,7 +55,8 @@ class Presence:
         for target in targets:
             space = str(target.details.get("namespace") or self._space)
             wanted.setdefault(space, []).append((lease(target), target.name))
-        self._claims = Claims(self._cluster, self._clock, self.author, self._space, self._over)
+        if self._claims is None:
+            self._claims = Claims(self._cluster, self._clock, self.author, self._space, self._over)
         await self._claims.take(wanted)
 
     async def _begin(self, run: str, by: str) -> None:
