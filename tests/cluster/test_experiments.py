@@ -19,6 +19,7 @@ import yaml
 
 from chaosrunner.platforms.kubernetes.client import path
 from tests.cluster.lab import IMAGE, KUBECONFIG, Space, eventually
+from tests.cluster.rights import guardian_account, remove_cluster_roles
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "kubernetes"
 APIS = {
@@ -29,11 +30,14 @@ APIS = {
 EXPECTED = {
     "orders-when-checkout-is-deployed": "held",
     "orders-when-checkout-is-scaled-down": "held",
+    "orders-when-inventory-answers-with-errors": "held",
     "orders-when-payments-hangs": "broken",
     "orders-when-payments-is-slow": "broken",
     "pages-when-a-recommendations-container-crashes": "held",
+    "pages-when-a-name-does-not-resolve": "held",
     "pages-when-a-storefront-pod-is-killed": "held",
     "pages-when-prices-are-gone": "held",
+    "pages-when-prices-has-no-endpoints": "held",
     "pages-when-recommendations-are-gone": "broken",
     "the-shop-when-a-node-is-drained": "held",
 }
@@ -53,15 +57,17 @@ async def undisturbed() -> AsyncIterator[None]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def open_shop(space: Space) -> Space:
-    """The shop of the manifests, up and visited, in the namespace of this module."""
+async def open_shop(space: Space) -> AsyncIterator[Space]:
+    """The shop of the manifests, up and visited, in the namespace of this module, with what the guardian needs."""
+    await guardian_account(space, "scale", "service-blackhole", "node-drain")
     for file in sorted((FOLDER / "shop").glob("*.yaml")):
         for each in yaml.safe_load_all(file.read_text()):
             if each["kind"] in APIS:
                 api, resource = APIS[each["kind"]]
                 await space.make(api, resource, each)
     await eventually(lambda: is_whole(space), 180, "the shop is open")
-    return space
+    yield space
+    await remove_cluster_roles(space)
 
 
 async def is_whole(space: Space) -> bool:
