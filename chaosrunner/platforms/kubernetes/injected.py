@@ -34,8 +34,8 @@ LEAST_LIFE = 300.0
 """Seconds that an injector lives at least, so that one serves all faults of a usual run."""
 SPARE_LIFE = 60.0
 """Seconds that it lives longer than the fault it was started for."""
-HELLO = 8.0
-"""Seconds that a container which runs has until its program answers."""
+HELLO = 20.0
+"""Seconds that a container which runs has until its program answers: a node may be busy."""
 BYE = 3.0
 """Seconds that all injectors have to say goodbye."""
 

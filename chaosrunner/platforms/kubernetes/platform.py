@@ -15,6 +15,7 @@ from chaosrunner.platforms.kubernetes import spec as settings
 from chaosrunner.platforms.kubernetes.calling import Calling
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster
 from chaosrunner.platforms.kubernetes.containers import ClusterContainers
+from chaosrunner.platforms.kubernetes.dependencies import is_outside
 from chaosrunner.platforms.kubernetes.doctor import ClusterDoctor
 from chaosrunner.platforms.kubernetes.finding import Finder, PodQuery, PodSeen
 from chaosrunner.platforms.kubernetes.guards import ClusterGuards
@@ -123,7 +124,8 @@ class KubernetesPlatform(Platform):
         service = selector.service
         targets = [finding.pod_target(pod, service, owners.get(pod.owner_uid, "")) for pod in fit]
         if selector.to is not None:
-            self._service(selector.to)
+            if selector.to in self.spec.services or not is_outside(selector.to):
+                self._service(selector.to)
             targets = [finding.link_target(target, selector.to, selector.port) for target in targets]
         return Selection(targets, "" if targets else found or _why_none(seen))
 
