@@ -76,19 +76,23 @@ async def test_the_last_whole_interval_is_read(datadog, read):
 @pytest.mark.parametrize(
     ("found", "params", "words"),
     [
-        ([], {}, "no data (no series)"),
-        ([series()], {}, "no data (no points)"),
-        ([series(None, None)], {}, "no data (no point has a value)"),
-        ([series(3, age=5)], {}, "the interval of its only points is still running"),
-        ([series(1, scope="host:a"), series(1, scope="host:b")], {}, "gives 2 series (host:a, host:b), expected one"),
-        ([series(1, 2, age=200)], {}, "the newest point is"),
-        ([series(1, None, None, 4)], {"take": "mean"}, "2 of 4 points have a number, at least 80% are needed"),
-        ([{"interval": 10, "pointlist": [["soon", 1]]}], {}, "no data|answered points that are none"),
-        ([7], {}, "not an answer to a query"),
+        (lambda: [], {}, "no data (no series)"),
+        (lambda: [series()], {}, "no data (no points)"),
+        (lambda: [series(None, None)], {}, "no data (no point has a value)"),
+        (lambda: [series(3, age=5, interval=3600)], {}, "the interval of its only points is still running"),
+        (
+            lambda: [series(1, scope="host:a"), series(1, scope="host:b")],
+            {},
+            "gives 2 series (host:a, host:b), expected one",
+        ),
+        (lambda: [series(1, 2, age=200)], {}, "the newest point is"),
+        (lambda: [series(1, None, None, 4)], {"take": "mean"}, "2 of 4 points have a number, at least 80% are needed"),
+        (lambda: [{"interval": 10, "pointlist": [["soon", 1]]}], {}, "no data|answered points that are none"),
+        (lambda: [7], {}, "not an answer to a query"),
     ],
 )
 async def test_what_datadog_does_not_know_is_no_reading(server, read, found, params, words):
-    server.on("/api/v1/query", loopback.as_json({"status": "ok", "series": found}))
+    server.on("/api/v1/query", loopback.as_json({"status": "ok", "series": found()}))
     with pytest.raises(NoReading, match="|".join(map(re.escape, words.split("|")))):
         await read(**params)
 

@@ -106,24 +106,28 @@ NOTICE = {"notices": [{"severity": "warning", "text": "a store is down"}]}
 @pytest.mark.parametrize(
     ("frames", "params", "words"),
     [
-        ([], {}, "no data (an empty result)"),
-        ([frame()], {}, "no data (an empty result)"),
-        ([{"schema": {"fields": []}, "data": {"values": []}}], {}, "no data (an empty result)"),
-        ([frame(None, None)], {}, "no data (no point has a value)"),
-        ([frame(1, age=100)], {}, "s old, at most 60 s are allowed"),
-        ([frame(1, labels={"a": "1"}), frame(1, labels={"a": "2"})], {}, 'gives 2 series (Value{a="1"}, Value{a="2"})'),
-        ([frame(1, 2, timed=False)], {}, "a table of 2 rows without times, expected one row"),
-        ([frame(1, None, entities=[None, {"NaN": [1]}])], {}, "the value is nan (0 divided by 0, perhaps)"),
-        ([frame(1, None, entities=[None, {"Inf": [1]}])], {}, "the value is inf"),
-        ([frame(1, None, None, 4)], {"take": "max"}, "2 of 4 points have a number"),
-        ([frame(1, meta=NOTICE)], {}, "the data may be partial: a store is down"),
-        ([{"no": "frame"}], {}, "answered a frame that is not one"),
-        ([frame("a")], {}, "answered a frame that is not one|not a number"),
+        (lambda: [], {}, "no data (an empty result)"),
+        (lambda: [frame()], {}, "no data (an empty result)"),
+        (lambda: [{"schema": {"fields": []}, "data": {"values": []}}], {}, "no data (an empty result)"),
+        (lambda: [frame(None, None)], {}, "no data (no point has a value)"),
+        (lambda: [frame(1, age=100)], {}, "s old, at most 60 s are allowed"),
+        (
+            lambda: [frame(1, labels={"a": "1"}), frame(1, labels={"a": "2"})],
+            {},
+            'gives 2 series (Value{a="1"}, Value{a="2"})',
+        ),
+        (lambda: [frame(1, 2, timed=False)], {}, "a table of 2 rows without times, expected one row"),
+        (lambda: [frame(1, None, entities=[None, {"NaN": [1]}])], {}, "the value is nan (0 divided by 0, perhaps)"),
+        (lambda: [frame(1, None, entities=[None, {"Inf": [1]}])], {}, "the value is inf"),
+        (lambda: [frame(1, None, None, 4)], {"take": "max"}, "2 of 4 points have a number"),
+        (lambda: [frame(1, meta=NOTICE)], {}, "the data may be partial: a store is down"),
+        (lambda: [{"no": "frame"}], {}, "answered a frame that is not one"),
+        (lambda: [frame("a")], {}, "answered a frame that is not one|not a number"),
     ],
 )
 async def test_what_a_data_source_does_not_know_is_no_reading(read, frames, params, words):
     with pytest.raises(NoReading, match="|".join(map(re.escape, words.split("|")))):
-        await read(*frames, **params)
+        await read(*frames(), **params)
 
 
 async def test_an_error_of_the_query_alone_is_no_reading(read, server):

@@ -152,21 +152,24 @@ async def test_nanoseconds_and_zones_of_other_servers_are_understood(ask, server
 @pytest.mark.parametrize(
     ("behaviour", "words"),
     [
-        (rules(rule(lastEvaluation="2026-01-01T00:00:00Z")), "s ago, at most 60 s are allowed: rules lag"),
-        (rules(rule(lastEvaluation="soon")), "it is not said when the rule of Loud was evaluated"),
-        (rules(rule(health="err", lastError="boom")), "cannot be evaluated: boom"),
-        (rules(rule(health="unknown")), "was not evaluated yet"),
-        (rules(rule(alerts=[{"state": "angry"}])), "is 'angry', expected firing, pending or inactive"),
-        (rules(rule(alerts={})), "no list of alerts"),
-        (rules(rule(), warnings=["a ruler is down"]), "the data may be partial: a ruler is down"),
-        (rules(rule(), data={"groupNextToken": "x"}), "only the first part of its rules"),
-        (loopback.as_json({"status": "success", "data": {}}), "no list of rules"),
-        (loopback.as_json({"status": "error", "errorType": "unavailable", "error": "starting"}, 503), "starting"),
-        (loopback.html(502, "Bad Gateway"), "expected JSON, found text/html: Bad Gateway"),
-        (loopback.text("404 page not found", 404), "expected JSON, found text/plain: 404 page not found"),
-        (loopback.hang, "no answer within 0.2 s"),
+        (lambda: rules(rule(lastEvaluation="2026-01-01T00:00:00Z")), "s ago, at most 60 s are allowed: rules lag"),
+        (lambda: rules(rule(lastEvaluation="soon")), "it is not said when the rule of Loud was evaluated"),
+        (lambda: rules(rule(health="err", lastError="boom")), "cannot be evaluated: boom"),
+        (lambda: rules(rule(health="unknown")), "was not evaluated yet"),
+        (lambda: rules(rule(alerts=[{"state": "angry"}])), "is 'angry', expected firing, pending or inactive"),
+        (lambda: rules(rule(alerts={})), "no list of alerts"),
+        (lambda: rules(rule(), warnings=["a ruler is down"]), "the data may be partial: a ruler is down"),
+        (lambda: rules(rule(), data={"groupNextToken": "x"}), "only the first part of its rules"),
+        (lambda: loopback.as_json({"status": "success", "data": {}}), "no list of rules"),
+        (
+            lambda: loopback.as_json({"status": "error", "errorType": "unavailable", "error": "starting"}, 503),
+            "starting",
+        ),
+        (lambda: loopback.html(502, "Bad Gateway"), "expected JSON, found text/html: Bad Gateway"),
+        (lambda: loopback.text("404 page not found", 404), "expected JSON, found text/plain: 404 page not found"),
+        (lambda: loopback.hang, "no answer within 0.2 s"),
     ],
 )
 async def test_what_is_not_known_is_no_reading(ask, behaviour, words):
     with pytest.raises(NoReading, match=re.escape(words)):
-        await ask(behaviour)
+        await ask(behaviour())

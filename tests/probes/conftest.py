@@ -24,14 +24,9 @@ async def server() -> AsyncIterator[HttpServer]:
 
 
 @pytest.fixture
-def environ() -> dict[str, str]:
-    """What the environment holds beside a TOKEN; for modules to override."""
-    return {}
-
-
-@pytest.fixture
-async def context(tmp_path: Path, environ: dict[str, str]) -> AsyncIterator[ProbeContext]:
-    async with Http(SystemClock(), folder=tmp_path, environ={"TOKEN": "s3cr3t", **environ}) as http:
+async def context(tmp_path: Path) -> AsyncIterator[ProbeContext]:
+    environ = {"TOKEN": "s3cr3t"}
+    async with Http(SystemClock(), folder=tmp_path, environ=environ) as http:
         yield ProbeContext(clock=SystemClock(), http=http, folder=tmp_path)
 
 
