@@ -383,8 +383,9 @@ class Platform(ABC):
         died just now may be among them."""
         return ()
 
-    async def left(self) -> Sequence[LeftOver]:
-        """Faults in force on this environment, as the platform itself knows of them; oldest first."""
+    async def left(self, *, thorough: bool = False) -> Sequence[LeftOver]:
+        """Faults in force on this environment, as the platform itself knows of them; oldest first. `thorough`: also
+        those that take long to look for."""
         return ()
 
     async def heal(self, left: LeftOver) -> None:

@@ -57,7 +57,7 @@ async def heal_environment(word: str, tell: Tell) -> list[Healed]:
     healed = [await _heal_what_can_be(each, machine, clock, tell) for each in dead]
     platform = make_platform(environment, folder, clock)
     try:
-        return healed + await _heal_left(platform, await platform.left(), environment.name)
+        return healed + await _heal_left(platform, await platform.left(thorough=True), environment.name)
     finally:
         await platform.close()
 

@@ -71,9 +71,8 @@ class Claims:
                 home, _, lease = str(held.get("lease", "")).partition("/")
                 if not await self._over(home, lease, run):
                     more = f" and {len(both) - 1} more" if len(both) > 1 else ""
-                    raise Busy(
-                        f"{min(hashes[each] for each in both)}{more} is in the hands of run {run} of {held.get('by', 'somebody')}"
-                    )
+                    first, by = min(hashes[each] for each in both), held.get("by", "somebody")
+                    raise Busy(f"{first}{more} is in the hands of run {run} of {by}")
                 del data[run]
             data[self._author.run] = mine
 

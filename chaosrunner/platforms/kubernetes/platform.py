@@ -20,6 +20,7 @@ from chaosrunner.platforms.kubernetes.doctor import ClusterDoctor
 from chaosrunner.platforms.kubernetes.finding import Finder, PodQuery, PodSeen
 from chaosrunner.platforms.kubernetes.guards import ClusterGuards
 from chaosrunner.platforms.kubernetes.injected import Injectors
+from chaosrunner.platforms.kubernetes.killed import KilledInjectors
 from chaosrunner.platforms.kubernetes.links import ClusterLinks
 from chaosrunner.platforms.kubernetes.objects import ClusterObjects
 from chaosrunner.platforms.kubernetes.pods import ClusterPods
@@ -76,6 +77,7 @@ class KubernetesPlatform(Platform):
         self.presence = Presence(self.cluster, self._connect, spec, environment, clock)
         self.policies = ClusterPolicies(self.cluster, spec, self.presence, clock)
         self.injectors = Injectors(self.cluster, spec.injector, clock)
+        self.killed = KilledInjectors(self.cluster, spec.namespaces, self.injectors, self.presence)
         self.links = ClusterLinks(self.cluster, spec, clock, self.injectors)
         self._guards = ClusterGuards(spec, self.cluster, self.finder)
         pods = ClusterPods(self.cluster, self.finder, spec.namespaces, clock)
@@ -350,13 +352,14 @@ class KubernetesPlatform(Platform):
         """On their Leases."""
         return await self.presence.halt(run, by, reason)
 
-    async def left(self) -> Sequence[LeftOver]:
-        """What stands in the cluster's ledger."""
-        return await self.presence.left()
+    async def left(self, *, thorough: bool = False) -> Sequence[LeftOver]:
+        """What stands in the cluster's ledger; what killed injectors left, for which all pods are read."""
+        return [*await self.presence.left(), *(await self.killed.left() if thorough else ())]
 
     async def heal(self, left: LeftOver) -> None:
-        """As its ledger entry says."""
-        await self.presence.heal(left.hold)
+        """As its ledger entry says, or by another injector."""
+        if not await self.killed.heal(left):
+            await self.presence.heal(left.hold)
 
     async def close(self) -> None:
         await self._watches.close()

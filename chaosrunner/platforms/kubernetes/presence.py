@@ -122,7 +122,7 @@ class Presence:
     async def runs(self) -> list[RunSeen]:
         """That live, of this environment."""
         leases = await self._leases()
-        alive = await self._alive(list(leases))
+        alive = await self.alive(list(leases))
         return [_seen(lease) for name, lease in leases.items() if name in alive]
 
     async def halt(self, run: str, by: str, reason: str) -> list[RunSeen]:
@@ -144,7 +144,7 @@ class Presence:
     async def left(self) -> list[LeftOver]:
         """Of this environment's runs."""
         entries = [each for each in await self.ledger.entries() if each.environment == self._environment]
-        alive = await self._alive(sorted({entry.lease for entry in entries}))
+        alive = await self.alive(sorted({entry.lease for entry in entries}))
         return [
             LeftOver(
                 hold=entry.hold,
@@ -162,7 +162,7 @@ class Presence:
         """Take one entry of the ledger back. Raises `UndoFailed`, and `Busy` if its run lives."""
         for entry in await self.ledger.entries():
             if entry.hold == hold:
-                if await self._alive([entry.lease]):
+                if await self.alive([entry.lease]):
                     raise Busy(f"run {entry.run} of {entry.by} is under way: `chaosrunner halt` it")
                 await self._undo(entry)
 
@@ -178,7 +178,7 @@ class Presence:
         found = await self._cluster.get(leases_path(self._space), labelSelector=labels)
         return {item["metadata"]["name"]: item for item in found.get("items") or ()}
 
-    async def _alive(self, names: Sequence[str], space: str = "") -> set[str]:
+    async def alive(self, names: Sequence[str], space: str = "") -> set[str]:
         """Those whose Lease is renewed while we look: no clock is compared with another machine's."""
         first: dict[str, str] = {}
         alive: set[str] = set()
@@ -203,7 +203,7 @@ class Presence:
 
     async def _over(self, space: str, lease: str, run: str) -> bool:
         """Whether a run that has claims is dead and left nothing."""
-        if lease in await self._alive([lease], space):
+        if lease in await self.alive([lease], space):
             return False
         left = await Ledger(self._cluster, space, self._clock).entries(run)
         if left:
