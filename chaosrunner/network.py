@@ -181,6 +181,8 @@ class LostPackets(PacketFault[P]):
             self.links.look(self.target, words), self.links.look(self.target, [*words, "--around"])
         )
         lost, past = float(str(through["lost"])), float(str(around["lost"]))
+        if past >= 0.9 * self.expected():
+            return Sighting(False, f"nothing can be said: past the fault {show(past, 'ratio')} of packets are lost, too")
         seen = f"of {through['sent']} connections {show(lost, 'ratio')} lost a packet"
         return Sighting(lost > past + self.expected() / 4, f"{seen}, {show(past, 'ratio')} past the fault")
 

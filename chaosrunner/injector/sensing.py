@@ -25,6 +25,8 @@ ANSWERED_WITHIN = 0.9
 """Seconds in which the answer to a SYN must come to count as its own: after one second TCP asks again (RFC 6298)."""
 AT_ONCE = 10
 """Connections that are being opened: no more, since a server's queue drops what does not fit, and that is no loss."""
+PAUSE = 0.02
+"""Seconds between two of them: a server must have the time to take them out of its queue."""
 _GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -133,6 +135,7 @@ def loss(host: str, port: int, count: int, marks: Marks) -> Answer:
             waiting[line.fileno()] = (line, time.monotonic())
             poll.register(line, select.POLLOUT)
             opened += 1
+            time.sleep(PAUSE)
         oldest = min(since for _, since in waiting.values())
         ready = {number for number, _ in poll.poll(max(0.0, oldest + ANSWERED_WITHIN - time.monotonic()) * 1000 + 1)}
         now = time.monotonic()

@@ -17,7 +17,7 @@ from chaosrunner.platforms.kubernetes.beside import NETWORK
 from chaosrunner.platforms.kubernetes.channel import InjectorDied, InjectorRefused
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster
 from chaosrunner.platforms.kubernetes.dependencies import Dependencies, Dependency, Door
-from chaosrunner.platforms.kubernetes.injected import Injector, Injectors
+from chaosrunner.platforms.kubernetes.injected import HELLO, Injector, Injectors
 from chaosrunner.platforms.kubernetes.spec import Spec
 from chaosrunner.ports import Hold, LinkEnd, LinkSample, NetworkEffect, PodLinks
 
@@ -103,7 +103,10 @@ class ClusterLinks(PodLinks):
                 )
 
     async def ready(self, target: Target, hold: Hold) -> None:
-        await self._injectors.ready(target, hold, NETWORK)
+        injector = await self._injectors.ready(target, hold, NETWORK)
+        await self._injectors.look(
+            injector, {"many": []}, HELLO
+        )  # starting takes long on a busy node, looking does not
         self._links[target.id] = await self._link(target, hold.run)
 
     async def _link(self, target: Target, run: str) -> _Link:
