@@ -7,6 +7,7 @@ It reads the ledger (ConfigMaps of its namespace, one for each fault) and the ru
 * its run's Lease has not been renewed for 5 s, by this program's own clock, in which the API answered throughout:
   neither a clock that is set wrong nor an API server that was away makes a living runner look dead;
 * its run's Lease is gone;
+* somebody deletes the entry, or the namespace that it is in: a finalizer keeps it until it is undone;
 * its time is over: so many seconds after it was written, by the API server's clock or this program's own.
 
 What is due is undone (`operations`), again and again until the API says that it was done or that there is nothing left
@@ -59,6 +60,9 @@ HEALTHY = 10.0
 LEDGER = "chaosrunner.dev/ledger"
 LEASE = "chaosrunner.dev/lease"
 RUN = "chaosrunner.dev/run"
+FINALIZER = "chaosrunner.dev/undo"
+"""Of a ledger entry: Kubernetes keeps it, and the namespace that it is in, until what it says is undone, whoever
+deletes them."""
 GUARDED = "chaosrunner.dev/guarded"
 """Annotation of a ledger entry: `yes`, or why its undo could not be done."""
 SEEN_BY = "chaosrunner.dev/guardian"
@@ -231,6 +235,8 @@ class Guardian:
     def _due(self, entry: dict[str, Any], leases: Mapping[str, Any], now: float, server_now: float) -> str | None:
         """Why an entry is to be undone now; None: it is not."""
         data = entry.get("data") or {}
+        if "deletionTimestamp" in entry["metadata"]:
+            return "somebody deletes its ledger entry"
         lease = str(data.get("lease", ""))
         if lease not in leases:
             return "its run's Lease is gone"
@@ -255,8 +261,10 @@ class Guardian:
         if words:
             say(**said, trouble=words)
             return
+        where, unheld = f"{self._entries_at}/{name}", {"metadata": {"finalizers": None}}
+        self.api.ask(Call("PATCH", where, unheld, "application/merge-patch+json"))
         uid = {"preconditions": {"uid": entry["metadata"]["uid"]}}
-        answer = self.api.ask(Call("DELETE", f"{self._entries_at}/{name}", uid))
+        answer = self.api.ask(Call("DELETE", where, uid))
         say(**said, entry="removed" if answer.code in (200, 202, 404) else answer.words)
 
     def _answer(self, entry: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chaosrunner.injector import operations as data
-from chaosrunner.injector.guardian import GUARDED, SEEN_BY, STALE, Api, Guardian, Unreachable
+from chaosrunner.injector.guardian import FINALIZER, GUARDED, SEEN_BY, STALE, Api, Guardian, Unreachable
 from chaosrunner.platforms.kubernetes import operations
 from tests.kubernetes import shapes
 from tests.kubernetes.fake_api import FakeApi
@@ -55,7 +55,12 @@ class Stage:
             {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
-                "metadata": {"name": f"chaosrunner-fault-{data.short(hold)}", "namespace": "shop", "labels": labels},
+                "metadata": {
+                    "name": f"chaosrunner-fault-{data.short(hold)}",
+                    "namespace": "shop",
+                    "labels": labels,
+                    "finalizers": [FINALIZER],
+                },
                 "data": body,
             }
         )
@@ -149,6 +154,16 @@ async def test_a_fault_whose_time_is_over_is_undone_although_its_run_lives(stage
     stage.renew()
     await stage.look(after=1)
     assert (stage.replicas, len(stage.leases)) == (3, 1)
+
+
+async def test_a_ledger_entry_that_somebody_deletes_is_undone_before_it_goes(stage: Stage) -> None:
+    stage.write()
+    await stage.look()
+    stage.renew()
+    stage.api.remove(stage.entries[0])
+    assert len(stage.entries) == 1, "its finalizer keeps it"
+    await stage.look(after=1)
+    assert (stage.replicas, stage.entries) == (3, [])
 
 
 async def test_an_undo_that_fails_is_tried_again_and_stays_in_the_ledger(stage: Stage) -> None:

@@ -35,7 +35,7 @@ class Rights:
     """In the whole cluster: for faults on nodes only."""
 
 
-_LEDGER = ("get configmaps", "list configmaps", "delete configmaps")
+_LEDGER = ("get configmaps", "list configmaps", "patch configmaps", "delete configmaps")
 _LEASES = tuple(f"{verb} leases.coordination.k8s.io" for verb in ("get", "list", "patch", "delete"))
 _PODS = ("get pods", "create pods")
 _POLICIES = ("get networkpolicies.networking.k8s.io", "delete networkpolicies.networking.k8s.io")
@@ -43,7 +43,7 @@ _SCALED = tuple(f"{verb} {kind}.apps" for kind in ("deployments", "statefulsets"
 
 RIGHTS: Mapping[str, Rights] = {
     "guardian": Rights(
-        ledger=(*_LEDGER, "watch configmaps", "patch configmaps", *_LEASES),
+        ledger=(*_LEDGER, "watch configmaps", *_LEASES),
     ),
     "runner": Rights(
         ledger=(

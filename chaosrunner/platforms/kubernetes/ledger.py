@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from chaosrunner.clock import Clock, iso
 from chaosrunner.errors import FaultFailed, NotPossibleNow
-from chaosrunner.injector.guardian import GUARDED, LEDGER, RUN
+from chaosrunner.injector.guardian import FINALIZER, GUARDED, LEDGER, RUN
 from chaosrunner.injector.operations import short
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.target import Target
@@ -87,7 +87,8 @@ class Ledger:
             "undo": text,
             "words": "A fault that chaosrunner holds; `undo` takes it back. Removed when it is taken back.",
         }
-        body = {"metadata": {"name": entry_name(hold.id), "labels": labels}, "data": data}
+        metadata = {"name": entry_name(hold.id), "labels": labels, "finalizers": [FINALIZER]}
+        body = {"metadata": metadata, "data": data}
         try:
             await self._cluster.create(self._all, body, again=True)
         except ApiError as error:
@@ -121,6 +122,7 @@ class Ledger:
     async def remove(self, name: str) -> None:
         """An entry, by the name of its ConfigMap; nothing happens if it is gone."""
         try:
+            await self._cluster.patch(f"{self._all}/{name}", {"metadata": {"finalizers": None}})
             await self._cluster.delete(f"{self._all}/{name}")
         except ApiError as error:
             if not error.not_found:
