@@ -206,3 +206,22 @@ def test_a_wrong_parameter_is_refused_in_words(change, words):
     params = catalog.find("probes", "http").Params
     with pytest.raises(ValidationError, match=words):
         params.model_validate({"url": "http://127.0.0.1/", **change})
+
+
+async def test_a_service_needs_a_platform_that_reaches_it(probe):
+    with pytest.raises(NoReading, match="does not reach services by their name"):
+        await probe("http", service="checkout", url="/healthz").read()
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"service": "checkout", "url": "http://checkout/"}, "expected a path such as /healthz"),
+        ({"url": "/healthz"}, "http"),
+        ({"url": "http://127.0.0.1/", "port": 80}, "port goes with service"),
+        ({"service": "checkout", "url": "/", "bearerToken": {"env": "TOKEN"}}, "go with a whole url"),
+    ],
+)
+def test_a_service_is_asked_by_path_and_everything_else_by_url(params, words):
+    with pytest.raises(ValidationError, match=words):
+        catalog.find("probes", "http").Params.model_validate(params)
