@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from chaosrunner.clock import Clock
@@ -99,10 +100,8 @@ class Heartbeat:
         self._thread.join(timeout=2 * BEAT_TAKES)
 
     def _go(self) -> None:
-        try:
+        with suppress(asyncio.CancelledError):  # by `stop`, in another thread
             asyncio.run(self._main())
-        except asyncio.CancelledError:
-            return
 
     async def _main(self) -> None:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
