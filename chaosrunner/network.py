@@ -182,7 +182,7 @@ class LostPackets(PacketFault[P]):
         )
         lost, past = float(str(through["lost"])), float(str(around["lost"]))
         if past >= 0.9 * self.expected():
-            return Sighting(False, f"nothing can be said: past the fault {show(past, 'ratio')} of packets are lost, too")
+            return Sighting(False, f"nothing can be said: {show(past, 'ratio')} are lost past the fault, too")
         seen = f"of {through['sent']} connections {show(lost, 'ratio')} lost a packet"
         return Sighting(lost > past + self.expected() / 4, f"{seen}, {show(past, 'ratio')} past the fault")
 

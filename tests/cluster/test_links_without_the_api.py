@@ -50,7 +50,7 @@ async def test_a_moment_without_an_api_server_does_not_end_them(space: Space) ->
             start()
         await asyncio.sleep(8)  # longer than they hold without heartbeats
         seen = await called(front, names)
-        code, output = await run.ended()
+        _, output = await run.ended()
     assert all(hit(one) for one, (_, _, hit) in zip(seen, FAULTS, strict=True)), (seen, output)
     assert not events(run, "fault-lost"), output
     assert all(fine(one) for one in await called(front, names))

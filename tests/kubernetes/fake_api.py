@@ -126,6 +126,8 @@ class FakeApi:
         self.bookmark_every: float | None = None
         self.on_exec: Exec | None = None
         self.on_attach: Attach | None = None
+        self.on_converse: Attach | None = None
+        """For `exec` with standard input."""
         self._denied: list[tuple[str, str | None]] = []
         self._troubles: list[_Trouble] = []
         self._tokens: dict[str, tuple[list[Object], str]] = {}
@@ -196,7 +198,9 @@ class FakeApi:
     def add(self, body: Object) -> Object:
         """Put an object there, past all rules; as it is kept."""
         namespace = body["metadata"].get("namespace")
-        return copy.deepcopy(self.store.add(self._place_of(body, namespace), body, shown.now()))
+        made = copy.deepcopy(self.store.add(self._place_of(body, namespace), body, shown.now()))
+        self._wake()
+        return made
 
     def change(self, body: Object, patch: Object) -> Object:
         """Merge into an object that is there, as a controller would; the waking of watches is for `settle`."""
@@ -546,7 +550,10 @@ class FakeApi:
         container = request.query.get("container", "")
         namespace, pod = place.namespace or "", place.name or ""
         socket = web.WebSocketResponse(protocols=("v5.channel.k8s.io", "v4.channel.k8s.io"))
-        if place.sub == "exec" and self.on_exec is not None:
+        if place.sub == "exec" and request.query.get("stdin") == "true" and self.on_converse is not None:
+            await socket.prepare(request)
+            await self.on_converse(namespace, pod, container, socket)
+        elif place.sub == "exec" and self.on_exec is not None:
             await socket.prepare(request)
             code, out, err = await self.on_exec(namespace, pod, container, request.query.getall("command"))
             for channel, text in ((1, out), (2, err), (3, json.dumps(shown.exit_status(code)))):

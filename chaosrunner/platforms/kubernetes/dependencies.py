@@ -257,10 +257,14 @@ def _ports(service: Object, port: int | None) -> list[Object]:
 
 
 def _addresses(service: Object) -> list[str]:
-    spec, balancer = service["spec"], service.get("status", {}).get("loadBalancer") or {}
-    ips = [*(spec.get("clusterIPs") or [spec.get("clusterIP")]), *(spec.get("externalIPs") or ())]
-    ips += [each.get("ip") for each in balancer.get("ingress") or ()]
-    return [str(each) for each in ips if each and each != "None"]
+    balancer = service.get("status", {}).get("loadBalancer") or {}
+    ips = [*_cluster_ips(service), *(service["spec"].get("externalIPs") or ())]
+    return [str(each) for each in (*ips, *(each.get("ip") for each in balancer.get("ingress") or ())) if each]
+
+
+def _cluster_ips(service: Object) -> list[str]:
+    spec = service["spec"]
+    return [str(each) for each in spec.get("clusterIPs") or [spec.get("clusterIP")] if each and each != "None"]
 
 
 def _behind(slices: Iterable[Object], names: set[str]) -> Iterable[dict[str, Any]]:
@@ -279,7 +283,7 @@ def _behind(slices: Iterable[Object], names: set[str]) -> Iterable[dict[str, Any
 
 def _doors(service: Object, ports: Iterable[Object], ip: str) -> list[Door]:
     """Cluster IPs of the pod's own family, at TCP ports."""
-    cluster = [each for each in service["spec"].get("clusterIPs") or () if each and each != "None"]
+    cluster = _cluster_ips(service)
     fit = [each for each in cluster if (":" in each) == (":" in ip)] or cluster
     return [Door(fit[0], each["port"]) for each in ports if fit and str(each.get("protocol") or "TCP") == "TCP"]
 
