@@ -102,8 +102,8 @@ class FaultFailed(ChaosrunnerError):
 
 
 class BarrierHeld(FaultFailed):
-    """A protection of the system under test (a disruption budget) did not let the fault happen: it did its work. The run
-    records it as such, and is inconclusive."""
+    """A protection of the system under test (a disruption budget) did not let the fault happen: it did its work. The
+    run records it as such, and is inconclusive."""
 
 
 class UndoFailed(ChaosrunnerError):

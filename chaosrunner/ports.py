@@ -544,17 +544,29 @@ class PodLinks(Links):
 class StressEffect:
     """A load that a holder puts on what the target shares."""
 
-    what: Literal["cpu", "memory", "disk"]
+    what: Literal["cpu", "memory", "disk", "io"]
     cores: float = 0.0
     """Processors kept busy."""
     size: float = 0.0
-    """Bytes of memory held, or of disk filled."""
+    """Bytes of memory held, of disk filled, or of one write."""
     folder: str = ""
-    """For disk: where."""
+    """For disk and io: where."""
+    workers: int = 1
+    """For io: how many write at the same time."""
 
 
 class Holders(ABC):
     """Processes of our own beside the target that hold a fault, with deadline and heartbeat."""
+
+    looks_before: ClassVar[bool] = True
+    """Whether `why_not` can be asked while planning; where the looks are made from inside a pod, only in the run."""
+
+    async def may_hold(self, target: Target, folder: str) -> None:  # noqa: B027  what needs no check has none
+        """Asked while planning: whether a holder can be put there, with the disk of this folder if one is named. Reads
+        only; raises `CannotDoHonestly`."""
+
+    async def bring_up(self, target: Target, folder: str, hold: Hold) -> None:  # noqa: B027  what is there needs none
+        """Bring up what will hold; see `Fault.ready`."""
 
     async def why_not(self, target: Target, effect: StressEffect) -> str:
         """Why the load cannot be put on safely, with what there is; empty if it can. Reads only."""
@@ -575,7 +587,8 @@ class Holders(ABC):
     @abstractmethod
     async def usage(self, target: Target, hold: Hold) -> Mapping[str, float]:
         """What the operating system says of the holder, never the holder itself: `cores` used and `waited` for over the
-        last moment, `memory` in bytes resident, `disk` in bytes taken; empty: there is no holder."""
+        last moment, `memory` in bytes resident, `disk` in bytes taken, `written` in bytes a second; empty: there is no
+        holder."""
 
 
 class Files(ABC):

@@ -6,11 +6,12 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from chaosrunner.errors import CannotDoHonestly, FaultFailed
+from chaosrunner.loads import RIGHTS, LoadFault
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import BeforeValidator, Field, model_validator
 from chaosrunner.model.quantities import Size, parse_ratio, parse_size, write_size
 from chaosrunner.model.target import Target
-from chaosrunner.ports import Fault, Files, Holders, Parameters, Sighting, StressEffect
+from chaosrunner.ports import Files, Parameters, Sighting, StressEffect
 
 LAST = 64 * 2**20
 """Bytes that stay free unless `toTheBrim` asks for them."""
@@ -59,20 +60,18 @@ class Params(Parameters):
         return parse_ratio(leave) * total if leave.endswith("%") else parse_size(leave)
 
 
-class DiskFill(Fault[Params]):
+class DiskFill(LoadFault[Params]):
     """Takes space on the disk that a folder is on, in a file that has no name: really allocated, seen by everybody as
     less free space, and free again as soon as what holds it ends, however it ends.
 
     The last 64 MiB stay free unless `toTheBrim` is set, and a disk that chaosrunner itself writes to always keeps
-    512 MiB, so that the run can be recorded. At the end the space is free; what could not be written meanwhile is not
-    restored.
+    512 MiB, so that the run can be recorded. In a pod the folder must be on a volume that one of its containers mounts
+    and may write to, and the load writes as that container's user. At the end the space is free; what could not be
+    written meanwhile is not restored.
     """
 
-    platforms = frozenset({"local"})
-    acts_on = frozenset({"process"})
-    fault_class = "capacity"
     harder = {"size": "more"}
-    needs = ("to write to the folder",)
+    needs = (*RIGHTS, "to write to the folder")
     example = """\
 - fault: disk-fill
   target: {service: checkout}
@@ -95,8 +94,11 @@ class DiskFill(Fault[Params]):
         return "The space is free again; what could not be written meanwhile is not restored."
 
     @property
-    def _holders(self) -> Holders:
-        return self.platform.ability(Holders)
+    def folder(self) -> str:
+        return self.params.folder
+
+    async def effect(self) -> StressEffect:
+        return (await self._effect())[0]
 
     async def _effect(self) -> tuple[StressEffect, float]:
         """What is to be taken now, and what is free now."""
@@ -104,7 +106,7 @@ class DiskFill(Fault[Params]):
         size = self.params.size if self.params.size is not None else free - self.params.left(total)
         return StressEffect("disk", size=size, folder=self.params.folder), free
 
-    async def check(self) -> None:
+    async def suits(self) -> None:
         effect, free = await self._effect()
         if effect.size < LEAST:
             raise CannotDoHonestly(f"{self.params.folder} is that full already: {_mib(free)} are free")
@@ -113,24 +115,23 @@ class DiskFill(Fault[Params]):
                 f"{_mib(free)} are free in {self.params.folder}; taking {_mib(effect.size)} would leave less than "
                 f"{_mib(LAST)}: take less, or set `toTheBrim: true`"
             )
-        if why := await self._holders.why_not(self.target, effect):
+        if why := await self.holders.why_not(self.target, effect):
             raise CannotDoHonestly(why)
 
-    async def prepare(self) -> JsonObject:
+    async def before(self) -> JsonObject:
         effect, free = await self._effect()
         return {"free": free, "size": effect.size}
 
     async def inject(self) -> None:
         try:
-            await self.check()  # others write too: what fitted when it was planned may not fit now
+            await self.suits()  # others write too: what fitted when it was planned may not fit now
         except CannotDoHonestly as why:
             raise FaultFailed(str(why)) from None
-        effect, _ = await self._effect()
-        await self._holders.stress(self.target, effect, self.hold)
+        await super().inject()
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
         """What the system counts for the holder's file; where it does not say that, how much less is free."""
-        usage = await self._holders.usage(self.target, self.hold)
+        usage = await self.holders.usage(self.target, self.hold)
         free, _ = await self.platform.ability(Files).free(self.target, self.params.folder)
         before, wanted = prepared.get("free"), prepared.get("size")
         if not usage or not isinstance(before, int | float) or not isinstance(wanted, int | float):
@@ -138,12 +139,6 @@ class DiskFill(Fault[Params]):
         taken = usage.get("disk", before - free)
         words = f"{_mib(taken)} of {_mib(wanted)} are taken in {self.params.folder}, {_mib(free)} are free"
         return Sighting(taken >= ENOUGH * wanted, words)
-
-    async def undo(self, prepared: JsonObject) -> None:
-        await self._holders.let_go(self.target, self.hold)
-
-    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
-        return (f"chaosrunner heal {self.hold.run}",)
 
 
 def _mib(amount: float) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from chaosrunner.errors import CannotDoHonestly
+from chaosrunner.loads import LoadFault
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Size, write_size
 from chaosrunner.model.target import Target
-from chaosrunner.ports import Fault, Holders, Parameters, Sighting, StressEffect
+from chaosrunner.ports import Parameters, Sighting, StressEffect
 
 ENOUGH = 0.9
 """Of what was asked for."""
@@ -20,18 +20,16 @@ class Params(Parameters):
     """Memory that is held; at least 1MiB."""
 
 
-class MemoryStress(Fault[Params]):
+class MemoryStress(LoadFault[Params]):
     """Holds memory beside the target, really written to and kept in use, so that less is left for everything there.
     What would not fit safely is refused, before and while it grows; should memory run out all the same, the system ends
-    the holder first.
+    the holder first. In a pod the memory counts towards the pod's limit where all of its containers have one, and
+    towards its node's memory otherwise: what is there is then the node's to evict, which spill-over shows.
 
     At the end the memory is free. What the system swapped out or dropped from its caches meanwhile comes back as it
     is used.
     """
 
-    platforms = frozenset({"local"})
-    acts_on = frozenset({"process"})
-    fault_class = "capacity"
     harder = {"size": "more"}
     example = """\
 - fault: memory-stress
@@ -52,33 +50,12 @@ class MemoryStress(Fault[Params]):
     def undoes(cls, params: Params) -> str:
         return "The memory is given back; what was swapped out meanwhile comes back as it is used."
 
-    @property
-    def _holders(self) -> Holders:
-        return self.platform.ability(Holders)
-
-    @property
-    def _effect(self) -> StressEffect:
+    async def effect(self) -> StressEffect:
         return StressEffect("memory", size=self.params.size)
 
-    async def check(self) -> None:
-        if why := await self._holders.why_not(self.target, self._effect):
-            raise CannotDoHonestly(why)
-
-    async def prepare(self) -> JsonObject:
-        return {}
-
-    async def inject(self) -> None:
-        await self._holders.stress(self.target, self._effect, self.hold)
-
     async def confirm(self, prepared: JsonObject) -> Sighting:
-        held = (await self._holders.usage(self.target, self.hold)).get("memory")
+        held = (await self.holders.usage(self.target, self.hold)).get("memory")
         if held is None:
             return Sighting(False, "no memory is held")
         words = f"{held / 2**20:.0f} MiB are resident, of {write_size(self.params.size)} asked for"
         return Sighting(held >= ENOUGH * self.params.size, words)
-
-    async def undo(self, prepared: JsonObject) -> None:
-        await self._holders.let_go(self.target, self.hold)
-
-    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
-        return (f"chaosrunner heal {self.hold.run}",)

@@ -101,7 +101,10 @@ class PodKill(Fault[Params]):
         await self._pods.delete(self.target, 0.0 if self.params.force else self.params.grace)
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
-        return await self._pods.ending(self.target)
+        seen = await self._pods.ending(self.target)
+        if seen and self.params.force:
+            return Sighting(True, f"{seen.how}; whether its node has ended it by now, the API no longer says")
+        return seen
 
     async def undo(self, prepared: JsonObject) -> None:
         return None

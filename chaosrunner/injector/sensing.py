@@ -28,6 +28,8 @@ AT_ONCE = 10
 PAUSE = 0.02
 """Seconds between two of them: a server must have the time to take them out of its queue."""
 _GROUPS = Path("/sys/fs/cgroup")
+NO_LIMIT = 2**62
+"""Control groups of version 1 say so much where memory has no limit."""
 
 
 def udp(host: str, port: int, data: bytes, silent_after: float, marks: Marks) -> Answer:
@@ -194,8 +196,21 @@ def disk(folder: str) -> Answer:
 
 
 def load(what: str, seconds: float) -> Answer:
-    """Use and limit of processors or memory, by the files of control groups v2; `seconds`: how long processors are
-    watched."""
+    """Use and limit of processors or memory, by the files of control groups, version 2 or 1; `seconds`: how long
+    processors are watched."""
+    counts = _counts if (_GROUPS / "cgroup.controllers").exists() else _counts_of_version_1
+    if what == "memory":
+        return counts("memory")
+    before, began = counts("cpu"), time.monotonic()
+    time.sleep(seconds)
+    after, lasted = counts("cpu"), time.monotonic() - began
+    known = before["used"] is not None and after["used"] is not None
+    cores = (after["used"] - before["used"]) / lasted if known else None
+    return {"cores": cores, "limit": after["limit"], "throttled": after["throttled"]}
+
+
+def _counts(what: str) -> Answer:
+    """`used` is seconds of processors."""
     group = _group()
     if what == "memory":
         return {
@@ -203,13 +218,29 @@ def load(what: str, seconds: float) -> Answer:
             "limit": _number(group / "memory.max"),
             "kills": _of(group / "memory.events", "oom_kill"),
         }
-    before, began = _of(group / "cpu.stat", "usage_usec"), time.monotonic()
-    time.sleep(seconds)
-    after, lasted = _of(group / "cpu.stat", "usage_usec"), time.monotonic() - began
-    cores = None if before is None or after is None else (after - before) / 1e6 / lasted
-    words = _text(group / "cpu.max").split()
+    used, words = _of(group / "cpu.stat", "usage_usec"), _text(group / "cpu.max").split()
     limit = int(words[0]) / int(words[1]) if len(words) == 2 and words[0].isdigit() else None
-    return {"cores": cores, "limit": limit, "throttled": _of(group / "cpu.stat", "nr_throttled")}
+    used_seconds = None if used is None else used / 1e6
+    return {"used": used_seconds, "limit": limit, "throttled": _of(group / "cpu.stat", "nr_throttled")}
+
+
+def _counts_of_version_1(what: str) -> Answer:
+    """The same of version 1, where each resource has a tree of its own; a container sees its own group at its top."""
+    if what == "memory":
+        group = _GROUPS / "memory"
+        limit = _number(group / "memory.limit_in_bytes")
+        return {
+            "current": _number(group / "memory.usage_in_bytes"),
+            "limit": None if limit is None or limit >= NO_LIMIT else limit,
+            "kills": _of(group / "memory.oom_control", "oom_kill"),
+        }
+    used, group = _number(_GROUPS / "cpuacct" / "cpuacct.usage"), _GROUPS / "cpu"
+    quota, period = _number(group / "cpu.cfs_quota_us"), _number(group / "cpu.cfs_period_us")
+    return {
+        "used": None if used is None else used / 1e9,
+        "limit": quota / period if quota and period else None,
+        "throttled": _of(group / "cpu.stat", "nr_throttled"),
+    }
 
 
 def _group() -> Path:

@@ -96,7 +96,7 @@ class GuardAnswer(Frozen):
     unsafe_condition: bool = False
     """Whether the refusal is itself a finding (redundancy is missing)."""
     subject: str = ""
-    """Of an unsafe condition: what it is about, without anything that changes from run to run: `deployment/checkout`."""
+    """Of an unsafe condition: what it is about, without anything that changes between runs: `deployment/checkout`."""
 
 
 class Source(Frozen):

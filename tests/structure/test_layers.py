@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"instrument"},
     {"prometheus"},
     {"ports"},
-    {"catalog", "alerts", "network"},
+    {"catalog", "alerts", "network", "loads"},
     {"files", "judging", "store", "register"},
     {"contract"},
     {"engine", "pages"},
@@ -63,7 +63,7 @@ def own_imports(module: Module) -> list[tuple[int, str]]:
 
 def allowed(part: str) -> set[str]:
     if part in PLUGINS:
-        return {"records", "errors", "model", "ports", "clock", "http", "instrument", "network", "prometheus", part}
+        return {"records", "errors", "model", "ports", "clock", "http", "instrument", "network", "loads", "prometheus", part}
     if part in APART:
         return {part}
     if part in ("", "interop"):

@@ -3,7 +3,7 @@ pod alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chaosrunner.errors import FaultFailed
@@ -28,11 +28,18 @@ class Needs:
     """A container of the pod whose processes it sees."""
     signals: bool = False
     """KILL: it signals processes of whatever user, for which it runs as root with this one capability."""
+    volume: str = ""
+    """A volume of the pod that it writes to."""
+    mount: str = field(default="", compare=False)
+    """Where that is mounted."""
+    user: int | None = field(default=None, compare=False)
+    """Who writes to it, where the pod says so."""
 
     @property
     def suffix(self) -> str:
         """Of its name."""
-        return ("" if self.network else "-bare") + (f"-{self.beside}" if self.beside else "")
+        more = [each for each in (self.beside, self.volume and f"on-{self.volume}") if each]
+        return "-".join(["" if self.network else "-bare", *more])
 
     @property
     def capabilities(self) -> tuple[str, ...]:
@@ -66,6 +73,8 @@ def container(name: str, run: str, seconds: float, needs: Needs, settings: Setti
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     security |= {"runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": False} if needs.capabilities else {}
+    security |= {"runAsUser": needs.user} if needs.user is not None and not needs.capabilities else {}
+    mounts = [{"name": needs.volume, "mountPath": needs.mount}] if needs.volume else []
     made: Object = {
         "name": name,
         "image": settings.image_name,
@@ -76,7 +85,7 @@ def container(name: str, run: str, seconds: float, needs: Needs, settings: Setti
         "stdinOnce": False,
         "tty": False,
         "securityContext": security,
-    }
+    } | ({"volumeMounts": mounts} if mounts else {})
     return made | ({"targetContainerName": needs.beside} if needs.beside else {})
 
 

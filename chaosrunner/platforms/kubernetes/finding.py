@@ -214,7 +214,7 @@ def _pods_of(page: Object) -> list[PodSeen]:
 
 def _pod(row: Object, columns: Mapping[str, int]) -> PodSeen:
     metadata, cells = row["object"]["metadata"], row["cells"]
-    owner = next((each for each in metadata.get("ownerReferences") or () if each.get("controller")), {})
+    owner: Object = next((each for each in metadata.get("ownerReferences") or () if each.get("controller")), {})
     ready, _, of = str(cells[columns["Ready"]]).partition("/")
     restarts = str(cells[columns["Restarts"]]).split(" ")[0]
     return PodSeen(

@@ -22,6 +22,7 @@ from chaosrunner.platforms.kubernetes.guards import ClusterGuards
 from chaosrunner.platforms.kubernetes.injected import Injectors
 from chaosrunner.platforms.kubernetes.killed import KilledInjectors
 from chaosrunner.platforms.kubernetes.links import ClusterLinks
+from chaosrunner.platforms.kubernetes.loads import ClusterLoads
 from chaosrunner.platforms.kubernetes.objects import ClusterObjects
 from chaosrunner.platforms.kubernetes.pods import ClusterPods
 from chaosrunner.platforms.kubernetes.policies import ClusterPolicies
@@ -36,6 +37,8 @@ from chaosrunner.ports import (
     Affected,
     ClusterReader,
     Containers,
+    Files,
+    Holders,
     Intended,
     LeftOver,
     Links,
@@ -90,6 +93,8 @@ class KubernetesPlatform(Platform):
             Containers: ClusterContainers(self.cluster, pods, self.injectors),
             Workloads: ClusterWorkloads(self.cluster, self.finder),
             ClusterReader: Reading(spec, self.cluster, self._queries, self._workloads),
+            Holders: (loads := ClusterLoads(self.cluster, clock, self.injectors)),
+            Files: loads,
             ServiceCalls: Calling(spec, self.cluster, clock),
         }
 
