@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chaosrunner.errors import CannotDoHonestly, UsageError
+from chaosrunner.errors import CannotDoHonestly, RedundancyMissing, UsageError
 from chaosrunner.model.experiment import Experiment, Selector
 from chaosrunner.model.hypothesis import Hypothesis
 from chaosrunner.model.plan import Plan
@@ -56,6 +56,15 @@ class Impossible(SlowFault):
         raise CannotDoHonestly(f"{self.target.name} ignores the signal; use another one")
 
 
+class Alone(SlowFault):
+    """Finds nothing that could take over."""
+
+    kind = "alone"
+
+    async def check(self) -> None:
+        raise RedundancyMissing("there is only one zone", "zones")
+
+
 class LinkOnly(SlowFault):
     """Acts on links."""
 
@@ -87,6 +96,7 @@ FAULTS: Mapping[str, type[SlowFault]] = {
     "kill": Kill,
     "elsewhere": Elsewhere,
     "impossible": Impossible,
+    "alone": Alone,
     "link-only": LinkOnly,
 }
 for name, plugin in FAULTS.items():
@@ -236,9 +246,41 @@ def test_what_cannot_be_done_is_refused_with_the_reason(fault: str, reason: str)
     assert reason in refusals[0].reason
 
 
-def test_following_is_refused_where_the_platform_cannot() -> None:
-    found = planned([step(target={"service": "shop", "follow": True})])
-    assert "cannot follow targets that appear later" in found.guards[0].reason
+class Rigid(Farm):
+    """Cannot tell what appears."""
+
+    follows = False
+
+
+class OfNodes(Farm):
+    """Can tell it of nodes alone."""
+
+    follows_kinds = frozenset({"node"})
+
+
+FOLLOW = {"service": "shop", "follow": True}
+
+
+def test_following_is_possible_where_the_platform_can() -> None:
+    assert planned([step(target=FOLLOW)]).guards[0].go
+
+
+@pytest.mark.parametrize(
+    ("farm", "reason"),
+    [(Rigid(3), "cannot follow targets that appear later"), (OfNodes(3), "needs targets that come and go, a node")],
+)
+def test_following_is_refused_where_the_platform_cannot(farm: Farm, reason: str) -> None:
+    assert reason in planned([step(target=FOLLOW)], platform=farm).guards[0].reason
+
+
+def test_following_stands_where_the_targets_are_named() -> None:
+    found = planned([step(id="first"), step(target={"sameAs": "first", "follow": True})])
+    assert "give it to the step that `sameAs` names" in found.guards[0].reason
+
+
+def test_redundancy_that_is_missing_is_an_unsafe_condition() -> None:
+    (refusal,) = [answer for answer in planned([step("alone")]).guards if not answer.go]
+    assert (refusal.unsafe_condition, refusal.subject) == (True, "zones")
 
 
 def test_an_expected_alert_is_refused_rather_than_passed_over() -> None:
