@@ -15,7 +15,7 @@ from statistics import median
 
 from chaosrunner.demo.shop.web import Service, Unavailable, Upstream, parser, run
 
-WINDOW = 1.5
+WINDOW = 3.0
 """Seconds that the metrics tell of."""
 PATIENCE = 1.5
 """Seconds that a shopper waits."""
@@ -103,8 +103,8 @@ async def visit(shopper: Shopper, pages: Visits, orders: Visits, page_rate: floa
 
 if __name__ == "__main__":
     words = parser("shopper", "storefront")
-    words.add_argument("--pages", type=float, default=8, help="a second (default: 8)")
-    words.add_argument("--orders", type=float, default=6, help="a second (default: 6)")
+    words.add_argument("--pages", type=float, default=5, help="a second (default: 5)")
+    words.add_argument("--orders", type=float, default=3, help="a second (default: 3)")
     words.set_defaults(keep=0)  # each visit is another shopper, and meets whatever pod the cluster sends it to
     given = words.parse_args()
     looked, bought = Visits(), Visits()
