@@ -34,7 +34,7 @@ def environ():
 @pytest.fixture
 def read(new_relic, probe):
     async def read(query: str = QUERY, **params: Any) -> Any:
-        given = {"url": new_relic.url, "account": 7, "apiKey": {"env": "KEY"}, "timeout": "1s", **params}
+        given = {"url": new_relic.url, "account": 7, "apiKey": {"env": "KEY"}, "timeout": "10s", **params}
         return await probe("new-relic", query=query, **given).read()
 
     return read

@@ -158,10 +158,10 @@ async def test_a_prometheus_that_hangs_restarts_or_is_gone_is_no_reading_and_the
     now = time.time()
     past = {"depth": grown(every(STEP, 60, -60, now), 4, 0)}
     async with PrometheusServer(tmp_path, history=past) as prometheus:
-        reader = probe("prometheus", url=prometheus.url, query="depth", timeout="300ms")
+        reader = probe("prometheus", url=prometheus.url, query="depth", timeout="2s")
         assert await reader.read() == 4
         prometheus.hang()
-        with pytest.raises(NoReading, match=r"no answer within 0\.3 s"):
+        with pytest.raises(NoReading, match=r"no answer within 2 s"):
             await reader.read()
         prometheus.go_on()
         assert await reader.read() == 4

@@ -94,14 +94,14 @@ async def names() -> AsyncIterator[NameServer]:
 @pytest.fixture
 def read(probe, names):
     async def read(what: str = "latency", name: str = "checkout.shop.test", **params: Any) -> Any:
-        given = {"server": f"127.0.0.1:{names.port}", "timeout": "2s", **params}
+        given = {"server": f"127.0.0.1:{names.port}", "timeout": "10s", **params}
         return await probe("dns", name=name, read=what, **given).read()
 
     return read
 
 
 async def test_latency_answer_and_count_are_read(read, names):
-    assert 0 < await read() < 2
+    assert 0 < await read() < 10
     assert await read("answer") == "10.0.0.1, 10.0.0.2"
     assert await read("answer", type="TXT") == '"hello"'
     assert await read("count") == 2
@@ -135,7 +135,7 @@ async def test_tcp_at_once(read, names):
 async def test_a_server_that_fails_or_refuses_is_no_answer(read, names, rcode, word, what):
     names.rcode = rcode
     with pytest.raises(NoAnswer, match=f"no server gave an answer.*{word}"):
-        await read(what, timeout="300ms")
+        await read(what, timeout="1s")
 
 
 async def test_a_silent_server_is_no_answer_in_time(read, names):
