@@ -178,7 +178,7 @@ class Injector:
                 await self._take_back(key, "ended")
                 reply = {"why": "ended"}
         if not held and key not in self._past:
-            return {**reply, "taken_back": True, "removed": self._remove_left(key)}
+            return {**reply, "taken_back": True, "removed": await self._remove_left(key)}
         return {**reply, **self._past.get(key, {})}
 
     async def _end(self, key: str, effect: Message, why: Why) -> None:
@@ -228,10 +228,10 @@ class Injector:
             raise RequestRefused(f"no traffic effect {request.get('id')!r:.60} is in force here")
         return fault.update(request.get("to"))
 
-    def left(self, request: Message) -> Message:
+    async def left(self, request: Message) -> Message:
         """Rules of ours that there are in this network namespace."""
         mine = self.ground.netem.mine
-        shapers = [{"netem": name, "mine": name in mine} for name in packets.left()]
+        shapers = [{"netem": name, "mine": name in mine} for name in await asyncio.to_thread(packets.left)]
         return {"left": [*(self._about(table) for table in self.ground.nft.tables()), *shapers]}
 
     def _about(self, table: str) -> Message:
@@ -239,7 +239,7 @@ class Injector:
         mine = table in {nft.table_name(self.run, key) for key in self._faults}
         return {"table": table, "run": run, "hold": hold, "mine": mine or table == self.ground.carry_table_in_use}
 
-    def sweep(self, request: Message) -> Message:
+    async def sweep(self, request: Message) -> Message:
         """Remove what killed injectors left."""
         removed, failed = [], {}
         for table in self.ground.nft.tables():
@@ -252,29 +252,29 @@ class Injector:
             except RequestRefused as problem:
                 failed[table] = str(problem)
         if not any(self._about(table)["mine"] is False for table in self.ground.nft.tables()):
-            removed += self._sweep_netem(failed)
+            removed += await self._sweep_netem(failed)
         return {"removed": removed, "failed": failed}
 
-    def _sweep_netem(self, failed: dict[str, str]) -> list[str]:
+    async def _sweep_netem(self, failed: dict[str, str]) -> list[str]:
         """Disciplines and devices that no rules lead to any more."""
         removed = []
-        for name in packets.left():
+        for name in await asyncio.to_thread(packets.left):
             if name not in self.ground.netem.mine:
                 try:
-                    packets.remove_left(name)
+                    await asyncio.to_thread(packets.remove_left, name)
                     removed.append(name)
                 except RequestRefused as problem:
                     failed[name] = str(problem)
         return removed
 
-    def _remove_left(self, key: str) -> list[str]:
+    async def _remove_left(self, key: str) -> list[str]:
         try:
             tables = [table for table in self.ground.nft.tables() if table.endswith(f"_{nft.tag(key)}")]
         except RequestRefused:
             return []  # no rights over the network here: then nobody made rules from this container either
         removed = [table for table in tables if self.ground.nft.remove(table)]
         others = [table for table in self.ground.nft.tables() if not self._about(table)["mine"]]
-        return removed if others else [*removed, *self._sweep_netem({})]
+        return removed if others else [*removed, *await self._sweep_netem({})]
 
     def stats(self, request: Message) -> Message:
         """About this process."""

@@ -12,6 +12,7 @@ since what comes in carries no mark; jitter may change the order of packets.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import struct
@@ -56,24 +57,41 @@ def kernel_has(kind: str) -> bool:
 
 
 class Netem:
-    """The disciplines of all faults of one injector."""
+    """The disciplines of all faults of one injector. Programs run in a thread, one after the other: on a busy node each
+    takes its time, and heartbeats must be heard meanwhile."""
 
     def __init__(self) -> None:
+        self._turn = asyncio.Lock()
         self._bands: dict[str, int] = {}
         self._links: dict[str, str] = {}
         self._devices: list[str] = []
         self._there: bool | None = None
 
-    @property
-    def there(self) -> bool:
-        """The kernel has it."""
+    async def there(self) -> bool:
+        """The kernel has it; it may have to load it first."""
         if self._there is None:
-            self._there = kernel_has("netem")
+            self._there = await asyncio.to_thread(kernel_has, "netem")
         return self._there
 
-    def out(self, key: str, words: list[str]) -> str:
+    async def out(self, key: str, words: list[str]) -> str:
         """A band with netem for packets that the pod sends; the priority that leads to it. Raises `RequestRefused`,
         and has then changed nothing."""
+        async with self._turn:
+            return await asyncio.to_thread(self._out, key, words)
+
+    async def into(self, key: str, words: list[str]) -> str:
+        """A device with netem for packets that the pod gets; its name. Raises `RequestRefused`, and has then changed
+        nothing."""
+        async with self._turn:
+            return await asyncio.to_thread(self._into, key, words)
+
+    async def remove(self, key: str) -> None:
+        """Take back what a fault has. Idempotent. Raises `RequestRefused` if something of it is still there."""
+        async with self._turn:
+            if key in self._bands or key in self._links:
+                await asyncio.to_thread(self._remove, key)
+
+    def _out(self, key: str, words: list[str]) -> str:
         self._make_roots()
         taken = set(self._bands.values())
         band = next((number for number in range(2, BANDS + 1) if number not in taken), None)
@@ -84,13 +102,11 @@ class Netem:
             for device in self._devices:
                 _tc("qdisc", "add", "dev", device, "parent", f"{HANDLE}{band:x}", "netem", *words)
         except RequestRefused:
-            self.remove(key)
+            self._remove(key)
             raise
         return f"{HANDLE}{band:x}"
 
-    def into(self, key: str, words: list[str]) -> str:
-        """A device with netem for packets that the pod gets; its name. Raises `RequestRefused`, and has then changed
-        nothing."""
+    def _into(self, key: str, words: list[str]) -> str:
         link = f"{LINK}{tag(key)}"
         self._links[key] = link
         try:
@@ -98,12 +114,11 @@ class Netem:
             _run("ip", "link", "set", link, "up")
             _tc("qdisc", "add", "dev", link, "root", "netem", *words)
         except RequestRefused as problem:
-            self.remove(key)
+            self._remove(key)
             raise RequestRefused(f"packets that come in cannot be shaped here (ifb): {problem}") from problem
         return link
 
-    def remove(self, key: str) -> None:
-        """Take back what a fault has. Idempotent. Raises `RequestRefused` if something of it is still there."""
+    def _remove(self, key: str) -> None:
         band, link = self._bands.pop(key, None), self._links.pop(key, None)
         if band is not None:
             for device in self._devices:

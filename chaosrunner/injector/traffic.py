@@ -145,10 +145,10 @@ class Traffic:
     async def _prepare(self, notes: list[str]) -> Rules:
         """Everything that rules lead to."""
         order, ground, match = self._order, self._ground, self._order.match
-        packets = self._packets()
+        packets = await self._packets()
         slow = into = None
         if packets is not None and (packets.needs_netem or order.mode == "netem"):
-            slow, into = self._shape_packets(packets)
+            slow, into = await self._shape_packets(packets)
         loss = 0.0 if packets is None or slow or into else packets.loss
         lose = 1.0 if packets is not None and packets.partition else loss
         doors = None
@@ -165,9 +165,12 @@ class Traffic:
         directions = ("out",) if packets is None else packets.directions
         return Rules(match, doors, order.block, lose, directions, slow, into, names, ground.beats, netem.devices())
 
-    def _packets(self) -> Packets | None:
+    async def _packets(self) -> Packets | None:
         """What is to be done to packets. An effect on connections becomes one on packets where netem is to do it."""
-        order, there = self._order, self._order.mode != "proxy" and self._ground.netem.there
+        order = self._order
+        slows = order.packets.needs_netem if order.packets else bool(order.connections) and order.block is None
+        asks = order.mode == "netem" or (order.mode == "auto" and slows)  # who needs no netem has it not loaded
+        there = asks and await self._ground.netem.there()
         if order.mode == "netem" and not there:
             raise RequestRefused("this kernel has no netem (sch_netem)")
         if order.packets is not None:
@@ -184,13 +187,13 @@ class Traffic:
             raise RequestRefused("netem knows packets, not connections: no share of connections, reset or hang")
         return packets
 
-    def _shape_packets(self, packets: Packets) -> tuple[str | None, str | None]:
+    async def _shape_packets(self, packets: Packets) -> tuple[str | None, str | None]:
         words, shaper = packets.netem(), self._ground.netem
         try:
-            slow = shaper.out(self._key, words) if "out" in packets.directions else None
-            into = shaper.into(f"{self._key} in", words) if "in" in packets.directions else None
+            slow = await shaper.out(self._key, words) if "out" in packets.directions else None
+            into = await shaper.into(f"{self._key} in", words) if "in" in packets.directions else None
         except RequestRefused:
-            shaper.remove(self._key)
+            await shaper.remove(self._key)
             if self._order.mode == "netem" or self._order.packets is not None:
                 raise
             return None, None  # `auto`: the proxy does it
@@ -245,7 +248,7 @@ class Traffic:
         ground.names.end(self._key)
         ground.stop_diverting(self._key)
         for key in (self._key, f"{self._key} in"):
-            ground.netem.remove(key)
+            await ground.netem.remove(key)
         return removed
 
     def update(self, to: object) -> Message:

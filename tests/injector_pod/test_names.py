@@ -87,3 +87,10 @@ def test_a_killed_injector_leaves_look_ups_as_they_were(stage: Lab, started: Cal
     injector.process.kill()
     injector.process.wait(5)
     assert dns.code(stage.pod.ask(OTHER, "pay.shop.local")) == 0
+
+
+def test_many_questions_after_one_another_are_all_answered_by_the_server(stage: Lab, injector: Injector) -> None:
+    """From the same port too: what the kernel knows of a port must not lead the forwarder back to itself."""
+    injector.begin("names", fault(names=["never.local"], answer="nxdomain"))
+    for _ in range(300):
+        assert dns.addresses(stage.pod.ask(OTHER, "pay.shop.local", timeout=5)) == ["10.9.9.9"]

@@ -16,6 +16,13 @@ def usual(line: socket.socket) -> float:
     return sorted(round_trip(line) for _ in range(5))[2]
 
 
+def connecting(stage: Lab, end: str, port: int) -> float:
+    """Seconds that it takes."""
+    began = time.monotonic()
+    stage.pod.connect(end, port, 20).close()
+    return time.monotonic() - began
+
+
 def echoes(host: Host, count: int, size: int = 20, pause: float = 0.004) -> list[bytes]:
     """What comes back of so many numbered datagrams."""
     got: list[bytes] = []
@@ -42,12 +49,8 @@ def test_a_delay_is_felt_by_open_connections_and_by_connecting_of_the_one_depend
         said = injector.begin("slow", traffic(to(7000, cidr=end), packets={"delay": 0.2}))
         assert said["mode"] == "netem"
         assert 0.2 <= usual(line) < before + 0.9
-        began = time.monotonic()
-        stage.pod.connect(end, 7000).close()
-        assert time.monotonic() - began >= 0.2, "setting up a connection takes as much longer"
-        began = time.monotonic()
-        stage.pod.connect(end, 8000).close()
-        assert time.monotonic() - began < 0.2, "another port does not"
+        assert connecting(stage, end, 7000) >= 0.2, "setting up a connection takes as much longer"
+        assert min(connecting(stage, end, 8000) for _ in range(5)) < 0.2, "another port does not"
         assert injector.end("slow")["met"] > 0
         assert usual(line) < before + 0.15
     assert stage.pod.look("rules")["qdiscs"] == []
