@@ -46,6 +46,8 @@ from chaosrunner.injector.operations import Answer, Call, Operation, Outcome, ca
 
 STALE = 5.0
 """Seconds without a renewal after which a run is dead."""
+GRACE = 3.5
+"""Seconds that a run has to renew after the API server was away: it tries several times a second by then."""
 LOOK_EVERY = 1.0
 """Seconds between two looks while there is anything to guard."""
 LOOK_IDLE = 3.0
@@ -230,7 +232,7 @@ class Guardian:
 
     def _stale(self, lease: str, now: float) -> bool:
         seen = self.leases.get(lease)
-        return seen is not None and now - max(seen.since, self.blind_until) >= STALE
+        return seen is not None and now - seen.since >= STALE and now - self.blind_until >= GRACE
 
     def _due(self, entry: dict[str, Any], leases: Mapping[str, Any], now: float, server_now: float) -> str | None:
         """Why an entry is to be undone now; None: it is not."""

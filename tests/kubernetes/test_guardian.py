@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chaosrunner.injector import operations as data
-from chaosrunner.injector.guardian import FINALIZER, GUARDED, SEEN_BY, STALE, Api, Guardian, Unreachable
+from chaosrunner.injector.guardian import FINALIZER, GRACE, GUARDED, SEEN_BY, STALE, Api, Guardian, Unreachable
 from chaosrunner.platforms.kubernetes import operations
 from tests.kubernetes import shapes
 from tests.kubernetes.fake_api import FakeApi
@@ -131,7 +131,7 @@ async def test_while_the_api_server_was_away_nobody_could_renew(stage: Stage) ->
     stage.guardian.blind()
     await stage.api.up()
     stage.guardian.api = Api(stage.api.url)
-    await stage.look(after=STALE - 1)
+    await stage.look(after=GRACE - 0.5)
     assert stage.replicas == 0, "the runner has had no time yet to show that it lives"
     await stage.look(after=2)
     assert stage.replicas == 3

@@ -21,8 +21,10 @@ from chaosrunner.ports import StopAsked
 HALT = "chaosrunner.dev/halt"
 """Annotation of a run's Lease that asks the run to stop: `{"by": …, "reason": …}`."""
 BEAT_EVERY = 1.0
-BEAT_TAKES = 2.5
+BEAT_TAKES = 2.0
 """Seconds that one renewal may take."""
+AGAIN_AFTER = 0.3
+"""Seconds after one that failed: when the API server is back, the guardian does not wait long."""
 GUARDIAN_SILENT = 6.0
 """Seconds of beats in which the guardian has said nothing, after which it is gone; it says something each second."""
 _WIDTH = 63
@@ -108,13 +110,13 @@ class Heartbeat:
         cluster = self._connect()
         try:
             while not self._over.is_set():
-                if self._alive():
-                    await self._beat(cluster)
-                await self._clock.sleep(BEAT_EVERY)
+                beaten = not self._alive() or await self._beat(cluster)
+                await self._clock.sleep(BEAT_EVERY if beaten else AGAIN_AFTER)
         finally:
             await cluster.close()
 
-    async def _beat(self, cluster: Cluster) -> None:
+    async def _beat(self, cluster: Cluster) -> bool:
+        """Whether the API server has answered."""
         renewed = {"spec": {"renewTime": micro_time(self._clock.now())}}
         try:
             async with asyncio.timeout(BEAT_TAKES):
@@ -126,6 +128,8 @@ class Heartbeat:
                     "the run's Lease is gone from the cluster: the run was taken for dead, and its faults taken back"
                 )
                 self._asked = self._asked or StopAsked("the cluster", reason, lost=True)
+            return False
+        return True
 
     def _read(self, lease: Object) -> None:
         notes = lease["metadata"].get("annotations") or {}
