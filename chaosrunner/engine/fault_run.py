@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
+from dataclasses import field
 from typing import Any, Literal, TypeVar
 
 from chaosrunner.clock import Clock
 from chaosrunner.engine.leash import Leash, Outcome
+from chaosrunner.engine.muster import Muster
 from chaosrunner.engine.recorder import Recorder
 from chaosrunner.engine.stop import Stop
 from chaosrunner.errors import BarrierHeld, JournalFailed, UndoFailed
@@ -33,6 +36,13 @@ from chaosrunner.records.light import dataclass
 
 T = TypeVar("T")
 
+AT_ONCE = 200
+"""Faults of a run that are brought into force at the same time; the others wait for their turn, so that the time limits
+of each are about itself. Undos never wait."""
+TURN = 0.03
+"""Seconds that a fault waits for its turn at most, for each target before it: so much later it ends by itself."""
+LOOKS = 500.0
+"""Looks that a step makes in a second at most: of very many targets each is looked at more rarely."""
 ENOUGH = 0.95
 """A target that goes away by itself counts as undone; after this share of the step that costs nothing."""
 
@@ -77,6 +87,7 @@ class Means:
     leash: Leash
     clock: Clock
     limits: Limits = Limits()
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
 
 _BECAUSE: dict[Ending, Because] = {
@@ -99,7 +110,7 @@ class FaultRun:
         number: int,
         means: Means,
         *,
-        ends_at: float | None = None,
+        muster: Muster | None = None,
     ) -> None:
         self.id = f"{planned.id}/{number}"
         self.planned = planned
@@ -108,7 +119,8 @@ class FaultRun:
         self._limits = means.limits
         params = plugin.Params.model_validate(planned.params)
         self._patience = plugin.patience(params)
-        seconds = planned.lasts + self._limits.spare + 2 * self._patience
+        waits = TURN * muster.many if muster is not None else 0.0
+        seconds = planned.lasts + self._limits.spare + 2 * self._patience + waits
         self._hold = Hold(
             id=f"{means.run}.{planned.id}.{number}",
             run=means.run,
@@ -119,8 +131,7 @@ class FaultRun:
         self._prepared: JsonObject | None = None
         self._by_hand: tuple[str, ...] = ()
         self._stray = False
-        self._ends_at = ends_at
-        self._follows = planned.selector is not None and planned.selector.follow
+        self._muster = muster
         self.since = 0.0
         """When it was first seen in force, on the monotonic clock; 0: not yet."""
         self.in_force = False
@@ -135,6 +146,10 @@ class FaultRun:
         """Whether its target went away before it was in force, of a step that follows: then nothing went wrong."""
         self.undo_failed = False
         """Whether it may still be in force although everything was tried."""
+
+    @property
+    def _follows(self) -> bool:
+        return self.planned.selector is not None and self.planned.selector.follow
 
     @classmethod
     def from_ledger(
@@ -151,7 +166,7 @@ class FaultRun:
         """The whole life; returns when it is taken back, or could not be."""
         because: Because = "finished"
         try:
-            if await self._inject():
+            if await self._in_turn():
                 because = await self._last()
             elif self.withdrawn:
                 because = "target-gone"
@@ -166,6 +181,15 @@ class FaultRun:
     def _why_now(self, because: Because) -> Because:
         cause = self._means.stop.cause
         return _BECAUSE.get(cause.ending, "failed") if cause is not None and because == "finished" else because
+
+    async def _in_turn(self) -> bool:
+        """Bring it into force as soon as not too many others are at it. Whether it is."""
+        try:
+            async with self._means.turns:
+                return not self._means.stop.asked and await self._inject()
+        finally:
+            if self._muster is not None:
+                self._muster.one_is_through(self._means.clock.monotonic())
 
     async def _inject(self) -> bool:
         """Prepare, write the ledger, act, look. Whether it is in force."""
@@ -263,12 +287,13 @@ class FaultRun:
     async def _last(self) -> Because:
         """Stay in force for the planned time, looking again and again. Why it ended."""
         looked = self._means.clock.monotonic()
-        ends = looked + self.planned.lasts if self._ends_at is None else self._ends_at
         every = min(self._limits.look_every, max(self.planned.lasts / 5, 0.05))
-        while (left := ends - self._means.clock.monotonic()) > 0:
+        if self._muster is not None:
+            every = max(every, min(self._muster.many / LOOKS, self.planned.lasts / 2))
+        while (left := self._left()) > 0:
             if await self._means.stop.wait(min(every, left)):
                 return "finished"
-            if self.planned.instant or ends - self._means.clock.monotonic() <= 0:
+            if self.planned.instant or self._left() <= 0:
                 continue
             if (ended := await self._still_there()) is not None:
                 return ended
@@ -279,6 +304,11 @@ class FaultRun:
             # The runner stood still: what was in force then, nobody saw, and its holders may have let go meanwhile.
             return await self._still_there() or "finished"
         return "finished"
+
+    def _left(self) -> float:
+        """Seconds until its planned end; of a step that musters, its full time while others are not through yet."""
+        since = self._muster.complete_at if self._muster is not None else self.since
+        return self.planned.lasts if since is None else since + self.planned.lasts - self._means.clock.monotonic()
 
     async def _really_happened(self) -> Because:
         """What was over at once but takes its time is looked at once more at the end."""

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from typing import Any, Protocol
 
 from chaosrunner.engine.fault_run import FaultRun, Means
+from chaosrunner.engine.muster import Muster
 from chaosrunner.errors import ChaosrunnerError
 from chaosrunner.model.journal import TargetAppeared
 from chaosrunner.model.plan import PlannedFault
@@ -131,7 +132,9 @@ class Following:
         if why := await self._joining(self._planned, in_force, target):
             self._means.recorder.record(TargetAppeared(fault="", step=self._planned.id, target=target, refused=why))
             return
-        run = FaultRun(self._plugin, self._planned, target, len(self.runs) + 1, self._means, ends_at=ends)
+        with_the_others = Muster(0, complete_at=ends - self._planned.lasts)
+        number = len(self.runs) + 1
+        run = FaultRun(self._plugin, self._planned, target, number, self._means, muster=with_the_others)
         self._means.recorder.record(TargetAppeared(fault=run.id, step=self._planned.id, target=target))
         self.runs.append(run)
         self._start(run)

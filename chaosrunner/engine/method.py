@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
-from chaosrunner.engine.fault_run import FaultRun, Means
+from chaosrunner.engine.fault_run import AT_ONCE, FaultRun, Means
 from chaosrunner.engine.following import Following, Joining
+from chaosrunner.engine.muster import Muster
 from chaosrunner.model.journal import FaultFailed, StepBegan, StepEnded
 from chaosrunner.model.plan import Plan, PlannedFault, PlannedItem
 from chaosrunner.model.target import Target
@@ -105,8 +106,10 @@ class Method:
     def _fault_runs(self, planned: PlannedFault) -> list[FaultRun]:
         try:
             plugin = self._find(planned.fault)
+            many, follows = len(planned.targets), planned.selector is not None and planned.selector.follow
+            muster = Muster(many) if many > AT_ONCE and not follows else None
             return [
-                FaultRun(plugin, planned, target, number, self._means)
+                FaultRun(plugin, planned, target, number, self._means, muster=muster)
                 for number, target in enumerate(planned.targets, 1)
             ]
         except Exception as error:

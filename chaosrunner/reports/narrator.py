@@ -12,7 +12,7 @@ from chaosrunner.model import journal as j
 from chaosrunner.model.plan import PlannedMeasure
 from chaosrunner.model.quantities import number
 from chaosrunner.records.light import dataclass
-from chaosrunner.reports.words import Tone, count, lasting, value_text
+from chaosrunner.reports.words import MANY, Tone, count, lasting, value_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,9 @@ class Narrator:
     names: dict[str, str] = field(default_factory=dict)
     """`STEP/N` to `network-latency on checkout → payments`."""
     measures: dict[str, PlannedMeasure] = field(default_factory=dict)
+    _many: dict[str, int] = field(default_factory=dict)
+    """How many targets a step has that has very many: they are told of together."""
+    _counted: dict[tuple[str, str], int] = field(default_factory=dict)
     _how: dict[str, str] = field(default_factory=dict)
     _seen: dict[str, bool] = field(default_factory=dict)
 
@@ -40,12 +43,26 @@ class Narrator:
         teller = _TELLERS.get(type(entry.event))
         return teller(self, entry.event) if teller else None
 
+    def _together(self, fault: str, what: str, tone: Tone, words: str) -> Told | None:
+        """Of a step with very many targets: a sentence at the first, each quarter and the last."""
+        step = fault.rpartition("/")[0]
+        many = self._many[step]
+        seen = self._counted[step, what] = self._counted.get((step, what), 0) + 1
+        if seen != 1 and seen * 4 // many == (seen - 1) * 4 // many:
+            return None
+        kind = self.name(fault).partition(" on ")[0]
+        return Told(tone, what, f"{kind}: {words} {seen:,} of {many:,} targets".replace(",", "\u202f"))
+
+    def _is_one_of_many(self, fault: str) -> bool:
+        return fault.rpartition("/")[0] in self._many
+
     def name(self, fault: str) -> str:
         """A fault and its target, for people."""
         return self.names.get(fault, fault)
 
     def run_started(self, event: j.RunStarted) -> Told:
         self.measures = {measure.key: measure for measure in event.plan.measures}
+        self._many = {fault.id: len(fault.targets) for fault in event.plan.faults if len(fault.targets) > MANY}
         told = f"{event.plan.experiment} on {event.plan.environment.name}: {event.plan.title}"
         return Told(Tone.INFO, "run", told)
 
@@ -72,14 +89,18 @@ class Narrator:
     def step_ended(self, event: j.StepEnded) -> Told:
         return Told(Tone.INFO, "step", f"step {event.step} ends" if event.step else "the wait ends", False)
 
-    def prepared(self, event: j.FaultPrepared) -> Told:
+    def prepared(self, event: j.FaultPrepared) -> Told | None:
         self.names[event.fault] = f"{event.kind} on {event.target.name}" if event.target.name else event.kind
+        if self._is_one_of_many(event.fault):
+            return None
         with_ = ", ".join(f"{key} {_plain(value)}" for key, value in event.params.items())
         return Told(
             Tone.INFO, "fault", f"{self.name(event.fault)}: undo is on disk{f'; {with_}' if with_ else ''}", False
         )
 
-    def injected(self, event: j.FaultInjected) -> Told:
+    def injected(self, event: j.FaultInjected) -> Told | None:
+        if self._is_one_of_many(event.fault):
+            return None
         return Told(Tone.WARN, "fault", f"{self.name(event.fault)}: injected", False)
 
     def failed(self, event: j.FaultFailed) -> Told:
@@ -100,23 +121,31 @@ class Narrator:
             return None
         return Told(Tone.WARN, "fault", f"{self.name(event.fault)}: not seen in force: {event.how}", False)
 
-    def in_force(self, event: j.FaultInForce) -> Told:
+    def in_force(self, event: j.FaultInForce) -> Told | None:
+        if self._is_one_of_many(event.fault):
+            return self._together(event.fault, "fault", Tone.WARN, "IN FORCE on")
         how = self._how.get(event.fault, "")
         return Told(Tone.WARN, "fault", f"{self.name(event.fault)}: IN FORCE{f', seen: {how}' if how else ''}")
 
     def lost(self, event: j.FaultLost) -> Told:
         return Told(Tone.BAD, "fault", f"{self.name(event.fault)}: gone before its time: {event.how}")
 
-    def touched(self, event: j.FaultTouched) -> Told:
+    def touched(self, event: j.FaultTouched) -> Told | None:
+        if self._is_one_of_many(event.fault):
+            return None
         met = "cannot say how often it was met" if event.count is None else f"met {count(event.count, 'time')}"
         return Told(
             Tone.BAD if event.count == 0 else Tone.INFO, "fault", f"{self.name(event.fault)}: {met}", event.count == 0
         )
 
-    def undo_began(self, event: j.UndoBegan) -> Told:
+    def undo_began(self, event: j.UndoBegan) -> Told | None:
+        if self._is_one_of_many(event.fault):
+            return None
         return Told(Tone.INFO, "undo", f"{self.name(event.fault)}: undoing ({event.because})", False)
 
-    def undone(self, event: j.FaultUndone) -> Told:
+    def undone(self, event: j.FaultUndone) -> Told | None:
+        if self._is_one_of_many(event.fault) and event.seen_gone is not False:
+            return self._together(event.fault, "undo", Tone.GOOD, "undone on")
         seen = {True: "undone and seen gone", False: "undone, but still seen", None: "undone"}[event.seen_gone]
         tone = Tone.BAD if event.seen_gone is False else Tone.GOOD
         how = f": {event.how}" if event.how else ""
@@ -171,7 +200,12 @@ _ENDS = {
     "journal-failed": "the journal could not be written",
     "defect": "a defect of chaosrunner",
 }
-_UNDONE = {"failed": "the fault failed", "barrier": "a barrier held", "target-gone": "its target is gone", "heal": "healed"}
+_UNDONE = {
+    "failed": "the fault failed",
+    "barrier": "a barrier held",
+    "target-gone": "its target is gone",
+    "heal": "healed",
+}
 
 
 def _plain(value: object) -> str:

@@ -5,11 +5,11 @@ For pipes, logs and terminals that cannot move the cursor: no control codes, no 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from chaosrunner.model.journal import Entry
 from chaosrunner.reports.scene import Dial, Scene
-from chaosrunner.reports.words import SIGNS, clean, lasting, moment, value_text
+from chaosrunner.reports.words import MANY, SIGNS, clean, lasting, moment, value_text
 
 SUM_UP = 5.0
 """Seconds between two lines that sum up."""
@@ -56,8 +56,12 @@ class PlainView:
             outside = sum(dial.state in ("outside", "no answer") for dial in dials[_SHOWN:])
             parts.append(f"{len(dials) - _SHOWN} more, {outside or 'none'} outside")
         if scene.in_force:
-            parts.append("in force: " + ", ".join(held.name for held in scene.in_force.values()))
+            parts.append("in force: " + _names([held.name for held in scene.in_force.values()]))
         return " | ".join(parts)
+
+
+def _names(faults: Sequence[str]) -> str:
+    return ", ".join(faults) if len(faults) <= MANY else f"{faults[0]} and {len(faults) - 1} more"
 
 
 def _reading(dial: Dial) -> str:

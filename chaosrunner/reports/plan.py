@@ -10,7 +10,7 @@ from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.plan import Plan, PlannedFault, PlannedItem, PlannedMeasure
 from chaosrunner.model.quantities import show, write_duration
 from chaosrunner.model.words import Phase
-from chaosrunner.reports.words import clean, value_text
+from chaosrunner.reports.words import clean, few, value_text
 
 DEFAULT_HOLDS = 5.0
 
@@ -102,8 +102,9 @@ def plan_text(plan: Plan, samples: Mapping[str, Reading]) -> Iterator[str]:
 
 def _fault(fault: PlannedFault) -> Iterator[str]:
     yield f"  {fault.id}  {fault.does}"
-    for number, target in enumerate(fault.targets, 1):
-        yield f"    target {number} of {fault.candidates} that match: {clean(target.name)} ({clean(target.id)})"
+    of = f"of {fault.candidates} that match"
+    named = [f"{clean(target.name)} ({clean(target.id)})" for target in fault.targets]
+    yield from few([f"    target {number} {of}: {name}" for number, name in enumerate(named, 1)])
     if not fault.targets:
         yield "    no target matches"
     yield f"    undo: {fault.undo}"

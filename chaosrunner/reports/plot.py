@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from chaosrunner.model.quantities import show
 from chaosrunner.model.verdict import MeasureVerdict, PhaseVerdict
 from chaosrunner.records.light import dataclass
-from chaosrunner.reports.account import Account, Series
+from chaosrunner.reports.account import Account, FaultSpan, Series
 from chaosrunner.reports.scales import HIGH, WIDE, Scale, scale_for, time_ticks
 from chaosrunner.reports.thinning import Point, thin, thin_marks
-from chaosrunner.reports.words import clean, moment
+from chaosrunner.reports.words import MANY, clean, count, moment
 
 DOTS_UP_TO = 160
 """Lines of more points are drawn without a dot for each."""
@@ -57,7 +57,9 @@ def spans(account: Account) -> list[Span]:
     """Phases' borders, windows in which faults were in force, and their settle parts."""
     end = account.seconds
     found = [Span(phase.start, phase.end or end, "phase", phase.phase) for phase in account.phases]
-    for fault in account.faults.values():
+    if len(account.faults) > MANY:
+        found += _by_step(account, end)
+    for fault in account.faults.values() if len(account.faults) <= MANY else ():
         start = fault.in_force_at if fault.in_force_at is not None else fault.injected_at
         if start is None:
             continue
@@ -67,6 +69,23 @@ def spans(account: Account) -> list[Span]:
             found.append(Span(start, min(stop, start + fault.settle), "settle", fault.step, "settling, not judged"))
     if account.abort_at is not None:
         found.append(Span(account.abort_at, account.abort_at, "abort", "abort limit reached"))
+    return found
+
+
+def _by_step(account: Account, end: float) -> list[Span]:
+    """One window for each step and when it began to act, until the last of its targets was free again."""
+    windows: dict[str, list[FaultSpan]] = {}
+    for fault in account.faults.values():
+        if fault.in_force_at is not None or fault.injected_at is not None:
+            windows.setdefault(fault.step, []).append(fault)
+    found = []
+    for step, faults in windows.items():
+        starts = [at for each in faults for at in (each.in_force_at, each.injected_at) if at is not None]
+        stops = [min(at for at in (each.undone_at, each.lost_at, end) if at is not None) for each in faults]
+        start, stop = min(starts), max(*stops, min(starts))
+        found.append(Span(start, stop, "force", step, f"{faults[0].kind} on {count(len(faults), 'target')}"))
+        if settle := max(each.settle for each in faults):
+            found.append(Span(start, min(stop, start + settle), "settle", step, "settling, not judged"))
     return found
 
 

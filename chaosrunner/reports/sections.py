@@ -12,6 +12,7 @@ from chaosrunner.reports.plot import text
 from chaosrunner.reports.shown_gap import ShownGap
 from chaosrunner.reports.words import (
     ANSWER_TONES,
+    MANY,
     SIGNS,
     Tone,
     count,
@@ -160,8 +161,14 @@ def faults(account: Account) -> str:
     if not account.faults:
         return '<h2>What was injected</h2><section class="card"><p>Nothing.</p></section>'
     heads = ("fault", "target", "injected", "seen in force", "met", "undone", "seen gone")
-    rows = [_fault_row(span, account) for span in account.faults.values()]
-    return f'<h2>What was injected</h2><section class="card">{_table(heads, rows, "stack targets")}</section>'
+    spans = list(account.faults.values())
+    if more := max(0, len(spans) - MANY):
+        spans.sort(key=lambda span: not span.troubles and span.seen_gone is True)
+    rows = [_fault_row(span, account) for span in spans[:MANY]]
+    rest = (
+        f"<p>And {count(more, 'more target')}; those with trouble come first, the journal has all.</p>" if more else ""
+    )
+    return f'<h2>What was injected</h2><section class="card">{_table(heads, rows, "stack targets")}{rest}</section>'
 
 
 def _fault_row(span: FaultSpan, account: Account) -> tuple[str, ...]:

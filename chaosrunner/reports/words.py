@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -24,6 +25,8 @@ class Tone(StrEnum):
 SIGNS = {Tone.GOOD: "✓", Tone.BAD: "✗", Tone.WARN: "!", Tone.INFO: "·"}
 ANSWER_TONES = {Answer.HELD: Tone.GOOD, Answer.INCONCLUSIVE: Tone.WARN, Answer.BROKEN: Tone.BAD}
 
+MANY = 20
+"""Targets of one step that are told of one by one; of more only what went wrong with each, and how many they are."""
 _SPACES = "\n\u00a0\u202f"
 _WORDS = {
     7: ("UNDO FAILED", Tone.BAD),
@@ -105,6 +108,12 @@ def room(margin: float | None) -> str:
     return f"outside by {-margin * 100:.0f} %" if margin <= -0.0995 else f"outside by {-margin * 100:.1f} %"
 
 
+def few(lines: Sequence[str]) -> tuple[str, ...]:
+    """The first of very many lines, and how many there are besides."""
+    more = len(lines) - MANY
+    return tuple(lines) if more <= 0 else (*lines[:MANY], f"and {more:,} more".replace(",", "\u202f"))
+
+
 def count(amount: int, thing: str, things: str | None = None) -> str:
     """`1 reading`, `3 readings`, `1 204 readings`."""
     word = thing if amount == 1 else things or f"{thing}s"
@@ -161,14 +170,19 @@ def fault_line(fault: FaultVerdict) -> str:
     return f"{_target(fault)}: {', '.join(parts)}"
 
 
+def _is_well(fault: FaultVerdict) -> bool:
+    return not fault.trouble and fault.in_force_at is not None
+
+
 def _in_force(faults: tuple[FaultVerdict, ...]) -> Statement:
     title = "Was it really broken?"
     injected = [fault for fault in faults if fault.injected_at is not None or fault.in_force_at is not None]
     if not injected:
         return Statement(Tone.INFO if not faults else Tone.WARN, title, "Nothing was injected.",
-                         tuple(fault_line(fault) for fault in faults))  # fmt: skip
-    troubled = [fault for fault in faults if fault.trouble or fault.in_force_at is None]
-    details = tuple(fault_line(fault) for fault in faults)
+                         few([fault_line(fault) for fault in faults]))  # fmt: skip
+    troubled = [fault for fault in faults if not _is_well(fault)]
+    shown = sorted(faults, key=_is_well) if len(faults) > MANY else faults
+    details = few([fault_line(fault) for fault in shown])
     if troubled:
         says = f"{len(faults) - len(troubled)} of {count(len(faults), 'fault')} did what was asked."
         return Statement(Tone.WARN, title, says, details)
@@ -215,11 +229,11 @@ def _gone(verdict: Verdict) -> Statement:
     if verdict.abort and verdict.abort.undone_after is not None:
         details.append(f"everything was undone {lasting(verdict.abort.undone_after)} after the abort limit was reached")
     if failed:
-        names = ", ".join(_target(fault) for fault in failed)
+        names = ", ".join(few([_target(fault) for fault in failed]))
         return Statement(Tone.BAD, title, f"The undo failed: {names} may still be in force.", tuple(details))
     if not undone:
         return Statement(Tone.INFO, title, "There was nothing to take back.", tuple(details))
-    details += [f"{_target(fault)}: undone, but not seen gone" for fault in undone if fault.seen_gone is False]
+    details += few([f"{_target(fault)}: undone, but not seen gone" for fault in undone if fault.seen_gone is False])
     still = [fault for fault in undone if fault.undone_at is None]
     if still:
         return Statement(Tone.BAD, title, "The journal does not say that every fault was undone.", tuple(details))

@@ -49,6 +49,8 @@ class Journal:
         self._fsync = fsync
         self._reserve = path.with_name("reserve")
         self._n = 0
+        self._durable = 0
+        self._syncing: asyncio.Future[None] | None = None
         self._size = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,11 +114,24 @@ class Journal:
         self._reserve.unlink(missing_ok=True)
 
     async def durable(self) -> None:
-        """Return when everything appended so far would survive a power loss."""
+        """Return when everything appended so far would survive a power loss. Many who ask at once share one fsync."""
+        wanted = self._n
         try:
-            await self._fsync(self._file)
+            while self._durable < wanted:
+                if self._syncing is None:
+                    self._syncing = asyncio.ensure_future(self._sync())
+                await asyncio.shield(self._syncing)  # one who is cancelled takes it away from nobody
         except OSError as error:
             raise JournalFailed(f"cannot make the journal {self.path} durable: {error.strerror}") from error
+
+    async def _sync(self) -> None:
+        """What is appended while this is under way needs the next one."""
+        covered = self._n
+        try:
+            await self._fsync(self._file)
+            self._durable = covered
+        finally:
+            self._syncing = None
 
     def close(self) -> None:
         """Close the file; idempotent."""
