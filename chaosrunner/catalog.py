@@ -79,7 +79,7 @@ def _any_for_us() -> bool:
         return True
     for folder in dict.fromkeys(sys.path):
         try:
-            for name in os.listdir(folder or "."):
+            for name in os.listdir(folder or "."):  # noqa: PTH208  a hundred names, not a hundred paths
                 if name.endswith(".egg") or (name.endswith((".dist-info", ".egg-info")) and _is_for_us(folder, name)):
                     return True
         except FileNotFoundError:

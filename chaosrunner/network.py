@@ -58,6 +58,7 @@ class NetworkFault(Fault[P]):
 
     platforms: ClassVar[frozenset[str]] = frozenset({"local", "kubernetes"})
     acts_on: ClassVar[frozenset[str]] = frozenset({"link", "pod"})
+    connections_only: ClassVar[frozenset[str]] = frozenset({"local"})
     needs: ClassVar[Sequence[str]] = RIGHTS
 
     def possible(self) -> None:

@@ -148,6 +148,8 @@ class Fault(Plugin[P], ABC):
     """Kinds of platforms it works on."""
     acts_on: ClassVar[frozenset[str]]
     """Kinds of targets: `process`, `link`, `pod`, `node`, …; `nothing` for none."""
+    connections_only: ClassVar[frozenset[str]] = frozenset()
+    """Platforms on which it acts on connections alone, whatever else it acts on elsewhere."""
     fault_class: ClassVar[str]
     """For the near miss's identity; faults that hurt in the same way share it: `instance-loss`, `dependency-slow`."""
     instant: ClassVar[bool] = False

@@ -80,9 +80,14 @@ class FaultFacts(NamedTuple):
     instant: bool
     acts_on: frozenset[str]
     platforms: frozenset[str]
+    connections_only: frozenset[str]
 
 
 def facts(kind: str) -> FaultFacts | None:
     """Of one of chaosrunner's own faults; None where only importing a stranger could tell."""
     fault = own("faults", kind)
-    return None if fault is None else FaultFacts(fault.instant, frozenset(fault.acts_on), frozenset(fault.platforms))
+    if fault is None:
+        return None
+    return FaultFacts(
+        fault.instant, frozenset(fault.acts_on), frozenset(fault.platforms), frozenset(fault.connections_only)
+    )

@@ -128,10 +128,13 @@ def _target(step: Spot, kind: str, acts_on: frozenset[str]) -> Iterator[Problem]
     elif target is None:
         yield step.problem(f"{called(step)} has no `target`", f"what `{kind}` acts on ({', '.join(sorted(acts_on))})")
     elif isinstance(target.value, dict) and not target.child("sameAs"):
-        yield from _connections(target, kind, acts_on)
+        yield from connections(target, kind, acts_on)
 
 
-def _connections(target: Spot, kind: str, acts_on: frozenset[str]) -> Iterator[Problem]:
+def connections(target: Spot, kind: str, acts_on: frozenset[str]) -> Iterator[Problem]:
+    """Whether a target names connections exactly where a fault acts on them."""
+    if not isinstance(target.value, dict) or target.child("sameAs"):
+        return
     link = target.child("link")
     if acts_on == {"link"} and target.child("service") and not (target.child("to") or link):
         expected = "`{service: S, to: T}` or `{link: L}`"

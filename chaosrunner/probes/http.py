@@ -31,10 +31,14 @@ def _port(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _url_or_path(text: str) -> str:
+    return text if text.startswith("/") else check_url(text)
+
+
 class Params(Access):
     """What to ask, and what to read of the answer."""
 
-    url: str
+    url: Annotated[str, AfterValidator(_url_or_path)]
     """Where to, http or https, without credentials; with `service` a path, such as /healthz. Redirects are not
     followed: they are answers."""
     service: str | None = None
@@ -64,7 +68,8 @@ class Params(Access):
     @model_validator(mode="after")
     def _way(self) -> Params:
         if self.service is None:
-            check_url(self.url)
+            if self.url.startswith("/"):
+                raise ValueError(f"a path alone goes with `service`; expected a whole URL, found {self.url!r}")
             if self.port is not None:
                 raise ValueError("port goes with service; without it, the port stands in the url")
         elif not re.fullmatch(r"/[!-~]*", self.url):

@@ -16,7 +16,7 @@ from chaosrunner.files.guards import unanswerable, windows
 from chaosrunner.files.measures import checked_measures
 from chaosrunner.files.node import Spot
 from chaosrunner.files.references import ENDINGS, FOLDERS, File, Library, NotFound, has_kindless
-from chaosrunner.files.steps import checked_steps, fault_steps, known_places
+from chaosrunner.files.steps import checked_steps, connections, fault_steps, known_places
 from chaosrunner.files.validation import said_at, show
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.experiment import Experiment, HypothesisDocument
@@ -287,6 +287,9 @@ class _Look:
         for step in steps:
             fault = step.nearest("fault")
             facts = plugins.facts(fault.value) if isinstance(fault.value, str) else None
+            target = step.child("target")
+            if facts is not None and target is not None and platform.kind in facts.connections_only:
+                self.problems += connections(target, str(fault.value), frozenset({"link"}))
             if facts is not None and platform.kind not in facts.platforms:
                 where = f"the platform {platform.kind} of the environment {self.environment.name}"
                 works = f"a fault for {platform.kind}; this one is for {', '.join(sorted(facts.platforms))}"

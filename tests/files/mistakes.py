@@ -498,17 +498,17 @@ EXPERIMENTS = [
     M(
         "target: {service: checkout, to: payments, take: 50%}",
         "target: ‸{service: checkout, link: checkout-to-payments}",
-        "`target` is not right, expected one of service, link, workload, selector, node, nodeOf, zone or sameAs",
+        "`target` is not right, expected one of service, link, workload, selector, names, node, nodeOf, zone or sameAs",
     ),
     M(
         "target: {service: checkout, to: payments, take: 50%}",
         "target: ‸{to: payments}",
-        "`target` is not right, expected one of service, link, workload, selector, node, nodeOf, zone or sameAs",
+        "`target` is not right, expected one of service, link, workload, selector, names, node, nodeOf, zone or sameAs",
     ),
     M(
         "target: {service: checkout, to: payments, take: 50%}",
         "target: ‸{}",
-        "`target` is an empty mapping, expected one of service, link, workload, selector, node, nodeOf, zone or sameAs",
+        "`target` is an empty mapping, expected one of service, link, workload, selector, names, node, nodeOf, zone or sameAs",
     ),
     M(
         "target: {service: checkout, to: payments, take: 50%}",

@@ -63,7 +63,8 @@ def own_imports(module: Module) -> list[tuple[int, str]]:
 
 def allowed(part: str) -> set[str]:
     if part in PLUGINS:
-        return {"records", "errors", "model", "ports", "clock", "http", "instrument", "network", "loads", "prometheus", part}
+        seams = {"http", "instrument", "network", "loads", "prometheus"}
+        return {"records", "errors", "model", "ports", "clock", part} | seams
     if part in APART:
         return {part}
     if part in ("", "interop"):

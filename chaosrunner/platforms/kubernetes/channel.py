@@ -21,9 +21,9 @@ from chaosrunner.platforms.kubernetes.client import ApiError, Channel
 
 Message = dict[str, Any]
 
-PATIENCE = 3.0
-"""Seconds without an answer to any beat after which a stream counts as broken: less than an injector holds without
-beats, so that one that died without a word is made again in time."""
+PATIENCE = 2.0
+"""Seconds without an answer to any beat after which a stream counts as broken: well under the five that an injector
+holds without beats, so that one that died without a word is made again in time."""
 AGAIN_AFTER = 0.05
 AGAIN_AT_MOST = 0.5
 """Seconds between two tries to attach."""
@@ -41,7 +41,8 @@ class Talk:
     """A conversation with one injector, attached again whenever its stream breaks, until `close` or its death.
 
     `attach` opens a stream; `fate` is asked when that failed or a stream ended: empty words while the injector runs (or
-    nobody can tell), otherwise how it died. `hear` gets what it says by itself; `who` it is stands in messages.
+    nobody can tell), otherwise how it died. `hear` gets what it says by itself; `who` it is stands in messages;
+    `greet` is called for each new stream.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Talk:
         clock: Clock,
         hear: Callable[[Message], None] = lambda event: None,
         who: str = "the injector",
+        greet: Callable[[], None] = lambda: None,
     ) -> None:
         self._attach = attach
         self._fate = fate
         self._clock = clock
         self._hear = hear
         self._who = who
+        self._greet = greet
         self._first = secrets.randbits(30) << 20  # answers to another process are not ours
         self._numbers = itertools.count(self._first)
         self._waiting: dict[int, asyncio.Future[Message]] = {}
@@ -170,6 +173,7 @@ class Talk:
     async def _listen(self, channel: Channel) -> None:
         """Until the stream ends, or somebody found it to be dead."""
         await channel.send(b"\n")  # half a line may be left of the stream before
+        self._greet()
         self._drop.clear()
         tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._lines(channel))]
         tasks.append(asyncio.ensure_future(self._drop.wait()))

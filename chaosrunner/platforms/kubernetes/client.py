@@ -38,6 +38,9 @@ PAGE = 500
 """Objects of one page of a list, as kubectl asks for."""
 TIMEOUT = 8.0
 """Seconds of one request, unless told otherwise: less than the ten that a plan's look at a target may take."""
+GOODBYE = 0.3
+"""Seconds that the other side of a stream has to say that it is closed: one that died says nothing, and the next stream
+to the same container must not wait for it."""
 TRIES = 4
 AT_ONCE = 64
 """Requests under way at the same time; watches and streams into containers, which stay open, are not counted."""
@@ -318,6 +321,7 @@ class Cluster:
                     protocols=_PROTOCOLS,
                     max_msg_size=0,
                     heartbeat=None,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=GOODBYE),
                 )
         except aiohttp.WSServerHandshakeError as error:
             raise ApiError(words, error.status, f"{error.message}{_hint(error.status)}") from None

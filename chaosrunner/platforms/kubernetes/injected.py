@@ -102,13 +102,15 @@ class Injectors:
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._checked: dict[tuple[str, str, Needs], str] = {}
         self._beats: asyncio.Task[None] | None = None
+        self._alive: Callable[[], bool] = lambda: False
 
     # -- a run
 
     async def open(self, run: str, alive: Callable[[], bool]) -> None:
         """Begin to beat. A task of the event loop does it, so that a loop that hangs misses its beats."""
         await self.close()
-        self._beats = asyncio.ensure_future(self._beat(alive))
+        self._alive = alive
+        self._beats = asyncio.ensure_future(self._beat())
 
     async def close(self) -> None:
         """No more beats; all injectors take back what they hold and end. Idempotent."""
@@ -128,13 +130,17 @@ class Injectors:
         if injector.looks is not None:
             await injector.looks.close()
 
-    async def _beat(self, alive: Callable[[], bool]) -> None:
+    async def _beat(self) -> None:
         while True:
             await self._clock.sleep(BEAT_EVERY)
-            if alive():
-                for injector in list(self._known.values()):
-                    injector.beaten = True
-                    injector.talk.beat(injector.run)
+            for injector in list(self._known.values()):
+                self._beat_for(injector)
+
+    def _beat_for(self, injector: Injector) -> None:
+        """One beat, now; none in a process that does not run the run, or does not live any more."""
+        if self._beats is not None and self._alive():
+            injector.beaten = True
+            injector.talk.beat(injector.run)
 
     # -- before anything is touched
 
@@ -313,7 +319,13 @@ class Injectors:
         async def fate() -> str:
             return await self._fate(place, name)
 
-        talk = Talk(lambda: self._cluster.attach(place.namespace, place.pod, name), fate, self._clock, heard)
+        talk = Talk(
+            lambda: self._cluster.attach(place.namespace, place.pod, name),
+            fate,
+            self._clock,
+            heard,
+            greet=lambda: self._beat_for(found),
+        )
         found = Injector(place, run, needs, name, talk)
         try:
             told = await talk.ask({"do": "stats"}, HELLO)
