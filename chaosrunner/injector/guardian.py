@@ -14,6 +14,9 @@ What is due is undone (`operations`), again and again until the API says that it
 to undo; then the entry goes. Each new entry is looked at before the runner acts: whether this pod may do what its undo
 takes. The runner waits for that answer, an annotation of the entry. The runs' Leases are told that the guardian lives.
 
+It also passes heartbeats on to very many injectors at once, as datagrams (`beats`): for each ConfigMap that says where,
+every second while its run's Lease is seen to be renewed. An API server that is away counts as no renewal here.
+
 With `--run` it ends when that run's Lease is gone and nothing of it is in the ledger; without, it never does.
 `/healthz` on the port says 200 while the API has answered within the last ten seconds.
 
@@ -42,6 +45,7 @@ from types import FrameType
 from typing import Any
 from urllib.parse import urlencode
 
+from chaosrunner.injector.beats import Relay, Relays
 from chaosrunner.injector.operations import Answer, Call, Operation, Outcome, carry_out, right, unsafe
 
 STALE = 5.0
@@ -51,10 +55,14 @@ GRACE = 3.5
 LOOK_EVERY = 1.0
 """Seconds between two looks while there is anything to guard."""
 LOOK_IDLE = 3.0
+SETTLED = 15.0
+"""Seconds after the API server's return."""
 AGAIN_AFTER = 0.3
 """Seconds between two looks while the API does not answer."""
 PATIENCE = 3.0
 """Seconds that the API server may take to answer."""
+CONNECTS_WITHIN = 1.2
+"""Seconds: while it is away, packets to it may vanish, and TCP asks again only after one, two, four seconds."""
 SKEW = 3.0
 """Seconds that an entry may be over its time by the API server's clock, which counts whole seconds."""
 HEALTHY = 10.0
@@ -113,9 +121,10 @@ class Api:
     def _send(self, call: Call, query: Mapping[str, Any], within: float) -> http.client.HTTPResponse:
         connection = self._connection or self._connect()
         self._connection = connection
-        connection.timeout = within
-        if connection.sock is not None:
-            connection.sock.settimeout(within)
+        if connection.sock is None:
+            connection.timeout = CONNECTS_WITHIN
+            connection.connect()
+        connection.sock.settimeout(within)
         headers = {"Accept": "application/json", "User-Agent": "chaosrunner-guardian"}
         token = self._account / "token"
         if token.exists():
@@ -181,6 +190,7 @@ class Guardian:
     answered: float = 0.0
     count: int = 0
     clock: Callable[[], float] = time.monotonic
+    relays: Relays = field(default_factory=Relays)
 
     def __post_init__(self) -> None:
         self.blind_until = self.clock()
@@ -195,9 +205,11 @@ class Guardian:
         entries = self._list(self._entries_at, f"{LEDGER}=fault")
         server_now = self.api.date
         leases = {each["metadata"]["name"]: each for each in self._list(self._leases_at, f"{LEASE}=run")}
+        relays = self._list(self._entries_at, f"{LEDGER}=beats")
         now = self.clock()
         self.answered = now
         self._take_note(entries, leases, now)
+        self.relays.replace([_relay(each, self.leases) for each in relays])
         for entry in entries:
             if (why := self._due(entry, leases, now, server_now)) is not None:
                 self._undo(entry, why)
@@ -215,7 +227,7 @@ class Guardian:
         answer = self.api.ask(Call("GET", path), labelSelector=labels)
         if answer.code != 200:
             raise Unreachable(f"GET {path}: {answer.words}")
-        if path == self._entries_at:
+        if labels.startswith(f"{LEDGER}=fault"):
             self._version = str(answer.object["metadata"].get("resourceVersion", ""))
         return list(answer.object.get("items") or ())
 
@@ -315,6 +327,13 @@ class Guardian:
         """The API does not answer: until it does again, nobody's silence means anything."""
         self.blind_until = self.clock() + AGAIN_AFTER
 
+    def send_beats(self) -> None:
+        """Pass heartbeats on for ever, in a thread of its own: the API's answers must not hold them up."""
+        while True:
+            began = self.clock()
+            self.relays.send(began, STALE)
+            time.sleep(max(0.0, 1.0 - (self.clock() - began)))
+
     # -- for ever
 
     def guard(self) -> None:
@@ -330,6 +349,8 @@ class Guardian:
                 time.sleep(AGAIN_AFTER)
                 self.blind()
                 continue
+            if trouble:
+                say(do="go on")
             trouble = ""
             empty = 0 if busy else empty + 1
             if self.run and empty > 3:
@@ -337,8 +358,25 @@ class Guardian:
             wanted = f"{LEDGER}=fault" + (f",{RUN}={self.run}" if self.run else "")
             began = self.clock()
             pause = LOOK_EVERY if busy or self.run else LOOK_IDLE
-            self.api.wait(self._entries_at, pause, labelSelector=wanted, resourceVersion=self._version)
+            if began - self.blind_until > SETTLED:  # a server that has just started may keep a watch waiting
+                self.api.wait(self._entries_at, pause, labelSelector=wanted, resourceVersion=self._version)
+            else:
+                time.sleep(pause / 2)
             time.sleep(max(0.0, min(0.1, pause - (self.clock() - began))))
+
+
+def _relay(found: dict[str, Any], leases: Mapping[str, Seen]) -> Relay:
+    data = found.get("data") or {}
+    seen = leases.get(str(data.get("lease")))
+    return Relay(
+        name=found["metadata"]["name"],
+        run=str(data.get("run")),
+        key=str(data.get("key") or ""),
+        port=int(data.get("port") or 0),
+        addresses=tuple(str(data.get("addresses") or "").split()),
+        ended=frozenset(int(each) for each in str(data.get("ended") or "").split(",") if each),
+        renewed=seen.since if seen is not None else float("-inf"),
+    )
 
 
 def _operations(data: Mapping[str, str]) -> list[Operation]:
@@ -399,6 +437,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     server = serve_health(guardian, options.port) if options.port else None
     say(do="begin", namespace=options.namespace, run=options.run)
+    threading.Thread(target=guardian.send_beats, daemon=True).start()
     guardian.guard()
     if server is not None:
         server.shutdown()
