@@ -69,6 +69,8 @@ class Pods:
         self.streams: dict[web.WebSocketResponse, Where] = {}
         self.looked: list[list[str]] = []
         self.attached = 0
+        self.stuck = False
+        """The streams of now are dead without a word: nothing comes through any more, not even a close."""
         self.version = __version__
         api.on_attach = self._attach
         api.on_converse = self._look
@@ -131,9 +133,12 @@ class Pods:
 
     async def _talk(self, where: Where, stream: web.WebSocketResponse, answer: Any) -> None:
         self.streams[stream] = where
+        self.stuck = False
         part = b""
         try:
             async for message in stream:
+                if self.stuck:
+                    await asyncio.sleep(60)
                 if message.type != WSMsgType.BINARY:
                     continue
                 *lines, part = (part + message.data[1:]).split(b"\n")

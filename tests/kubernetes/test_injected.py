@@ -104,6 +104,19 @@ async def test_a_stream_that_breaks_is_made_again_and_the_fault_stays(pods: Pods
     assert pods.attached > 1
 
 
+@pytest.mark.real_time
+async def test_a_stream_that_dies_without_a_word_is_made_again_before_the_injector_lets_go(
+    pods: Pods, at: KubernetesPlatform
+) -> None:
+    target, links = await link(at), at.ability(Links)
+    await links.shape(target, REFUSE, hold())
+    pods.stuck = True
+    await asyncio.sleep(6.5)
+    assert pods.only.effects, "beats came through again within the five seconds"
+    assert pods.attached == 2
+    await links.release(target, hold())
+
+
 async def test_the_runner_beats_only_while_it_is_alive(api: FakeApi, pods: Pods, tmp_path: Path) -> None:
     alive = True
     at = platform(api, tmp_path, services=SERVICES)
@@ -294,6 +307,8 @@ async def test_many_pods_are_started_in_turn(api: FakeApi, pods: Pods, tmp_path:
     await asyncio.gather(*(links.ready(target, hold()) for target in found))
     await asyncio.gather(*(links.shape(target, REFUSE, hold()) for target in found))
     assert sum(len(injector.effects) for injector in pods.injectors.values()) == 150
+    assert len(api.requests("GET", "endpointslices")) < 400, "one watch for all, not one for each"
+    assert api.watching <= 1
     await asyncio.gather(*(links.release(target, hold()) for target in found))
     assert not any(injector.effects for injector in pods.injectors.values())
     await at.close()

@@ -37,7 +37,7 @@ SPARE_LIFE = 60.0
 HELLO = 20.0
 """Seconds that a container which runs has until its program answers: a node may be busy."""
 BYE = 3.0
-"""Seconds that all injectors have to say goodbye."""
+"""Seconds that an injector has to take back what it holds and say goodbye."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +123,8 @@ class Injectors:
         await asyncio.gather(*(self._leave(injector) for injector in known))
 
     async def _leave(self, injector: Injector) -> None:
-        with suppress(FaultFailed, TimeoutError):  # one that does not hear it ends when the beats have stopped
-            async with asyncio.timeout(BYE), self._at_once:
-                await injector.talk.ask({"do": "bye"}, BYE)
+        with suppress(FaultFailed):  # one that does not hear it ends when the beats have stopped
+            await self.ask(injector, {"do": "bye"}, BYE)
         await injector.talk.close()
         if injector.looks is not None:
             await injector.looks.close()

@@ -16,6 +16,7 @@ from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes.beside import NETWORK
 from chaosrunner.platforms.kubernetes.channel import InjectorDied, InjectorRefused
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster
+from chaosrunner.platforms.kubernetes.crowd import Crowd
 from chaosrunner.platforms.kubernetes.dependencies import Dependencies, Dependency, Door
 from chaosrunner.platforms.kubernetes.injected import HELLO, Injector, Injectors
 from chaosrunner.platforms.kubernetes.spec import Spec
@@ -40,6 +41,8 @@ LOOK_LIMIT = 6.0
 AGAIN = 0.25
 """Seconds between two tries while the API server cannot be reached."""
 WATCH_AGAIN = 2.0
+SHARED_FOR = 10.0
+"""Seconds for which what was learnt of another end serves all who ask."""
 MOST_DOORS = 8
 """Places that are tried for one that answers."""
 
@@ -63,25 +66,44 @@ class _Look:
     seen: asyncio.Future[JsonObject] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
+_End = tuple[str, object, bool]
+
+
+def _end(target: Target) -> _End:
+    """What targets with the same other end, and the same way to it, have in common."""
+    return str(target.to), target.details.get("port"), ":" in str(target.details.get("ip"))
+
+
+@dataclass
+class _Followed:
+    """A dependency whose addresses are watched, and the holds that must hear of changes."""
+
+    there: tuple[dict[str, Any], ...]
+    holds: dict[str, Injector] = field(default_factory=dict)
+    task: asyncio.Task[None] | None = None
+
+
 class ClusterLinks(PodLinks):
     """A target is a pod's connections to one dependency (`link`), or all that the pod opens (`pod`)."""
 
     looks_before = False
 
-    def __init__(self, cluster: Cluster, spec: Spec, clock: Clock, injectors: Injectors) -> None:
+    def __init__(self, cluster: Cluster, spec: Spec, clock: Clock, injectors: Injectors, crowd: Crowd) -> None:
         self._spec = spec
         self._clock = clock
         self._injectors = injectors
+        self._crowd = crowd
         self._dependencies = Dependencies(cluster, spec)
+        self._shared: dict[tuple[str, ...], tuple[float, asyncio.Future[Dependency]]] = {}
         self._links: dict[str, _Link] = {}
         self._wanted: dict[str, list[_Look]] = {}
-        self._following: dict[str, asyncio.Task[None]] = {}
+        self._followed: dict[_End, _Followed] = {}
         self._looking: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """End what runs beside; idempotent."""
-        tasks = [*self._following.values(), *self._looking]
-        self._following.clear()
+        tasks = [*(each.task for each in self._followed.values() if each.task is not None), *self._looking]
+        self._followed.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -92,10 +114,34 @@ class ClusterLinks(PodLinks):
         dependency = await self._dependencies.of(target)
         return LinkEnd(dependency.names, tuple((door.host, door.port) for door in dependency.doors))
 
+    def looks_at(self, target: Target) -> bool:
+        return not self._crowd.has(target)
+
+    async def _other_end(self, target: Target) -> Dependency:
+        """Asked once in a while for all pods that share it."""
+        family = "6" if ":" in str(target.details.get("ip")) else "4"
+        what = (target.kind, str(target.to or target.service), str(target.details.get("port")), family)
+        now = self._clock.monotonic()
+        asked, shared = self._shared.get(what, (-SHARED_FOR, None))
+        if shared is None or now - asked > SHARED_FOR:
+            shared = asyncio.ensure_future(self._ask_other_end(target))
+            self._shared[what] = now, shared
+        try:
+            return await asyncio.shield(shared)
+        except (ApiError, CannotDoHonestly):
+            self._shared.pop(what, None)
+            raise
+
+    async def _ask_other_end(self, target: Target) -> Dependency:
+        if target.kind == "link":
+            return await self._dependencies.of(target)
+        return Dependency((), tuple(await self._dependencies.doors_of_others(target)))
+
     async def check(self, target: Target) -> None:
+        await self._crowd.check(target)
         await self._injectors.check(target, NETWORK)
         if target.kind == "link":
-            dependency = await self._dependencies.of(target)
+            dependency = await self._other_end(target)
             if not dependency.doors:
                 raise CannotDoHonestly(
                     f"{target.name}: nobody knows where in {target.to} a connection would be answered, so that nothing "
@@ -103,6 +149,8 @@ class ClusterLinks(PodLinks):
                 )
 
     async def ready(self, target: Target, hold: Hold) -> None:
+        if self._crowd.has(target):
+            return  # its injector begins with its order
         injector = await self._injectors.ready(target, hold, NETWORK)
         await self._injectors.look(
             injector, {"many": []}, HELLO
@@ -113,11 +161,7 @@ class ClusterLinks(PodLinks):
         known = self._links.get(target.id)
         if known is not None and known.run == run:
             return known
-        if target.kind == "link":
-            dependency = await self._dependencies.of(target)
-        else:
-            dependency = Dependency((), tuple(await self._dependencies.doors_of_others(target)))
-        return _Link(run, dependency)
+        return _Link(run, await self._other_end(target))
 
     # -- in force
 
@@ -128,40 +172,59 @@ class ClusterLinks(PodLinks):
         self._links[target.id].delay = effect.delay + effect.jitter
 
     async def act(self, target: Target, effect: JsonObject, hold: Hold, *, include_control: bool = False) -> JsonObject:
-        injector = await self._injectors.ready(target, hold, NETWORK)
         link = self._links[target.id] = await self._link(target, hold.run)
-        spared = [] if include_control else list(injector.control)
         order: dict[str, Any] = {
             "kind": "traffic",
             "mode": self._spec.injector.mode,
-            "match": {"way": "egress", "to": list(link.dependency.to), "except": spared},
+            "match": {"way": "egress", "to": list(link.dependency.to)},
             **effect,
         }
+        if self._crowd.has(target):
+            await self._crowd.begin(target, hold, order, spare_control=not include_control)
+            return {}
+        injector = await self._injectors.ready(target, hold, NETWORK)
+        if "match" not in effect:
+            order["match"]["except"] = [] if include_control else list(injector.control)
         begin = {"do": "begin", "id": hold.id, "run": hold.run, "seconds": hold.seconds, "effect": order}
         try:
             told = await self._injectors.ask(injector, begin, BEGINS_WITHIN)
         except InjectorRefused as refusal:
             raise FaultFailed(f"the injector in {injector.place} did not do it: {refusal}") from None
         if link.dependency.service is not None:
-            self._following[hold.id] = asyncio.ensure_future(self._follow(target, link, injector, hold))
+            self._follow(target, link.dependency, injector, hold)
         return told
 
-    async def _follow(self, target: Target, link: _Link, injector: Injector, hold: Hold) -> None:
-        """Pods of the dependency come and go while the fault is in force."""
-        there = link.dependency.to
+    def _follow(self, target: Target, dependency: Dependency, injector: Injector, hold: Hold) -> None:
+        """Pods of the dependency come and go while the fault is in force: one watch for all targets that have it."""
+        followed = self._followed.setdefault(_end(target), _Followed(dependency.to))
+        followed.holds[hold.id] = injector
+        if followed.task is None:
+            followed.task = asyncio.ensure_future(self._watch(target, dependency, followed))
+
+    async def _watch(self, target: Target, dependency: Dependency, followed: _Followed) -> None:
         while True:
-            with suppress(ApiError, CannotDoHonestly, FaultFailed):
-                async for now in self._dependencies.changes(link.dependency, target):
-                    if now.to != there:
-                        request = {"do": "update", "id": hold.id, "to": list(now.to)}
-                        await self._injectors.ask(injector, request, BEGINS_WITHIN)
-                        there = now.to
-            if injector.talk.died:
-                return
+            with suppress(ApiError, CannotDoHonestly):
+                async for now in self._dependencies.changes(dependency, target):
+                    if now.to != followed.there:
+                        followed.there = now.to
+                        await asyncio.gather(*(self._update(*each, now) for each in list(followed.holds.items())))
             await self._clock.sleep(WATCH_AGAIN)
 
+    async def _update(self, hold: str, injector: Injector, now: Dependency) -> None:
+        with suppress(FaultFailed):  # one that is over, or gone, is seen by its own looks
+            await self._injectors.ask(injector, {"do": "update", "id": hold, "to": list(now.to)}, BEGINS_WITHIN)
+
+    async def _forget(self, target: Target, hold: Hold) -> None:
+        followed = self._followed.get(_end(target))
+        if followed is None or followed.holds.pop(hold.id, None) is None or followed.holds:
+            return
+        del self._followed[_end(target)]
+        if followed.task is not None:
+            followed.task.cancel()
+            await asyncio.gather(followed.task, return_exceptions=True)
+
     async def met(self, target: Target, hold: Hold) -> int | None:
-        injector = self._injectors.at_hand(target, hold.run, NETWORK)
+        injector = None if self._crowd.has(target) else self._injectors.at_hand(target, hold.run, NETWORK)
         if injector is None:
             return None
         try:
@@ -174,8 +237,7 @@ class ClusterLinks(PodLinks):
     # -- taking back
 
     async def release(self, target: Target, hold: Hold) -> None:
-        if (following := self._following.pop(hold.id, None)) is not None:
-            following.cancel()
+        await self._forget(target, hold)
         if target.id in self._links:
             self._links[target.id].delay = 0.0
         try:
@@ -185,6 +247,8 @@ class ClusterLinks(PodLinks):
             raise UndoFailed(_not_taken_back(target, problem), _by_hand(target, hold)) from problem
 
     async def _end(self, target: Target, hold: Hold) -> None:
+        if await self._crowd.end(hold):
+            return
         injector = await self._injectors.reach(target, hold.run, NETWORK)
         if injector is None:
             return
