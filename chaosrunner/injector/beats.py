@@ -14,15 +14,19 @@ import hmac
 import json
 import math
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chaosrunner.injector.calls import RequestRefused
 
-__all__ = ["Beats", "listening", "sealed"]
+__all__ = ["Beats", "Relay", "Relays", "listening", "sealed"]
 
 LARGEST = 1024
+TOLD_FOR = 5.0
+"""Seconds for which those are told to end whose relay is gone: longer than a hold lasts without beats."""
 
 
 def sealed(key: bytes, run: str, counter: int, left: float) -> bytes:
@@ -99,3 +103,67 @@ class Beats(asyncio.DatagramProtocol):
             return
         self._last = number
         self._on_beat(float(left))
+
+
+@dataclass(frozen=True)
+class Relay:
+    """Whom heartbeats of a run are passed on to."""
+
+    name: str
+    run: str
+    key: str
+    """In hexadecimal digits."""
+    port: int
+    addresses: tuple[str, ...]
+    ended: frozenset[int]
+    """Places in `addresses` of those whose faults are over."""
+    renewed: float
+    """When the run was last seen to live, on the sender's own clock."""
+
+
+class Relays:
+    """Sends the heartbeats of all that it was last given."""
+
+    def __init__(self) -> None:
+        self._relays: list[Relay] = []
+        self._over: list[tuple[float, Relay]] = []
+        self._sockets: dict[int, socket.socket] = {}
+        self._counter = time.time_ns()  # grows on after a restart, too
+        self.trouble = 0
+        """Datagrams that this machine did not take."""
+
+    def replace(self, relays: list[Relay], now: float) -> None:
+        """What there is from now on. Those that are not there any more are told to end for a while."""
+        there = {relay.name for relay in relays}
+        self._over = [each for each in self._over if each[0] > now and each[1].name not in there]
+        gone = (replace(relay, renewed=-math.inf) for relay in self._relays if relay.name not in there)
+        self._over += [(now + TOLD_FOR, relay) for relay in gone]
+        self._relays = relays
+
+    def send(self, now: float, stale: float) -> None:
+        """One to each. Those whose faults are over, or whose run has not been seen to live for `stale` seconds, are
+        told to end."""
+        for relay in (*self._relays, *(relay for _, relay in self._over)):
+            key = bytes.fromhex(relay.key)
+            self._counter = max(self._counter + 1, time.time_ns())
+            alive = now - relay.renewed < stale
+            goes_on = sealed(key, relay.run, self._counter, stale)
+            over = sealed(key, relay.run, self._counter, 0.0)
+            for place, address in enumerate(relay.addresses):
+                self._send(over if not alive or place in relay.ended else goes_on, address, relay.port)
+
+    def close(self) -> None:
+        """Send no more; idempotent."""
+        for each in self._sockets.values():
+            each.close()
+        self._sockets.clear()
+
+    def _send(self, beat: bytes, address: str, port: int) -> None:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            if family not in self._sockets:
+                self._sockets[family] = socket.socket(family, socket.SOCK_DGRAM)
+                self._sockets[family].setblocking(False)
+            self._sockets[family].sendto(beat, (address, port))
+        except OSError:  # a pod that is gone, a full queue: the next one comes in a second
+            self.trouble += 1

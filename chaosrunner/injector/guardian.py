@@ -26,27 +26,24 @@ Standard library only. The token is read anew for each connection, as it is repl
 from __future__ import annotations
 
 import argparse
-import email.utils
 import http.client
 import http.server
 import json
 import os
 import signal
 import socket
-import ssl
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from types import FrameType
 from typing import Any
-from urllib.parse import urlencode
 
+from chaosrunner.injector.api import Api
 from chaosrunner.injector.beats import Relay, Relays
-from chaosrunner.injector.operations import Answer, Call, Operation, Outcome, carry_out, right, unsafe
+from chaosrunner.injector.operations import Call, Operation, right, unsafe
 
 STALE = 5.0
 """Seconds without a renewal after which a run is dead."""
@@ -59,10 +56,6 @@ SETTLED = 15.0
 """Seconds after the API server's return."""
 AGAIN_AFTER = 0.3
 """Seconds between two looks while the API does not answer."""
-PATIENCE = 3.0
-"""Seconds that the API server may take to answer."""
-CONNECTS_WITHIN = 1.2
-"""Seconds: while it is away, packets to it may vanish, and TCP asks again only after one, two, four seconds."""
 SKEW = 3.0
 """Seconds that an entry may be over its time by the API server's clock, which counts whole seconds."""
 HEALTHY = 10.0
@@ -77,94 +70,10 @@ GUARDED = "chaosrunner.dev/guarded"
 """Annotation of a ledger entry: `yes`, or why its undo could not be done."""
 SEEN_BY = "chaosrunner.dev/guardian"
 """Annotation of a run's Lease: who guards it, and a count that goes on while it does."""
-_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class Unreachable(Exception):
     """The API server gave no answer, or one that means that it cannot answer now."""
-
-
-class Api:
-    """The API server, asked as this pod's service account over one connection that is kept open."""
-
-    def __init__(self, url: str = "", account: Path = _ACCOUNT) -> None:
-        self._url = url or f"https://{_bracketed(os.environ['KUBERNETES_SERVICE_HOST'])}:" + os.environ.get(
-            "KUBERNETES_SERVICE_PORT_HTTPS", os.environ.get("KUBERNETES_SERVICE_PORT", "443")
-        )
-        self._account = account
-        self._connection: http.client.HTTPConnection | None = None
-        self.date = 0.0
-        """The server's own time (epoch seconds) of its last answer."""
-
-    def ask(self, call: Call, **query: Any) -> Answer:
-        """One request. Code 0: no answer."""
-        try:
-            response = self._send(call, query, PATIENCE)
-            found = json.loads(response.read() or b"{}")
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            self.close()
-            return Answer(0, {"message": str(error) or type(error).__name__})
-        return Answer(response.status, found)
-
-    def wait(self, path: str, seconds: float, **query: Any) -> None:
-        """Until something changes there, or so long; at once if that cannot be watched."""
-        asked = {"watch": "true", "timeoutSeconds": max(1, round(seconds)), **query}
-        try:
-            response = self._send(Call("GET", path), asked, seconds + PATIENCE)
-            if response.status == 200 and not response.readline():
-                response.read()
-                return
-        except (OSError, http.client.HTTPException):
-            pass
-        self.close()  # the rest of the stream is not read
-
-    def _send(self, call: Call, query: Mapping[str, Any], within: float) -> http.client.HTTPResponse:
-        connection = self._connection or self._connect()
-        self._connection = connection
-        if connection.sock is None:
-            connection.timeout = CONNECTS_WITHIN
-            connection.connect()
-        connection.sock.settimeout(within)
-        headers = {"Accept": "application/json", "User-Agent": "chaosrunner-guardian"}
-        token = self._account / "token"
-        if token.exists():
-            headers["Authorization"] = f"Bearer {token.read_text().strip()}"
-        if call.body is not None:
-            headers["Content-Type"] = call.type
-        where = call.path + (f"?{urlencode(query)}" if query else "")
-        connection.request(call.method, where, None if call.body is None else json.dumps(call.body), headers)
-        response = connection.getresponse()
-        date = email.utils.parsedate_to_datetime(response.headers["Date"]) if response.headers["Date"] else None
-        self.date = date.timestamp() if date is not None else 0.0
-        return response
-
-    def _connect(self) -> http.client.HTTPConnection:
-        scheme, _, address = self._url.partition("://")
-        if scheme == "http":
-            return http.client.HTTPConnection(address, timeout=PATIENCE)
-        context = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
-        return http.client.HTTPSConnection(address, timeout=PATIENCE, context=context)
-
-    def close(self) -> None:
-        """End the connection; the next request opens another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def do(self, operation: Operation) -> Outcome:
-        """Carry an operation out."""
-        steps = carry_out(operation)
-        try:
-            call = next(steps)
-            while True:
-                call = steps.send(self.ask(call))
-        except StopIteration as end:
-            outcome: Outcome = end.value
-            return outcome
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 @dataclass
@@ -209,7 +118,7 @@ class Guardian:
         now = self.clock()
         self.answered = now
         self._take_note(entries, leases, now)
-        self.relays.replace([_relay(each, self.leases) for each in relays])
+        self.relays.replace([_relay(each, self.leases) for each in relays], now)
         for entry in entries:
             if (why := self._due(entry, leases, now, server_now)) is not None:
                 self._undo(entry, why)
@@ -355,7 +264,7 @@ class Guardian:
             empty = 0 if busy else empty + 1
             if self.run and empty > 3:
                 return
-            wanted = f"{LEDGER}=fault" + (f",{RUN}={self.run}" if self.run else "")
+            wanted = f"{LEDGER} in (fault,beats)" + (f",{RUN}={self.run}" if self.run else "")
             began = self.clock()
             pause = LOOK_EVERY if busy or self.run else LOOK_IDLE
             if began - self.blind_until > SETTLED:  # a server that has just started may keep a watch waiting

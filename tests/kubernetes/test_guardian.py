@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from chaosrunner.injector import operations as data
-from chaosrunner.injector.guardian import FINALIZER, GRACE, GUARDED, SEEN_BY, STALE, Api, Guardian, Unreachable
+from chaosrunner.injector.api import Api
+from chaosrunner.injector.guardian import FINALIZER, GRACE, GUARDED, SEEN_BY, STALE, Guardian, Unreachable
 from chaosrunner.platforms.kubernetes import operations
 from tests.kubernetes import shapes
 from tests.kubernetes.fake_api import FakeApi

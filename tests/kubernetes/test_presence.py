@@ -14,7 +14,8 @@ import pytest
 
 from chaosrunner.clock import SystemClock
 from chaosrunner.errors import Busy, CannotDoHonestly, FaultFailed, NotPossibleNow, UndoFailed
-from chaosrunner.injector.guardian import GUARDED, SEEN_BY, Api, Guardian
+from chaosrunner.injector.api import Api
+from chaosrunner.injector.guardian import GUARDED, SEEN_BY, Guardian
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes.client import ApiError
 from chaosrunner.platforms.kubernetes.heartbeat import HALT, Heartbeat, lease_name, lease_object, leases_path
