@@ -30,6 +30,7 @@ KUBECONFIG = os.environ.get("CHAOSRUNNER_TEST_KUBECONFIG", "")
 IMAGE = os.environ.get("CHAOSRUNNER_TEST_IMAGE", "chaosrunner/injector:test")
 BASE = os.environ.get("CHAOSRUNNER_TEST_BASE", "lab/base:1")
 TOOLS = os.environ.get("CLUSTER_TOOLS", "")
+OUTAGES = "chaosrunner-cluster-tests.lock"
 PROGRAM = (Path(__file__).parent / "service.py").read_text()
 
 STEADY = {
@@ -53,34 +54,59 @@ def parts_stopped(*parts: str) -> Iterator[Callable[[], None]]:
     does. One at a time on this machine, as it disturbs everybody."""
     if not TOOLS:
         pytest.skip("CLUSTER_TOOLS is not set")
-    tool = str(Path(TOOLS) / "lab")
-    with (Path(tempfile.gettempdir()) / "chaosrunner-cluster-tests.lock").open("w") as lock:
+    with (Path(tempfile.gettempdir()) / OUTAGES).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        stopped = True
-
-        def start() -> None:
-            nonlocal stopped
-            if stopped:
-                subprocess.run([tool, "start", *parts], check=True, capture_output=True)
-                stopped = False
-
-        try:
-            subprocess.run([tool, "stop", *parts], check=True, capture_output=True)
+        with _stopped(*parts) as start:
             yield start
-        finally:
-            start()
+
+
+@contextlib.contextmanager
+def _stopped(*parts: str) -> Iterator[Callable[[], None]]:
+    tool = str(Path(TOOLS) / "lab")
+    stopped = True
+
+    def start() -> None:
+        nonlocal stopped
+        if stopped:
+            subprocess.run([tool, "start", *parts], check=True, capture_output=True)
+            stopped = False
+
+    try:
+        subprocess.run([tool, "stop", *parts], check=True, capture_output=True)
+        yield start
+    finally:
+        start()
+
+
+Outage = Callable[[], contextlib.AbstractContextManager[Callable[[], None]]]
+
+
+@contextlib.asynccontextmanager
+async def outages_to_itself() -> AsyncIterator[Outage]:
+    """From here on no other test stops parts of the cluster, so that a run begins and ends under one's own outage
+    alone. What is given stops the API server, as `parts_stopped` does."""
+    if not TOOLS:
+        pytest.skip("CLUSTER_TOOLS is not set")
+    async with _locked(OUTAGES):
+        yield lambda: _stopped("kube-apiserver")
 
 
 @contextlib.asynccontextmanager
 async def nodes_to_itself() -> AsyncIterator[None]:
     """For tests that cordon or taint nodes: one module at a time on this machine."""
-    with (Path(tempfile.gettempdir()) / "chaosrunner-cluster-nodes.lock").open("w") as lock:
+    async with _locked("chaosrunner-cluster-nodes.lock"):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _locked(name: str) -> AsyncIterator[None]:
+    with (Path(tempfile.gettempdir()) / name).open("w") as lock:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.3)
         yield
 
 
@@ -287,7 +313,11 @@ async def made_space(folder: Path, label: str) -> Space:
     space = Space(f"cr-{label}-{secrets.token_hex(3)}", folder)
     body = {"metadata": {"name": space.name, "labels": {"chaosrunner-test": "true"}}}
     await space.cluster.create("/api/v1/namespaces", body)
-    await eventually(lambda: _has_account(space), 20, "the namespace has its service account")
+    try:  # the controllers need some time after the API server was away
+        await eventually(lambda: _has_account(space), 60, "the namespace has its service account")
+    except BaseException:
+        await remove(space)
+        raise
     return space
 
 
