@@ -86,6 +86,8 @@ class NetworkFault(Fault[P]):
         await self.links.ready(self.target, self.hold)
 
     async def prepare(self) -> JsonObject:
+        if not self.links.looks_at(self.target):
+            return {}
         if not self.links.looks_before:
             await self.suits()
         return await self.before()

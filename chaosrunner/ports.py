@@ -372,6 +372,11 @@ class Platform(ABC):
         """
         return
 
+    def seen(self, target: Target, hold: Hold) -> Sighting | None:
+        """Whether a hold is in force, where it is one of so many that the platform itself tells instead of the fault's
+        `confirm`, which looks at a sample; the words say so. None: the fault looks. No look: asked very often."""
+        return None
+
     def stop_asked(self) -> StopAsked | None:
         """Why the run must stop now, as the platform has come to know; asked several times a second, so no look."""
         return None
@@ -488,6 +493,10 @@ class Links(ABC):
 
     async def ready(self, target: Target, hold: Hold) -> None:  # noqa: B027  what is there needs none
         """Bring up what will act there, and look; see `Fault.ready`."""
+
+    def looks_at(self, target: Target) -> bool:
+        """Whether this very target is looked at; False: it is one of so many that only a sample is."""
+        return True
 
     @abstractmethod
     async def shape(self, target: Target, effect: NetworkEffect, hold: Hold) -> None:

@@ -277,12 +277,16 @@ class FaultRun:
     async def _look(self) -> Sighting | None:
         """One confirmation, recorded; a look that fails sees nothing. None if the run stops meanwhile."""
         assert self._prepared is not None
-        looked = await self._ask(self._fault.confirm(self._prepared), self._limits.confirm)
+        looked = await self._ask(self._confirm(self._prepared), self._limits.confirm)
         if looked.cut:
             return None
         sighting = _sighting(looked)
         self._means.recorder.record(FaultSeen(fault=self.id, seen=sighting.seen, how=sighting.how))
         return sighting
+
+    async def _confirm(self, prepared: JsonObject) -> Sighting:
+        told = self._means.platform.seen(self.target, self._hold)
+        return await self._fault.confirm(prepared) if told is None else told
 
     async def _last(self) -> Because:
         """Stay in force for the planned time, looking again and again. Why it ended."""
@@ -414,7 +418,7 @@ class FaultRun:
         ends = self._means.clock.monotonic() + self._limits.gone_within
         pause = 0.02
         while True:
-            looked = await self._means.leash.ask(self._fault.confirm(prepared), self._limits.confirm)
+            looked = await self._means.leash.ask(self._confirm(prepared), self._limits.confirm)
             if looked.error is not None:
                 return None, f"could not look: {looked.trouble}"
             sighting = _sighting(looked)

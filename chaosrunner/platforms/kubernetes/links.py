@@ -18,7 +18,7 @@ from chaosrunner.platforms.kubernetes.channel import InjectorDied, InjectorRefus
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster
 from chaosrunner.platforms.kubernetes.crowd import Crowd
 from chaosrunner.platforms.kubernetes.dependencies import Dependencies, Dependency, Door
-from chaosrunner.platforms.kubernetes.injected import HELLO, Injector, Injectors
+from chaosrunner.platforms.kubernetes.injected import HELLO, Injector, Injectors, Place
 from chaosrunner.platforms.kubernetes.spec import Spec
 from chaosrunner.ports import Hold, LinkEnd, LinkSample, NetworkEffect, PodLinks
 
@@ -111,7 +111,7 @@ class ClusterLinks(PodLinks):
     # -- before
 
     async def end_of(self, target: Target) -> LinkEnd:
-        dependency = await self._dependencies.of(target)
+        dependency = await (self._other_end(target) if self._crowd.has(target) else self._dependencies.of(target))
         return LinkEnd(dependency.names, tuple((door.host, door.port) for door in dependency.doors))
 
     def looks_at(self, target: Target) -> bool:
@@ -150,6 +150,7 @@ class ClusterLinks(PodLinks):
 
     async def ready(self, target: Target, hold: Hold) -> None:
         if self._crowd.has(target):
+            await self._crowd.ready(hold, Place.of(target).namespace)
             return  # its injector begins with its order
         injector = await self._injectors.ready(target, hold, NETWORK)
         await self._injectors.look(
@@ -180,7 +181,8 @@ class ClusterLinks(PodLinks):
             **effect,
         }
         if self._crowd.has(target):
-            await self._crowd.begin(target, hold, order, spare_control=not include_control)
+            spared = not include_control and "match" not in effect
+            await self._crowd.begin(target, hold, order, spare_control=spared)
             return {}
         injector = await self._injectors.ready(target, hold, NETWORK)
         if "match" not in effect:

@@ -15,6 +15,7 @@ from chaosrunner.platforms.kubernetes import spec as settings
 from chaosrunner.platforms.kubernetes.calling import Calling
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster
 from chaosrunner.platforms.kubernetes.containers import ClusterContainers
+from chaosrunner.platforms.kubernetes.crowd import Crowd
 from chaosrunner.platforms.kubernetes.dependencies import is_outside
 from chaosrunner.platforms.kubernetes.doctor import ClusterDoctor
 from chaosrunner.platforms.kubernetes.finding import Finder, PodQuery, PodSeen
@@ -38,6 +39,7 @@ from chaosrunner.ports import (
     ClusterReader,
     Containers,
     Files,
+    Hold,
     Holders,
     Intended,
     LeftOver,
@@ -51,6 +53,7 @@ from chaosrunner.ports import (
     Selection,
     Selector,
     ServiceCalls,
+    Sighting,
     StopAsked,
     Workloads,
 )
@@ -81,7 +84,8 @@ class KubernetesPlatform(Platform):
         self.policies = ClusterPolicies(self.cluster, spec, self.presence, clock)
         self.injectors = Injectors(self.cluster, spec.injector, clock)
         self.killed = KilledInjectors(self.cluster, spec.namespaces, self.injectors, self.presence)
-        self.links = ClusterLinks(self.cluster, spec, clock, self.injectors)
+        self.crowd = Crowd(self.cluster, spec, clock, self.presence)
+        self.links = ClusterLinks(self.cluster, spec, clock, self.injectors, self.crowd)
         self._guards = ClusterGuards(spec, self.cluster, self.finder)
         pods = ClusterPods(self.cluster, self.finder, spec.namespaces, clock)
         self._abilities: dict[type, object] = {
@@ -333,6 +337,11 @@ class KubernetesPlatform(Platform):
     async def claim(self, run: str, by: str, targets: Sequence[Target]) -> None:
         """In the cluster, with the run's Lease, which is there from now on."""
         await self.presence.claim(run, by, targets, self.lease)
+        self.crowd.gather(run, targets)
+
+    def seen(self, target: Target, hold: Hold) -> Sighting | None:
+        """Of very many pods by their containers' states, which one watch tells."""
+        return self.crowd.seen(hold)
 
     async def open(self, run: str, alive: Callable[[], bool]) -> None:
         """The heartbeat first: what follows may take longer than a Lease lasts."""
@@ -369,6 +378,7 @@ class KubernetesPlatform(Platform):
     async def close(self) -> None:
         await self._watches.close()
         await self.policies.close()
+        await self.crowd.close()
         await self.presence.close()
         await self.links.close()
         await self.injectors.close()

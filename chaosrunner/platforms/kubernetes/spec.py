@@ -76,6 +76,9 @@ class Injector(Frozen):
     """When the image is pulled."""
     mode: Literal["auto", "netem", "proxy"] = "auto"
     """How network faults are done: netem where the kernel has it, else a proxy in the pod."""
+    attach_up_to: int = Field(default=200, ge=1)
+    """Pods of a run whose injectors are each spoken with; of more, only a sample is, and looked at from inside, and the
+    others get their order when they are started, and heartbeats as datagrams from the guardian's pod."""
     start_within: Duration = 30.0
     """How long a pod may take to start it; default 30s."""
 
