@@ -129,7 +129,8 @@ class _Secured(http.client.HTTPSConnection):
 
     def connect(self) -> None:
         """As the base class does, with another name to check."""
-        sock = socket.create_connection((self.host, self.port), self.timeout)
+        sock = socket.create_connection((self.host, self.port), CONNECTS_WITHIN)
+        sock.settimeout(PATIENCE)
         name = os.environ.get("KUBERNETES_SERVICE_HOST", self.host)
         self.sock = self._tls.wrap_socket(sock, server_hostname=name)
 
