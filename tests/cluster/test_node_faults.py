@@ -13,9 +13,10 @@ import pytest_asyncio
 
 from chaosrunner.platforms.kubernetes.client import Object, path
 from tests.cluster import lab
-from tests.cluster.lab import Space, eventually, nodes_to_itself, parts_stopped
+from tests.cluster.lab import Space, eventually, nodes_to_itself, outages_to_itself
 from tests.cluster.rights import guardian_account, remove_cluster_roles
 
+pytestmark = pytest.mark.timeout(600)  # the nodes, and the API server, are waited for: one module at a time has them
 NODE, ZONE = "node-3", "zone-3"
 GONE_WITHIN = 10.0
 """Seconds after the runner's death, or the API server's return."""
@@ -141,18 +142,18 @@ async def test_of_a_killed_runner_the_node_takes_pods_again(stage: Space, step: 
     await eventually(lambda: as_before(stage), GONE_WITHIN, "the node takes pods again")
 
 
-@pytest.mark.timeout(400)  # others stop it, too, and only one at a time
 @pytest.mark.parametrize("step", [DRAIN, OUTAGE], ids=["drained", "zone lost"])
 async def test_of_a_killed_runner_the_node_takes_pods_when_the_api_server_is_back(stage: Space, step: Object) -> None:
-    await back_on_the_node(stage)
-    async with stage.running(written(stage, {**step, "for": "120s"})) as run:
-        await run.in_force()
-        with parts_stopped("kube-apiserver") as start:
-            await run.kill()
-            await asyncio.sleep(6)
-            start()
-            await eventually(lambda: on_the_node(stage, "everywhere"), 15, "the API server is back", every=0.05)
-            await eventually(lambda: as_before(stage), GONE_WITHIN, "the node takes pods again")
+    async with outages_to_itself() as outage:
+        await back_on_the_node(stage)
+        async with stage.running(written(stage, {**step, "for": "120s"})) as run:
+            await run.in_force()
+            with outage() as start:
+                await run.kill()
+                await asyncio.sleep(6)
+                start()
+                await eventually(lambda: on_the_node(stage, "everywhere"), 15, "the API server is back", every=0.05)
+                await eventually(lambda: as_before(stage), GONE_WITHIN, "the node takes pods again")
 
 
 async def test_a_budget_that_holds_ends_the_drain_as_a_barrier(stage: Space) -> None:
