@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.lab import Object, Run, Space, eventually, parts_stopped
+from tests.cluster.lab import Object, Run, Space, eventually
 
 BACK = "http://back/"
 Seen = dict[str, Any]
 
 
-def link(fault: str, lasts: str = "8s", **params: Any) -> Object:
+def link(fault: str, lasts: str = "6s", **params: Any) -> Object:
     """A step: both pods of front lose, or nearly lose, back."""
     return {
         "fault": fault,
@@ -66,6 +66,14 @@ def slow(seen: Seen) -> bool:
     return bool(seen["outcome"] == "answered" and seen["seconds"] > 0.55)
 
 
+def unknown(seen: Seen) -> bool:
+    return bool(seen["outcome"] == "unknown host")
+
+
+def late(seen: Seen) -> bool:
+    return seen["outcome"] == "silent" or bool(seen["seconds"] > 0.9)
+
+
 def fine(seen: Seen) -> bool:
     return bool(seen["outcome"] == "answered" and seen["seconds"] < 0.5)
 
@@ -77,6 +85,9 @@ FAULTS: list[tuple[str, dict[str, Any], Callable[[Seen], bool]]] = [
     ("network-latency", {"delay": "300ms"}, slow),
     ("network-bandwidth", {"rate": "300B/s"}, slow),
     ("connection-reset", {"after": "0s"}, cut),
+    ("dependency-loss", {"mode": "no-dns"}, unknown),
+    ("network-partition", {"direction": "both"}, silent),
+    ("network-loss", {"share": "90%"}, late),
 ]
 each_fault = pytest.mark.parametrize(
     ("fault", "params", "hit"), FAULTS, ids=[f"{kind}-{next(iter(params.values()))}" for kind, params, _ in FAULTS]
