@@ -16,7 +16,10 @@ from pathlib import Path
 from benchmarks.measuring import NotMeasured, Scale
 from benchmarks.table import Row, as_json, markdown, missing, text
 
-NAMES = ("startup", "noop_run", "ten_probes", "http_probe", "abort", "two_hundred", "engine", "proxy", "traffic")
+NAMES = (
+    "startup", "noop_run", "ten_probes", "http_probe", "abort", "two_hundred", "engine", "proxy", "traffic",
+    "kubernetes_scale",
+)  # fmt: skip
 """In this order; each is a file of this folder."""
 BEGIN, END = "<!-- results: written by `python -m benchmarks --write docs/benchmarks.md` -->", "<!-- end of results -->"
 

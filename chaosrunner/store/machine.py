@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import resource
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -47,6 +48,9 @@ def _unusable(path: Path, error: OSError) -> NotPossibleNow:
         f"{path} cannot be used ({error.strerror}); CHAOSRUNNER_MACHINE can name another folder for what all runs of "
         f"this machine share"
     )
+
+FILES_BESIDE = 256
+"""Files that a process has open beside its locks, at most."""
 
 
 class Lock:
@@ -95,6 +99,15 @@ class Lock:
         except OSError:
             return None
         return None
+
+
+def _make_room(locks: int) -> None:
+    """Each lock is an open file, and many systems allow a process a thousand unless it asks for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = locks + FILES_BESIDE
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _read(text: str) -> dict[str, Any]:
@@ -169,6 +182,7 @@ class Machine:
     def lease_all(self, keys: Sequence[str], run: str) -> tuple[list[Lock], str]:
         """Take all targets, or none: (the locks, "") or ([], which target is taken by whom)."""
         taken: list[Lock] = []
+        _make_room(len(keys))
         for key in sorted(set(keys)):
             lock = self.lease(key)
             if not lock.take({"run": run, "target": key}):

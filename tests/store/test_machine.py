@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -167,3 +168,15 @@ def test_a_run_that_cannot_be_put_on_the_list_is_not_begun(tmp_path: Path) -> No
     (tmp_path / "leases").touch()
     with pytest.raises(NotPossibleNow, match="cannot be used"):
         machine.lease_all(["process:1"], run.run)
+
+
+def test_very_many_targets_are_leased_although_few_files_may_be_open_at_first(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        locks, taken = Machine(tmp_path).lease_all([f"pod:{number}" for number in range(400)], "R1")
+        assert (len(locks), taken) == (400, "")
+        for lock in locks:
+            lock.drop()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -80,20 +80,17 @@ class Crowd:
         self._clock = clock
         self._presence = presence
         self._key = secrets.token_hex(16)
+        self.looked_at = min(SAMPLE, spec.injector.attach_up_to)
+        """How many pods are no part of the crowd."""
         self._ips: dict[str, str] = {}
         self._many = 0
         self._relays: dict[str, Relay] = {}
         self._members: dict[str, Member] = {}
         self._opening = asyncio.Lock()
-        self._states = States(cluster, clock)
+        self.states = States(cluster, clock)
         self._planned: set[str] = set()
 
     # -- who is in it
-
-    @property
-    def looked_at(self) -> int:
-        """How many pods are no part of the crowd."""
-        return min(SAMPLE, self._settings.attach_up_to)
 
     async def check(self, target: Target) -> None:
         """Asked for each target while planning: whether a crowd could be guarded. Raises `CannotDoHonestly`."""
@@ -124,7 +121,7 @@ class Crowd:
         async with self._opening:
             if _step(hold) not in self._relays:
                 self._relays[_step(hold)] = await self._opened(_step(hold))
-            await self._states.begin(namespace)
+            await self.states.begin(namespace)
 
     async def begin(self, target: Target, hold: Hold, effect: JsonObject, *, spare_control: bool) -> None:
         """Start the pod's injector with this order, and wait until it runs. Raises `FaultFailed`. See `ready`."""
@@ -154,7 +151,7 @@ class Crowd:
 
     async def _until_it_runs(self, place: Place, container: str) -> None:
         ends = self._clock.monotonic() + RUNS_WITHIN
-        while (state := self._states.of(place.uid, container)).since is None:
+        while (state := self.states.of(place.uid, container)).since is None:
             if state.ended:
                 raise FaultFailed(f"{place}: {state.ended}")
             if self._clock.monotonic() >= ends:
@@ -178,7 +175,7 @@ class Crowd:
         member = self._members.get(hold.id)
         if member is None:
             return None
-        state = self._states.of(member.place.uid, member.container)
+        state = self.states.of(member.place.uid, member.container)
         if state.ended:
             return Sighting(False, f"{state.ended}{self._maybe_unheard(hold)}")
         if state.since is None or self._clock.monotonic() - state.since < SETTLED:
@@ -211,7 +208,7 @@ class Crowd:
         telling = relay.telling
         with suppress(ApiError):  # without heartbeats it ends, too, and the watch tells
             await asyncio.shield(telling)
-        await self._states.until_ended(member.place.uid, member.container)
+        await self.states.until_ended(member.place.uid, member.container)
         return True
 
     async def _tell(self, relay: Relay) -> None:
@@ -251,7 +248,7 @@ class Crowd:
     async def close(self) -> None:
         """No more heartbeats; idempotent."""
         relays, self._relays = list(self._relays.values()), {}
-        await self._states.close()
+        await self.states.close()
         for relay in relays:
             if relay.telling is not None:
                 relay.telling.cancel()
