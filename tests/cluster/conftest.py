@@ -14,6 +14,15 @@ import pytest_asyncio
 from tests.cluster import lab
 
 HERE = Path(__file__).parent
+ALONE = (
+    "test_experiments",  # a whole shop under load, on its limits where processors are few
+    "test_ledger",
+    "test_ledger_faults",
+    "test_links_without_the_api",
+    "test_node_faults",
+    "test_pod_faults_in_trouble",
+)
+"""Modules that stop parts of the cluster, change its nodes, or need it for themselves."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,6 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not item.path.is_relative_to(HERE):
             continue
         item.add_marker(pytest.mark.cluster)
+        if item.path.stem in ALONE:
+            item.add_marker(pytest.mark.alone)
         item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
         if not lab.KUBECONFIG:
             item.add_marker(pytest.mark.skip(reason="CHAOSRUNNER_TEST_KUBECONFIG is not set"))
