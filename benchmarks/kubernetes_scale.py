@@ -127,7 +127,7 @@ def filled(kubeconfig: str, tools: Path) -> Iterator[None]:
 
 
 def _wait_until_ready(kubectl: list[str]) -> None:
-    ends = time.monotonic() + 400
+    ends = time.monotonic() + 900
     words = ["get", "deployments", "-n", SPACE, "-o", "jsonpath={range .items[*]}{.status.readyReplicas} {end}"]
     while time.monotonic() < ends:
         got = subprocess.run([*kubectl, *words], capture_output=True, text=True, timeout=60).stdout.split()
