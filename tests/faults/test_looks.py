@@ -16,7 +16,7 @@ from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.local import LocalPlatform, sampling
 from chaosrunner.platforms.local.links import SILENT_AFTER
-from chaosrunner.ports import Fault, Hold, Links, LinkSample, Platform
+from chaosrunner.ports import Fault, Hold, Links, LinkSample, NetworkEffect, Platform
 from tests.local_stage import RUN, Stage, ask, until
 from tests.virtual_time import run_virtually
 
@@ -35,16 +35,17 @@ class Line(Links):
         self.through, self.around = through, around
         self.passed = self.past = self.open = self.most = 0
 
-    looks_before = True
-
-    def looks_at(self, target: Target) -> bool:
-        return True
-
     def ability(self, kind: type) -> Line:
         return self
 
-    async def check(self, target: Target) -> None:
-        """An injector could act here."""
+    async def shape(self, target: Target, effect: NetworkEffect, hold: Hold) -> None:
+        """What becomes of connections is for the test to say."""
+
+    async def release(self, target: Target, hold: Hold) -> None:
+        """There is nothing to take back."""
+
+    async def met(self, target: Target, hold: Hold) -> int | None:
+        return None
 
     async def sample(self, target: Target, payload: int = 0, *, stay: float = 0.0, around: bool = False) -> LinkSample:
         if around:
