@@ -39,6 +39,7 @@ class States:
         self._gone: set[str] = set()
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._read: dict[str, asyncio.Event] = {}
+        self._versions: dict[str, str] = {}
         self._ends: dict[str, dict[str, asyncio.Event]] = {}
 
     async def begin(self, namespace: str) -> None:
@@ -69,24 +70,34 @@ class States:
             await over.wait()
 
     async def _keep(self, namespace: str) -> None:
-        """Read all there is, watch, and again after a watch that broke."""
-        where, version = path("v1", "pods", namespace), ""
+        """Read all there is, watch, and go on from there after a watch that broke; anew where the server forgot."""
+        where = path("v1", "pods", namespace)
         while True:
             try:
-                async for page in self._cluster.pages(where, accept="application/json"):
-                    version = str(page["metadata"]["resourceVersion"])
-                    for pod in page.get("items") or ():
-                        self._take(pod)
-                self._read[namespace].set()
+                if namespace not in self._versions:
+                    await self._list(namespace, where)
+                version = self._versions[namespace]
                 async for change in self._cluster.watch(where, resource_version=version, silence=SILENCE):
+                    metadata = change.object["metadata"]
+                    self._versions[namespace] = str(metadata["resourceVersion"])
                     if change.type == "DELETED":
-                        self._gone.add(str(change.object["metadata"]["uid"]))
-                        self._tell(str(change.object["metadata"]["uid"]))
+                        self._gone.add(str(metadata["uid"]))
+                        self._tell(str(metadata["uid"]))
                     elif change.type != "BOOKMARK":
                         self._take(change.object)
-            except ApiError:
-                pass  # made anew: what is known stays, and nothing is taken for ended
+            except ApiError as error:  # what is known stays, and nothing is taken for ended
+                if error.code == 410:
+                    self._versions.pop(namespace, None)
             await self._clock.sleep(AGAIN)
+
+    async def _list(self, namespace: str, where: str) -> None:
+        version = ""
+        async for page in self._cluster.pages(where, accept="application/json"):
+            version = str(page["metadata"]["resourceVersion"])
+            for pod in page.get("items") or ():
+                self._take(pod)
+        self._versions[namespace] = version
+        self._read[namespace].set()
 
     def _take(self, pod: Object) -> None:
         uid = str(pod["metadata"]["uid"])
