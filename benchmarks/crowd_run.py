@@ -1,6 +1,6 @@
 """One part of `kubernetes_scale`, in a process of its own so that its memory can be told; prints one line of JSON.
 
-    python benchmarks/crowd_run.py find|lose KUBECONFIG NAMESPACE IMAGE
+python benchmarks/crowd_run.py find|lose KUBECONFIG NAMESPACE IMAGE
 """
 
 from __future__ import annotations

@@ -49,6 +49,7 @@ def _unusable(path: Path, error: OSError) -> NotPossibleNow:
         f"this machine share"
     )
 
+
 FILES_BESIDE = 256
 """Files that a process has open beside its locks, at most."""
 
