@@ -146,7 +146,8 @@ class NetworkPolicyDeny(Fault[Params]):
         for way in self._ways:
             sample = await self._look(way)
             if sample.outcome == "silent":
-                raise FaultFailed(f"{self._words(way)} is silent already, so that nothing could be seen")
+                other = "; does a NetworkPolicy keep the guardian's pod from it?" if way == "ingress" else ""
+                raise FaultFailed(f"{self._words(way)} is silent already, so that nothing could be seen{other}")
             before[way] = sample.outcome
         undo = [
             self._objects.unmake(f"{self._all}/{self._name}", self.hold),
