@@ -171,6 +171,8 @@ async def test_what_a_living_run_holds_is_no_leftover(api: FakeApi, machine: Cal
     beating.cancel()
     await looking.heal("dead.scale.1")
     assert {each.run for each in await looking.left()} == {"alive", "gone"}
+    (still,) = api.objects("coordination.k8s.io/v1", "leases", "shop")
+    assert still["metadata"]["name"] == lease["metadata"]["name"], "of a healed run nothing stays"
 
 
 async def _renewed(api: FakeApi, lease: dict[str, Any]) -> None:

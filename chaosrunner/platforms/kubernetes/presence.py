@@ -15,7 +15,14 @@ from chaosrunner.platforms.kubernetes.claims import Claims
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, Object
 from chaosrunner.platforms.kubernetes.finding import nodes_of
 from chaosrunner.platforms.kubernetes.guardian import Guardian
-from chaosrunner.platforms.kubernetes.heartbeat import HALT, Heartbeat, lease_name, lease_object, leases_path
+from chaosrunner.platforms.kubernetes.heartbeat import (
+    HALT,
+    Heartbeat,
+    lease_name,
+    lease_object,
+    leases_path,
+    micro_time,
+)
 from chaosrunner.platforms.kubernetes.ledger import ENVIRONMENT, Author, Entry, Ledger
 from chaosrunner.platforms.kubernetes.operations import perform
 from chaosrunner.platforms.kubernetes.spec import Spec
@@ -142,9 +149,12 @@ class Presence:
         return asked
 
     async def left(self) -> list[LeftOver]:
-        """Of this environment's runs."""
+        """Of this environment's runs. The Leases of dead ones that left nothing are removed, as a guardian does."""
         entries = [each for each in await self.ledger.entries() if each.environment == self._environment]
-        alive = await self.alive(sorted({entry.lease for entry in entries}))
+        leases = await self._leases()
+        alive = await self.alive(sorted({*leases, *(entry.lease for entry in entries)}))
+        for name in set(leases) - alive - {entry.lease for entry in entries}:
+            await self._bury(leases[name])
         return [
             LeftOver(
                 hold=entry.hold,
@@ -165,6 +175,18 @@ class Presence:
                 if await self.alive([entry.lease]):
                     raise Busy(f"run {entry.run} of {entry.by} is under way: `chaosrunner halt` it")
                 await self._undo(entry)
+                leases = await self._leases()
+                if entry.lease in leases and not await self.ledger.entries(entry.run):
+                    await self._bury(leases[entry.lease])
+
+    async def _bury(self, lease: Object) -> None:
+        """Remove a dead run's Lease, and with it what it owns, unless it was renewed since."""
+        seen = {key: lease["metadata"][key] for key in ("uid", "resourceVersion")}
+        try:
+            await self._cluster.delete(leases_path(self._space, lease["metadata"]["name"]), {"preconditions": seen})
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
 
     async def _undo(self, entry: Entry) -> None:
         outcomes = [await perform(self._cluster, operation) for operation in entry.undo]
@@ -192,6 +214,13 @@ class Presence:
             if not waiting or self._clock.monotonic() >= ends:
                 return alive
             await self._clock.sleep(LOOK_EVERY)
+            await self._renew()
+
+    async def _renew(self) -> None:
+        """Between the claim and the heartbeat: whoever looks meanwhile must not take this run for dead."""
+        if self.author is not None and self._heartbeat is None:
+            body = {"spec": {"renewTime": micro_time(self._clock.now())}}
+            await self._cluster.patch(leases_path(self._space, self.author.lease), body)
 
     async def _renewed(self, space: str, name: str) -> str:
         try:
