@@ -91,8 +91,7 @@ async def _nothing_left(it: Link) -> bool:
 async def test_clients_that_come_and_go_in_any_way_leave_nothing_behind() -> None:
     chance = random.Random(8)
     async with link() as it:
-        over = asyncio.Event()
-        trouble = asyncio.create_task(_trouble(it, chance, over))
+        trouble = asyncio.create_task(_trouble(it, chance))
 
         async def come_and_go(number: int) -> None:
             mine = random.Random(number)
@@ -106,7 +105,6 @@ async def test_clients_that_come_and_go_in_any_way_leave_nothing_behind() -> Non
             mine.choice([client.reset, client.close])()
 
         await asyncio.gather(*(come_and_go(number) for number in range(150)))
-        over.set()
         await trouble
         await it.until(lambda: _nothing_left(it))
         assert (await call_async(it.control, {"do": "stats"}))["connections"] == 150
