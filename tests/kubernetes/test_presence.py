@@ -288,16 +288,17 @@ async def platform(api: FakeApi, tmp_path: Path) -> AsyncIterator[KubernetesPlat
     made = scene.platform(api, tmp_path, guardian={"mode": "deployment"}, kubeconfig=str(api.kubeconfig(tmp_path)))
     api.add(shapes.workload("Deployment", "cart", replicas=3))
     guardian = Guardian(Api(api.url), "shop", "guardian-1")
-    looking = asyncio.ensure_future(_looks(guardian))
+    over = asyncio.Event()
+    looking = asyncio.ensure_future(_looks(guardian, over))
     yield made
-    looking.cancel()
-    await asyncio.gather(looking, return_exceptions=True)
+    over.set()
+    await looking
     guardian.api.close()
     await made.close()
 
 
-async def _looks(guardian: Guardian) -> None:
-    while True:
+async def _looks(guardian: Guardian, over: asyncio.Event) -> None:
+    while not over.is_set():
         await asyncio.to_thread(guardian.look)
         await asyncio.sleep(0.1)
 
