@@ -17,7 +17,7 @@ from chaosrunner.stages.judge import judge
 from tests.judging.journals import END, Missing, NoAnswer, Said, Story, fault, link, measure, plan
 from tests.judging.test_judge import ALL
 
-QUICK = settings(max_examples=60, deadline=None)
+QUICK = settings(max_examples=40, deadline=None)
 
 said: st.SearchStrategy[Said] = st.one_of(
     st.just(0.1),

@@ -110,7 +110,7 @@ def written(model: type[Any], depth: int = 2) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_what_a_model_takes_pydantic_takes_and_makes_the_same_of_it(model: Any, data: st.DataObject) -> None:
     value = data.draw(written(model))
