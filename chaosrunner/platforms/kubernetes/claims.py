@@ -92,7 +92,7 @@ class Claims:
         """Read, change, replace, until nobody came in between."""
         where = path("v1", "configmaps", space, NAME)
         for attempt in range(ATTEMPTS):
-            found = await self._read(where)
+            found = await self._cluster.find(where)
             data = dict((found or {}).get("data") or {})
             before = dict(data)
             await change(data)
@@ -107,14 +107,6 @@ class Claims:
             else:
                 return
         raise Busy(f"the claims of the namespace {space} are being changed by others all the time; try again")
-
-    async def _read(self, where: str) -> Object | None:
-        try:
-            return await self._cluster.get(where)
-        except ApiError as error:
-            if error.not_found:
-                return None
-            raise
 
     async def _write(self, space: str, where: str, found: Object | None, data: dict[str, str]) -> None:
         if found is None:

@@ -164,6 +164,15 @@ class Cluster:
         """One object, or a whole short list."""
         return await self._json(_Request("GET", where, query))
 
+    async def find(self, where: str) -> Object | None:
+        """The same; None: there is no such object (any more)."""
+        try:
+            return await self.get(where)
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+
     async def pages(self, where: str, *, accept: str = METADATA_ONLY, **query: Any) -> AsyncIterator[Object]:
         """A list page by page, each as the server sends it; of a list that changes meanwhile, one consistent state.
 

@@ -159,12 +159,9 @@ class Crowd:
             await self._clock.sleep(LOOK_EVERY)
 
     async def _pod(self, place: Place) -> Object:
-        try:
-            pod = await self._cluster.get(place.path())
-        except ApiError as error:
-            if error.not_found:
-                raise FaultFailed(f"the pod {place} was deleted") from None
-            raise
+        pod = await self._cluster.find(place.path())
+        if pod is None:
+            raise FaultFailed(f"the pod {place} was deleted")
         if pod["metadata"]["uid"] != place.uid:
             raise FaultFailed(f"the pod {place} is another one of the same name now")
         return pod

@@ -99,7 +99,7 @@ class Dependencies:
 
     async def _service(self, name: str, known: Service, space: str) -> Object | None:
         """The Kubernetes Service: as the environment names it, of the same name, or the one that selects its pods."""
-        found = await self._get(path("v1", "services", space, known.service or name))
+        found = await self._cluster.find(path("v1", "services", space, known.service or name))
         if found is not None:
             return found
         if known.service is not None:
@@ -122,7 +122,7 @@ class Dependencies:
             return {}
         kind, name = split_workload(known.workload)
         api, resource = finding.APIS[kind]
-        workload = await self._get(path(api, resource, space, name))
+        workload = await self._cluster.find(path(api, resource, space, name))
         if workload is None:
             raise CannotDoHonestly(f"there is no {kind} {name} in the namespace {space}")
         labels: Mapping[str, str] = workload["spec"]["template"]["metadata"].get("labels") or {}
@@ -170,7 +170,7 @@ class Dependencies:
             label = f"kubernetes.io/service-name={name}"
             listed = await self._cluster.get(path(SLICES, "endpointslices", space), labelSelector=label)
             return list(listed.get("items") or ())
-        found = await self._get(path("v1", "endpoints", space, name))
+        found = await self._cluster.find(path("v1", "endpoints", space, name))
         return [
             {
                 "ports": subset.get("ports") or (),
@@ -193,7 +193,7 @@ class Dependencies:
             ),
             None,
         )
-        pod = None if reference is None else await self._get(path("v1", "pods", space, str(reference["name"])))
+        pod = None if reference is None else await self._cluster.find(path("v1", "pods", space, str(reference["name"])))
         if pod is None:
             return {}
         asked: dict[Any, str] = {}
@@ -207,14 +207,6 @@ class Dependencies:
         found = {int(each["port"]): asked.get(each.get("targetPort") or each["port"]) for each in ports}
         direct = {number: http for number, http in asked.items() if isinstance(number, int)}
         return direct | {port: http for port, http in found.items() if http is not None}
-
-    async def _get(self, where: str) -> Object | None:
-        try:
-            return await self._cluster.get(where)
-        except ApiError as error:
-            if error.not_found:
-                return None
-            raise
 
 
 def outside(to: str, port: int | None) -> Dependency:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from chaosrunner.errors import UsageError
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.target import Target
-from chaosrunner.platforms.kubernetes.client import METADATA_ONLY, TABLE, ApiError, Cluster, Object, path
+from chaosrunner.platforms.kubernetes.client import METADATA_ONLY, TABLE, Cluster, Object, path
 
 APIS: Mapping[str, tuple[str, str]] = {
     "deployment": ("apps/v1", "deployments"),
@@ -167,12 +167,7 @@ class Finder:
     async def workload(self, namespace: str, kind: str, name: str) -> Object | None:
         """The object, or None where there is none."""
         api, resource = APIS[kind]
-        try:
-            return await self._cluster.get(path(api, resource, namespace, name))
-        except ApiError as error:
-            if error.not_found:
-                return None
-            raise
+        return await self._cluster.find(path(api, resource, namespace, name))
 
     async def workload_of(self, namespace: str, owner: str) -> Object | None:
         """What owns pods (`deployment/checkout`); None where there is none, or its sort is not known here."""
@@ -182,21 +177,11 @@ class Finder:
     async def object_of(self, target: Target) -> Object | None:
         """A target's object; None where there is none (any more)."""
         place = where(target)
-        try:
-            return await self._cluster.get(place) if place is not None else None
-        except ApiError as error:
-            if error.not_found:
-                return None
-            raise
+        return await self._cluster.find(place) if place is not None else None
 
     async def service(self, namespace: str, name: str) -> Object | None:
         """The Kubernetes Service, or None where there is none."""
-        try:
-            return await self._cluster.get(path("v1", "services", namespace, name))
-        except ApiError as error:
-            if error.not_found:
-                return None
-            raise
+        return await self._cluster.find(path("v1", "services", namespace, name))
 
     async def nodes(self, *, names: Sequence[str] = (), zone: str | None = None) -> list[Object]:
         """Metadata of nodes by name or zone, sorted by name; all of them if neither is given."""

@@ -347,12 +347,9 @@ class Injectors:
         return beside.death(pod, name)
 
     async def _pod(self, place: Place) -> Object:
-        try:
-            pod = await self._cluster.get(place.path())
-        except ApiError as error:
-            if error.not_found:
-                raise InjectorDied(f"the pod {place} was deleted") from None
-            raise
+        pod = await self._cluster.find(place.path())
+        if pod is None:
+            raise InjectorDied(f"the pod {place} was deleted")
         if pod["metadata"]["uid"] != place.uid:
             raise InjectorDied(f"the pod {place} is another one of the same name now")
         return pod

@@ -112,12 +112,7 @@ class Ledger:
         raise FaultFailed(f"no guardian has looked at the ledger entry within {ANSWER_WITHIN:g} s")
 
     async def _read(self, hold: str) -> Object | None:
-        try:
-            return await self._cluster.get(f"{self._all}/{entry_name(hold)}")
-        except ApiError as error:
-            if error.not_found:
-                return None
-            raise
+        return await self._cluster.find(f"{self._all}/{entry_name(hold)}")
 
     async def remove(self, name: str) -> None:
         """An entry, by the name of its ConfigMap; nothing happens if it is gone."""

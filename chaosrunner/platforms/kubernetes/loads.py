@@ -65,12 +65,10 @@ class ClusterLoads(Holders, Files):
         return mount_of(pod, folder, target.name)
 
     async def _pod(self, target: Target) -> Object:
-        try:
-            return await self._cluster.get(Place.of(target).path())
-        except ApiError as error:
-            if error.not_found:
-                raise FaultFailed(f"{target.name} was deleted") from None
-            raise
+        found = await self._cluster.find(Place.of(target).path())
+        if found is None:
+            raise FaultFailed(f"{target.name} was deleted")
+        return found
 
     async def why_not(self, target: Target, effect: StressEffect) -> str:
         if effect.what == "memory":
@@ -168,12 +166,9 @@ class ClusterLoads(Holders, Files):
 
     async def _possible(self, target: Target) -> list[Needs]:
         """In another process than the one that injected: with each volume that the pod has, and with none."""
-        try:
-            pod = await self._cluster.get(Place.of(target).path())
-        except ApiError as error:
-            if error.not_found:
-                return []
-            raise
+        pod = await self._cluster.find(Place.of(target).path())
+        if pod is None:
+            return []
         return [Needs(), *(Needs(volume=str(volume["name"])) for volume in pod["spec"].get("volumes") or ())]
 
 

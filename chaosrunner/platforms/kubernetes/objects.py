@@ -36,12 +36,7 @@ class ClusterObjects(Objects):
 
     async def read(self, path: str) -> Object | None:
         """As it is now."""
-        try:
-            return await self._cluster.get(path)
-        except ApiError as error:
-            if error.not_found:
-                return None
-            raise
+        return await self._cluster.find(path)
 
     async def items(self, path: str, **query: str) -> Sequence[Object]:
         """Whole objects."""

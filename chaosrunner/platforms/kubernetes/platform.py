@@ -13,7 +13,7 @@ from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes import finding, watching
 from chaosrunner.platforms.kubernetes import spec as settings
 from chaosrunner.platforms.kubernetes.calling import Calling
-from chaosrunner.platforms.kubernetes.client import ApiError, Cluster
+from chaosrunner.platforms.kubernetes.client import Cluster
 from chaosrunner.platforms.kubernetes.containers import ClusterContainers
 from chaosrunner.platforms.kubernetes.crowd import Crowd
 from chaosrunner.platforms.kubernetes.dependencies import is_outside
@@ -299,12 +299,9 @@ class KubernetesPlatform(Platform):
         where = finding.where(target)
         if where is None:
             return ""
-        try:
-            found = await self.cluster.get(where)
-        except ApiError as error:
-            if error.not_found:
-                return f"{target.name} was deleted"
-            raise
+        found = await self.cluster.find(where)
+        if found is None:
+            return f"{target.name} was deleted"
         metadata = found["metadata"]
         if metadata["uid"] != target.details.get("uid"):
             return f"{target.name} is another one of the same name now"

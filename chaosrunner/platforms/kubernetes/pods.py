@@ -44,12 +44,9 @@ class ClusterPods(Pods):
 
     async def state(self, target: Target) -> PodState:
         """Its whole object, read."""
-        try:
-            pod = await self._cluster.get(_where(target))
-        except ApiError as error:
-            if error.not_found:
-                return PodState(gone=f"{target.name} was deleted")
-            raise
+        pod = await self._cluster.find(_where(target))
+        if pod is None:
+            return PodState(gone=f"{target.name} was deleted")
         if pod["metadata"]["uid"] != target.details.get("uid"):
             return PodState(gone=f"{target.name} is another one of the same name now")
         return state_of(pod, self._clock.now())

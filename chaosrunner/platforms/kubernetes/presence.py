@@ -223,12 +223,8 @@ class Presence:
             await self._cluster.patch(leases_path(self._space, self.author.lease), body)
 
     async def _renewed(self, space: str, name: str) -> str:
-        try:
-            return str((await self._cluster.get(leases_path(space, name)))["spec"].get("renewTime"))
-        except ApiError as error:
-            if error.not_found:
-                return ""
-            raise
+        lease = await self._cluster.find(leases_path(space, name))
+        return "" if lease is None else str(lease["spec"].get("renewTime"))
 
     async def _over(self, space: str, lease: str, run: str) -> bool:
         """Whether a run that has claims is dead and left nothing."""

@@ -84,7 +84,7 @@ class Reading(ClusterReader):
         for target in selection.candidates:
             details = {key: str(value) for key, value in target.details.items()}
             where = path(details["api"], details["resource"], details["namespace"], details["name"])
-            return await self._get_or_none(where)
+            return await self._cluster.find(where)
         return None
 
     async def object(
@@ -99,8 +99,8 @@ class Reading(ClusterReader):
         if not namespaced:
             if kind.lower() == "namespace":
                 self._space(name)
-            return await self._get_or_none(path(api, resource, None, name))
-        return await self._get_or_none(path(api, resource, self._space(namespace), name))
+            return await self._cluster.find(path(api, resource, None, name))
+        return await self._cluster.find(path(api, resource, self._space(namespace), name))
 
     async def _resource(self, kind: str, api: str) -> tuple[str, bool]:
         """The resource of a kind (`deployments`), and whether it lives in namespaces."""
@@ -147,14 +147,6 @@ class Reading(ClusterReader):
             if (
                 error.code == 400 or error.not_found
             ):  # waiting to start, no previous instance kept, no such pod any more
-                return None
-            raise
-
-    async def _get_or_none(self, where: str) -> JsonObject | None:
-        try:
-            return await self._cluster.get(where)
-        except ApiError as error:
-            if error.not_found:
                 return None
             raise
 

@@ -25,12 +25,9 @@ class ClusterWorkloads(Workloads):
 
     async def state(self, target: Target) -> WorkloadState:
         """Its whole object, read."""
-        try:
-            found = await self._cluster.get(_where(target))
-        except ApiError as error:
-            if error.not_found:
-                return WorkloadState(gone=f"{target.name} was deleted")
-            raise
+        found = await self._cluster.find(_where(target))
+        if found is None:
+            return WorkloadState(gone=f"{target.name} was deleted")
         if found["metadata"]["uid"] != target.details.get("uid"):
             return WorkloadState(gone=f"{target.name} is another one of the same name now")
         return state_of(kind_of(target), found)
