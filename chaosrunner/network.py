@@ -26,7 +26,8 @@ __all__ = [
     "PacketFault",
     "PodFault",
     "ShapedPackets",
-    "connections_to_see",
+    "looks_to_see",
+    "share_seen_in",
 ]
 
 MISSED = 0.003
@@ -168,18 +169,17 @@ class LostPackets(PacketFault[P]):
         """The share of round trips that lose a packet."""
 
     def possible(self) -> None:
-        if connections_to_see(self.expected()) > MOST:
-            least = math.ceil(100 * (1 - MISSED ** (1 / MOST)))
+        if looks_to_see(self.expected()) > MOST:
             raise CannotDoHonestly(
                 f"seeing {show(self.expected(), 'ratio')} of packets lost would take "
-                f"{connections_to_see(self.expected())} connections a look, which would be a load of its own; at most "
-                f"{MOST} are made: use {least}% or more"
+                f"{looks_to_see(self.expected())} connections a look, which would be a load of its own; at most "
+                f"{MOST} are made: use {share_seen_in(MOST)} or more"
             )
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
         """Opens connections, through and past the fault, and counts those whose first packet was not answered."""
         host, port = await self.links.door(self.target)
-        words = ["loss", host, str(port), "--count", str(max(10, connections_to_see(self.expected())))]
+        words = ["loss", host, str(port), "--count", str(max(10, looks_to_see(self.expected())))]
         through, around = await asyncio.gather(
             self.links.look(self.target, words), self.links.look(self.target, [*words, "--around"])
         )
@@ -205,6 +205,11 @@ class ShapedPackets(PacketFault[P]):
         return Sighting(bool(ours), ours[0] if ours else f"no queueing discipline of the pod has {self.word}")
 
 
-def connections_to_see(share: float) -> int:
-    """So many connections show a share that is drawn at random, but for chance."""
+def looks_to_see(share: float) -> int:
+    """So many connections (questions, requests) show a share of them that is drawn at random, but for chance."""
     return 1 if share >= 1 else math.ceil(math.log(MISSED) / math.log(1 - share))
+
+
+def share_seen_in(looks: int) -> str:
+    """The smallest share, in whole percent, that so many show."""
+    return f"{math.ceil(100 * (1 - MISSED ** (1 / looks)))}%"

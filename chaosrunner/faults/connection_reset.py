@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
@@ -12,7 +11,7 @@ from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration, Ratio, show, write_duration
-from chaosrunner.network import ConnectionFault
+from chaosrunner.network import ConnectionFault, looks_to_see, share_seen_in
 from chaosrunner.ports import LinkSample, NetworkEffect, Parameters, Sighting
 
 LONGEST = 2.0
@@ -23,8 +22,6 @@ AT_ONCE = 4
 """Connections of one look at the same time, of which the first goes past the link: a look must not be a load."""
 MOST = 30
 """Connections of one look, one group after the other until one is reset."""
-MISSED = 0.003
-"""How likely a look meets no connection that is chosen, by chance; a bad look is looked at twice."""
 LOOK = 2.9
 """Seconds for all groups. A look has 5 s, but people wait for the one after the undo, which must go to its end."""
 
@@ -71,7 +68,7 @@ class ConnectionReset(ConnectionFault[Params]):
         if self._most > MOST:
             raise CannotDoHonestly(
                 f"seeing {self._share} of the connections reset would take up to {self._most} connections a look, "
-                f"which would be a load of its own; at most {MOST} are made: use `share: {_seen_in(MOST)}` or more"
+                f"which would be a load of its own; at most {MOST} are made: use `share: {share_seen_in(MOST)}` or more"
             )
 
     async def suits(self) -> None:
@@ -91,7 +88,8 @@ class ConnectionReset(ConnectionFault[Params]):
             shorter = ", or a shorter `after`" if self.params.after else ""
             raise CannotDoHonestly(
                 f"one connection takes {show(sample.seconds, 's')} to look at, so that a look has time for {in_time}, "
-                f"and {self._share} of them reset could not be seen: use `share: {_seen_in(in_time)}` or more{shorter}"
+                f"and {self._share} of them reset could not be seen: use `share: {share_seen_in(in_time)}` or "
+                f"more{shorter}"
             )
 
     async def _one_at_a_time(self) -> bool:
@@ -133,8 +131,7 @@ class ConnectionReset(ConnectionFault[Params]):
     @property
     def _most(self) -> int:
         """Connections of one look."""
-        share = self.params.share
-        return 1 if share == 1 else math.ceil(math.log(MISSED) / math.log(1 - share))
+        return looks_to_see(self.params.share)
 
     @property
     def _share(self) -> str:
@@ -142,8 +139,3 @@ class ConnectionReset(ConnectionFault[Params]):
 
     async def _stay(self, *, around: bool) -> LinkSample:
         return await self.links.sample(self.target, stay=self._stays, around=around)
-
-
-def _seen_in(connections: int) -> str:
-    """The smallest share, in whole percent, that so many connections show."""
-    return f"{math.ceil(100 * (1 - MISSED ** (1 / connections)))}%"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final, Literal
@@ -12,7 +11,7 @@ from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field, model_validator
 from chaosrunner.model.quantities import Ratio, show
-from chaosrunner.network import ConnectionFault
+from chaosrunner.network import ConnectionFault, looks_to_see, share_seen_in
 from chaosrunner.ports import LinkSample, NetworkEffect, Parameters, PodLinks, Sighting
 
 _SIGN: dict[str, Literal["refused", "reset", "silent"]] = {"refuse": "refused", "reset": "reset", "hang": "silent"}
@@ -22,8 +21,6 @@ AT_ONCE = 2
 room for two, and a look must not be a load."""
 MOST = 30
 """Connections of one look, one pair after the other until one is hit."""
-MISSED = 0.003
-"""How likely a look meets no connection that is chosen, by chance; a bad look is looked at twice."""
 LONGEST = 1.8
 """Seconds after which no further pair is begun. A look has 5 s: this, a last pair that is silent, and one connection
 past the link."""
@@ -98,7 +95,7 @@ class DependencyLoss(ConnectionFault[Params]):
         if self._most > MOST:
             raise CannotDoHonestly(
                 f"seeing {self._share} of the connections hit would take up to {self._most} connections a look, which "
-                f"would be a load of its own; at most {MOST} are made: use `share: {_seen_in(MOST)}` or more"
+                f"would be a load of its own; at most {MOST} are made: use `share: {share_seen_in(MOST)}` or more"
             )
 
     async def suits(self) -> None:
@@ -120,8 +117,8 @@ class DependencyLoss(ConnectionFault[Params]):
         if self._most > in_time:
             raise CannotDoHonestly(
                 f"{self.target.name} takes {show(min(took), 's')} to answer, so that a look has time for {in_time} "
-                f"connections, and {self._share} of them hit could not be seen: use `share: {_seen_in(in_time)}` or "
-                f"more"
+                f"connections, and {self._share} of them hit could not be seen: "
+                f"use `share: {share_seen_in(in_time)}` or more"
             )
 
     def effect(self) -> NetworkEffect:
@@ -194,14 +191,8 @@ class DependencyLoss(ConnectionFault[Params]):
     @property
     def _most(self) -> int:
         """Connections of one look; all are hit if all are to be."""
-        share = self.params.share
-        return AT_ONCE if share == 1 else max(AT_ONCE, math.ceil(math.log(MISSED) / math.log(1 - share)))
+        return max(AT_ONCE, looks_to_see(self.params.share))
 
     @property
     def _share(self) -> str:
         return show(self.params.share, "ratio")
-
-
-def _seen_in(connections: int) -> str:
-    """The smallest share, in whole percent, that so many connections show."""
-    return f"{math.ceil(100 * (1 - MISSED ** (1 / connections)))}%"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -12,13 +11,11 @@ from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import AfterValidator, Field, model_validator
 from chaosrunner.model.quantities import Duration, Ratio, show, write_duration
-from chaosrunner.network import PodFault
+from chaosrunner.network import PodFault, looks_to_see, share_seen_in
 from chaosrunner.ports import Parameters, Sighting, Target
 
 EVERYWHERE = "kubernetes.default.svc"
 """A name that every cluster answers, looked at where all names are meant."""
-MISSED = 0.003
-"""How likely a look meets no question that is chosen, by chance."""
 MOST = 40
 """Questions of one look."""
 SILENT_AFTER = 1.4
@@ -105,7 +102,7 @@ class DnsFault(PodFault[Params]):
         if self._asked > MOST:
             raise CannotDoHonestly(
                 f"seeing {show(self.params.share, 'ratio')} of the questions hit would take {self._asked} questions a "
-                f"look, which is a load of its own; use a share of at least 14%"
+                f"look, which is a load of its own; use a share of at least {share_seen_in(MOST)}"
             )
         names = await self._names()
         if names and all("*" in name for name in names):
@@ -152,9 +149,7 @@ class DnsFault(PodFault[Params]):
     @property
     def _asked(self) -> int:
         """Questions of one look."""
-        if self.params.share >= 1:
-            return 1
-        return math.ceil(math.log(MISSED) / math.log(1 - self.params.share))
+        return looks_to_see(self.params.share)
 
     async def _names(self) -> Sequence[str]:
         if self.params.names or self.target.kind != "link":

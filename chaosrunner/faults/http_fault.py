@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,14 +10,13 @@ from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field, model_validator
 from chaosrunner.model.quantities import Duration, Ratio, show, write_duration
-from chaosrunner.network import PodFault
+from chaosrunner.network import PodFault, looks_to_see, share_seen_in
 from chaosrunner.ports import Parameters, Sighting, Target
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing at the server (RFC 9110, section 9.2.1), so that a look may use them."""
 NOBODY = "chaosrunner-looks-here"
 """In the place of a `*` in the path: nothing serves it."""
-MISSED = 0.003
 MOST = 40
 """Requests of one look."""
 SILENT_AFTER = 1.4
@@ -109,7 +107,7 @@ class HttpFault(PodFault[Params]):
         if self._asked > MOST:
             raise CannotDoHonestly(
                 f"seeing {show(self.params.share, 'ratio')} of the requests hit would take {self._asked} requests a "
-                f"look, which is a load of its own; use a share of at least 14%"
+                f"look, which is a load of its own; use a share of at least {share_seen_in(MOST)}"
             )
         if self.params.look is None:
             raise CannotDoHonestly(
@@ -174,9 +172,7 @@ class HttpFault(PodFault[Params]):
     @property
     def _asked(self) -> int:
         """Requests of one look."""
-        if self.params.share >= 1:
-            return 1
-        return math.ceil(math.log(MISSED) / math.log(1 - self.params.share))
+        return looks_to_see(self.params.share)
 
 
 def _seconds(seen: JsonObject) -> float:
