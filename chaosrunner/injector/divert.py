@@ -27,12 +27,14 @@ from chaosrunner.injector.matching import Match
 from chaosrunner.injector.proxy import most_connections
 from chaosrunner.injector.web import Aborted, Side, Web, WebEffect
 
-__all__ = ["LOOK_MARK", "OWN_MARK", "Diversion", "Diverted", "Doors", "mark"]
+__all__ = ["LED_MARK", "LOOK_MARK", "OWN_MARK", "Diversion", "Diverted", "Doors", "mark"]
 
 OWN_MARK = 0x6368
 """Firewall mark of the injector's own sockets, and of looks that go around a fault: no rule of ours touches them."""
 LOOK_MARK = 0x6369
 """Firewall mark of chaosrunner's own looks: the rules treat them like the pod's connections and do not count them."""
+LED_MARK = 0x636B
+"""Connection mark of datagrams of the pod that our rules led elsewhere (see `tracked`)."""
 
 _ORIGINAL_DESTINATION = 80  # SO_ORIGINAL_DST of IPv4 and of IPv6: the same number
 _SO_MARK = getattr(socket, "SO_MARK", 36)

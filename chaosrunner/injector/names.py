@@ -121,6 +121,11 @@ class Names:
             found.append(self._doors[server])
         return found
 
+    @property
+    def ports(self) -> set[int]:
+        """The ports that questions may be diverted to."""
+        return {port for one in self._doors.values() for port in (one.door, one.look)}
+
     def close(self) -> None:
         """Close the doors. Idempotent."""
         for opened in self._open:

@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chaosrunner.injector.divert import LOOK_MARK, OWN_MARK, Doors
+from chaosrunner.injector.divert import LED_MARK, LOOK_MARK, OWN_MARK, Doors
 from chaosrunner.injector.matching import Match, Network
 from chaosrunner.injector.names import NameDoor
 
@@ -114,7 +114,8 @@ class Rules:
             for protocol in ("udp", "tcp"):
                 where = f"{family} daddr {one.server} {protocol} dport 53"
                 lines.append(f"{where} meta mark {LOOK_MARK:#x} redirect to :{one.look}")
-                lines.append(f"{where} redirect to :{one.door}")
+                led = f"ct mark set {LED_MARK:#x} " if protocol == "udp" else ""
+                lines.append(f"{where} {led}redirect to :{one.door}")
         return [*lines, "}"]
 
     def _marks(self) -> list[str]:
@@ -131,7 +132,8 @@ class Rules:
             hook = "prerouting" if self.match.way == "ingress" else "output"
             sides.append(("divert", f"type nat hook {hook} priority -150; policy accept;", self._to_the_door()))
         if self.block == "refuse" and self.match.way == "egress":
-            acts = [*_uncounted_and_counted("meta l4proto udp", f"redirect to :{CLOSED_PORT}")]
+            look, led = f"ct mark {LOOK_MARK:#x}", f"counter name met ct mark set {LED_MARK:#x}"
+            acts = [f"{which} meta l4proto udp redirect to :{CLOSED_PORT}" for which in (look, led)]
             sides.append(("unreached", "type nat hook output priority -150; policy accept;", acts))
         for direction, hook in (("out", "output"), ("in", "input")):
             acts = self._acts(direction)

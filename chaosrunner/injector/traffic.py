@@ -13,7 +13,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chaosrunner.injector import nft, sockets
+from chaosrunner.injector import nft, sockets, tracked
 from chaosrunner.injector import packets as netem
 from chaosrunner.injector.calls import Message, RequestRefused
 from chaosrunner.injector.divert import OWN_MARK, Diversion, Doors, mark
@@ -53,6 +53,7 @@ class Ground:
         """The socket to nftables, made when it is first needed. Raises `RequestRefused`."""
         if self._nft is None:
             self._nft = nft.Nft()
+            self.forget_led()  # by an injector before, which may have been killed
         return self._nft
 
     @property
@@ -92,6 +93,11 @@ class Ground:
         self.diversion.end(key)
         self._settle()
 
+    def forget_led(self) -> None:
+        """Whoever has the port of a question or datagram that was led elsewhere before is not led there too."""
+        with contextlib.suppress(OSError):  # without it the kernel forgets after half a minute of silence
+            tracked.forget(self.names.ports)
+
     async def close(self) -> None:
         """Reset what is carried, remove the rules. Idempotent."""
         self.diversion.close()  # while their packets are still translated, so that both ends hear of it
@@ -100,6 +106,7 @@ class Ground:
         self.diverting.clear()
         self._settle()
         if self._nft is not None:
+            self.forget_led()
             self._nft.close()
             self._nft = None
 
@@ -246,6 +253,8 @@ class Traffic:
         ground = self._ground
         removed = [self._table] if ground.nft.remove(self._table) else []
         ground.names.end(self._key)
+        if self._rules.block == "refuse":
+            ground.forget_led()
         ground.stop_diverting(self._key)
         for key in (self._key, f"{self._key} in"):
             await ground.netem.remove(key)

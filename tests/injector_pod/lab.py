@@ -90,7 +90,9 @@ class Host:
         with self.connect(host, port) as line:
             return round_trip(line, data)
 
-    def ask(self, server: str, name: str, kind: int = dns.A, *, tcp: bool = False, timeout: float = 2.0) -> bytes:
+    def ask(
+        self, server: str, name: str, kind: int = dns.A, *, tcp: bool = False, timeout: float = 2.0, source: int = 0
+    ) -> bytes:
         """A question to a name server. Raises TimeoutError."""
         asked = dns.query(name, kind)
         if tcp:
@@ -99,6 +101,7 @@ class Host:
                 return receive(line, int.from_bytes(receive(line, 2), "big"))
         with self.do(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as door:
             door.settimeout(timeout)
+            door.bind(("", source))
             door.sendto(asked, (server, 53))
             return door.recv(65535)
 

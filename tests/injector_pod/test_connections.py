@@ -69,6 +69,24 @@ def test_refused_on_udp_is_told_as_unreachable(stage: Lab, injector: Injector) -
             door.recv(10)
 
 
+def test_a_socket_on_udp_that_was_refused_is_answered_after_the_undo(stage: Lab, injector: Injector) -> None:
+    """Even where translations go on, as with a mesh: what the kernel remembers of the socket is taken back too."""
+    stage.pod.run("nft", "add table ip mesh; add chain ip mesh out { type nat hook output priority -100; }")
+    try:
+        injector.begin("gone", traffic(to(7001), connections={"loss": "refuse"}))
+        with stage.pod.do(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as door:
+            door.settimeout(2)
+            door.connect((OTHER, 7001))
+            with pytest.raises(ConnectionRefusedError):
+                door.send(b"x")
+                door.recv(10)
+            injector.end("gone")
+            door.send(b"y")
+            assert door.recv(10) == b"y"
+    finally:
+        stage.pod.run("nft", "delete table ip mesh")
+
+
 def test_a_hang_is_silence_for_new_and_open_connections_and_nothing_is_lost_by_it(
     stage: Lab, injector: Injector
 ) -> None:

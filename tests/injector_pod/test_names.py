@@ -94,3 +94,20 @@ def test_many_questions_after_one_another_are_all_answered_by_the_server(stage: 
     injector.begin("names", fault(names=["never.local"], answer="nxdomain"))
     for _ in range(300):
         assert dns.addresses(stage.pod.ask(OTHER, "pay.shop.local", timeout=5)) == ["10.9.9.9"]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_port_that_an_injector_before_has_diverted_leads_to_the_one_of_now(
+    stage: Lab, started: Callable[..., Injector], killed: bool
+) -> None:
+    """The kernel remembers for half a minute where it translated questions of a port to."""
+    before = started()
+    before.begin("names", fault(names=["never.local"], answer="nxdomain"))
+    assert dns.addresses(stage.pod.ask(OTHER, "pay.shop.local", source=40404)) == ["10.9.9.9"]
+    if killed:
+        before.process.kill()
+        before.process.wait(5)
+    else:
+        before.close()
+    started().begin("names", fault(names=["never.local"], answer="nxdomain"))
+    assert dns.addresses(stage.pod.ask(OTHER, "pay.shop.local", source=40404)) == ["10.9.9.9"]
