@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from chaosrunner.errors import CannotDoHonestly, FaultFailed
 from chaosrunner.model.frozen import JsonObject
-from chaosrunner.ports import Fault, Links, LinkSample, Objects, Parameters, Policies, Sighting, Target
+from chaosrunner.objects import ObjectFault
+from chaosrunner.ports import Links, LinkSample, Parameters, Policies, Sighting, Target
 
 LABEL = "chaosrunner.dev/denied"
 """On the pod, so that the policy is of this pod alone: it selects by label, and pods of one workload share theirs."""
@@ -23,7 +24,7 @@ class Params(Parameters):
     """Connections to the pod, those that it opens, or both; default egress. With a target's `to`: egress only."""
 
 
-class NetworkPolicyDeny(Fault[Params]):
+class NetworkPolicyDeny(ObjectFault[Params]):
     """Puts a NetworkPolicy on a pod that allows it no connections in a direction or, where the target has `to`, none to
     that dependency: the mistake that a policy rolled out too early makes. The kubelet's probes still reach the pod, and
     most networks let connections that are open go on.
@@ -35,7 +36,6 @@ class NetworkPolicyDeny(Fault[Params]):
     policy and label are removed. Pods of the dependency that appear meanwhile may be reached.
     """
 
-    platforms = frozenset({"kubernetes"})
     acts_on = frozenset({"pod", "link"})
     fault_class = "dependency-gone"
     needs = (
@@ -81,10 +81,6 @@ class NetworkPolicyDeny(Fault[Params]):
         return SETTLES
 
     @property
-    def _objects(self) -> Objects:
-        return self.platform.ability(Objects)
-
-    @property
     def _links(self) -> Links:
         return self.platform.ability(Links)
 
@@ -107,12 +103,12 @@ class NetworkPolicyDeny(Fault[Params]):
     @property
     def _name(self) -> str:
         """Of the policy, and the value of the label: this hold's."""
-        return f"chaosrunner-deny-{self._objects.tag(self.hold)}"
+        return f"chaosrunner-deny-{self.objects.tag(self.hold)}"
 
     async def check(self) -> None:
         if self.target.kind == "link" and self.params.direction != "egress":
             raise CannotDoHonestly(f"{self.target.name}: with `to` the direction is egress")
-        await self._objects.ready()
+        await self.objects.ready()
         if "egress" in self._ways:
             await self._links.check(self.target)
         if self.target.kind == "link":
@@ -120,11 +116,11 @@ class NetworkPolicyDeny(Fault[Params]):
         await self._check_others()
 
     async def _check_others(self) -> None:
-        pod = await self._objects.read(self._pod)
+        pod = await self.objects.read(self._pod)
         labels = {} if pod is None else pod["metadata"].get("labels") or {}
         if pod is not None and pod["spec"].get("hostNetwork"):
             raise CannotDoHonestly(f"{self.target.name} is in its node's own network, which no policy covers")
-        for policy in await self._objects.items(self._all):
+        for policy in await self.objects.items(self._all):
             spec = policy["spec"]
             ways = [way.lower() for way in spec.get("policyTypes") or ("Ingress", *(("Egress",) * ("egress" in spec)))]
             both = [way for way in self._ways if way in ways]
@@ -150,19 +146,18 @@ class NetworkPolicyDeny(Fault[Params]):
                 raise FaultFailed(f"{self._words(way)} is silent already, so that nothing could be seen{other}")
             before[way] = sample.outcome
         undo = [
-            self._objects.unmake(f"{self._all}/{self._name}", self.hold),
-            self._objects.back(
+            self.objects.unmake(f"{self._all}/{self._name}", self.hold),
+            self.objects.back(
                 *(self._pod, {"metadata": {"labels": {LABEL: None}}}, self.hold), uid=self.target.details["uid"]
             ),
         ]
-        self._undo = undo
-        return {"before": before, "undo": [*undo]}
+        return self.keep(undo, before=before)
 
     async def inject(self) -> None:
         body = {"metadata": {"labels": {LABEL: self._name}}}
-        label = self._objects.patch(self._pod, body, self.hold, uid=self.target.details["uid"])
-        policy = self._objects.make(self._all, await self._policy(), self.hold)
-        await self._objects.change(self.target, self.hold, [label, policy], self._undo)
+        label = self.objects.patch(self._pod, body, self.hold, uid=self.target.details["uid"])
+        policy = self.objects.make(self._all, await self._policy(), self.hold)
+        await self.act(label, policy)
 
     async def _policy(self) -> dict[str, Any]:
         owner = {"apiVersion": "v1", "kind": "Pod", "name": self.target.details["pod"]}
@@ -187,7 +182,7 @@ class NetworkPolicyDeny(Fault[Params]):
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
         before: Any = prepared["before"]
-        there = await self._objects.read(f"{self._all}/{self._name}") is not None
+        there = await self.objects.read(f"{self._all}/{self._name}") is not None
         words, failing = [], 0
         for way in self._ways:
             outcome = (await self._look(way)).outcome
@@ -197,12 +192,6 @@ class NetworkPolicyDeny(Fault[Params]):
         policy = f"the policy is {'' if there else 'not '}there"
         seen = failing == len(self._ways) if there else failing > 0
         return Sighting(seen, f"{'; '.join(words)}; {policy}")
-
-    async def undo(self, prepared: JsonObject) -> None:
-        await self._objects.take_back(self.hold, prepared["undo"])
-
-    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
-        return tuple(self._objects.by_hand(prepared["undo"]))
 
 
 def _selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:

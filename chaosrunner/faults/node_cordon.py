@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
-from chaosrunner.ports import Fault, Objects, Parameters, Sighting
+from chaosrunner.objects import ChangedTarget
+from chaosrunner.ports import Parameters, Sighting
 
 TAINT = "node.kubernetes.io/unschedulable"
 """What the cluster itself puts on a node that is cordoned: seen, it says that the cluster took note."""
@@ -17,7 +16,7 @@ class Params(Parameters):
     """There is nothing to set."""
 
 
-class NodeCordon(Fault[Params]):
+class NodeCordon(ChangedTarget[Params]):
     """Marks a node as unschedulable, as `kubectl cordon` does: no new pod of anybody is put there; those that run there
     go on. It shows what happens when a pod has to go elsewhere, so it is mostly of use together with another fault.
 
@@ -25,7 +24,6 @@ class NodeCordon(Fault[Params]):
     somebody else has done so meanwhile. A node that is cordoned already is refused, as it would have to stay so.
     """
 
-    platforms = frozenset({"kubernetes"})
     acts_on = frozenset({"node"})
     fault_class = "capacity"
     needs = ("get nodes", "patch nodes")
@@ -48,50 +46,33 @@ class NodeCordon(Fault[Params]):
         return SETTLES
 
     @property
-    def _objects(self) -> Objects:
-        return self.platform.ability(Objects)
-
-    @property
-    def _where(self) -> str:
+    def where(self) -> str:
         return f"/api/v1/nodes/{self.target.details['node']}"
 
-    async def _node(self) -> dict[str, Any] | None:
-        found = await self._objects.read(self._where)
-        same = found is not None and found["metadata"]["uid"] == self.target.details["uid"]
-        return found if same else None
-
     async def check(self) -> None:
-        await self._objects.ready()
-        found = await self._node()
+        await self.objects.ready()
+        found = await self.found()
         if found is not None and found["spec"].get("unschedulable"):
             raise CannotDoHonestly(f"{self.target.name} is cordoned already: nothing would change")
 
     async def prepare(self) -> JsonObject:
-        body = {"spec": {"unschedulable": None}}
-        undo = self._objects.back(self._where, body, self.hold, uid=self.target.details["uid"])
-        self._undo: list[JsonObject] = [undo]
-        return {"undo": [undo]}
+        return self.keep([self.back({"spec": {"unschedulable": None}})])
 
     async def inject(self) -> None:
-        body = {"spec": {"unschedulable": True}}
-        do = self._objects.patch(self._where, body, self.hold, uid=self.target.details["uid"])
-        await self._objects.change(self.target, self.hold, [do], self._undo)
+        await self.act(self.patch({"spec": {"unschedulable": True}}))
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
-        found = await self._node()
+        found = await self.found()
         if found is None:
             return Sighting(False, f"{self.target.name} is not there")
-        if not self._objects.held(found, self.hold):
+        if not self.objects.held(found, self.hold):
             return Sighting(False, f"{self.target.name} is not cordoned by this fault")
         if not found["spec"].get("unschedulable"):
-            who = self._objects.changed_by(found, "spec.unschedulable") or "somebody"
+            who = self.objects.changed_by(found, "spec.unschedulable") or "somebody"
             return Sighting(False, f"{who} has uncordoned {self.target.name}")
         tainted = any(each.get("key") == TAINT for each in found["spec"].get("taints") or ())
         has = "has" if tainted else "does not have"
         return Sighting(tainted, f"{self.target.name} {has} the cluster's taint {TAINT}")
 
-    async def undo(self, prepared: JsonObject) -> None:
-        await self._objects.take_back(self.hold, prepared["undo"])
-
     def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
-        return (f"kubectl uncordon {self.target.name}", *self._objects.by_hand(prepared["undo"]))
+        return (f"kubectl uncordon {self.target.name}", *super().by_hand(prepared))

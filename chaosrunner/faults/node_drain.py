@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
-from chaosrunner.errors import BarrierHeld, CannotDoHonestly, FaultFailed, RedundancyMissing
+from chaosrunner.errors import CannotDoHonestly, FaultFailed, RedundancyMissing
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import model_validator
 from chaosrunner.model.quantities import Duration, show
 from chaosrunner.model.target import Target
-from chaosrunner.ports import Fault, Objects, Parameters, Pods, Sighting
-
-AT_ONCE = 16
-"""Evictions that are asked for at the same time."""
-STAYS = ("daemonset/", "node/")
-"""Owners of what a drain leaves where it is: daemon sets (they ignore a cordon) and the node itself (mirror pods)."""
-
-MARK = "hold.chaosrunner.dev/"
-"""How the annotations begin that say whose an object is."""
+from chaosrunner.objects import EmptiedPlace, cordoned, name_of
+from chaosrunner.ports import Parameters, PodState, Sighting
 
 
 class Params(Parameters):
@@ -41,7 +33,7 @@ class Params(Parameters):
         return self
 
 
-class NodeDrain(Fault[Params]):
+class NodeDrain(EmptiedPlace[Params]):
     """Drains a node, as an upgrade of it does: it is cordoned, and the environment's pods there are evicted.
 
     Disruption budgets are asked; if one does not allow an eviction for all of `within`, that is a barrier that held,
@@ -50,8 +42,9 @@ class NodeDrain(Fault[Params]):
     uncordoned, if it was not cordoned before. Pods that went elsewhere stay there.
     """
 
-    platforms = frozenset({"kubernetes"})
     acts_on = frozenset({"node"})
+    there = "on"
+    at_once = 16
     fault_class = "instance-loss"
     needs = (
         "get nodes",
@@ -89,21 +82,17 @@ class NodeDrain(Fault[Params]):
         return params.within
 
     @property
-    def _pods(self) -> Pods:
-        return self.platform.ability(Pods)
-
-    @property
-    def _objects(self) -> Objects:
-        return self.platform.ability(Objects)
+    def nothing_to_undo(self) -> str:
+        return f"kubectl get node {self.target.name}   # it was cordoned before, too"
 
     @property
     def _where(self) -> str:
         return f"/api/v1/nodes/{self.target.name}"
 
     async def check(self) -> None:
-        await self._objects.ready()
-        nodes = await self._objects.items("/api/v1/nodes")
-        others = [node for node in nodes if _name(node) != self.target.name and not _cordoned(node)]
+        await self.objects.ready()
+        nodes = await self.objects.items("/api/v1/nodes")
+        others = [node for node in nodes if name_of(node) != self.target.name and not cordoned(node)]
         if not others:
             raise RedundancyMissing(
                 f"{self.target.name} is the only node that takes pods: what is evicted would have nowhere to go",
@@ -115,19 +104,12 @@ class NodeDrain(Fault[Params]):
                 f"none of the environment's pods on {self.target.name} would be evicted; use node-cordon"
             )
         for pod in leaving:
-            await self._may_go(pod)
+            state = await self.pods.state(pod)
+            if not state.gone and not state.leaving:
+                self.may_go(pod, state)
 
-    async def _may_go(self, pod: Target) -> None:
-        state = await self._pods.state(pod)
-        if state.gone or state.leaving:
-            return
-        if state.kept_out:
-            raise CannotDoHonestly(f"{pod.name} on {self.target.name} says that it is to be left alone")
-        if not state.owner and not self.params.bare_too:
-            raise CannotDoHonestly(
-                f"nothing owns the pod {pod.name} on {self.target.name}, so that nothing would make it again: move it "
-                "away, or say `bareToo: true`"
-            )
+    def may_go(self, pod: Target, state: PodState) -> None:
+        super().may_go(pod, state)
         if state.scratch and not self.params.delete_empty_dir_data:
             volumes = ", ".join(state.scratch)
             raise CannotDoHonestly(
@@ -136,82 +118,34 @@ class NodeDrain(Fault[Params]):
             )
 
     async def _evictable(self) -> Sequence[Target]:
-        there = await self._pods.on_nodes([self.target.name])
-        return [pod for pod in there if not str(pod.details.get("owner", "")).startswith(STAYS)]
+        return await self.leaving([self.target.name])
 
     async def prepare(self) -> JsonObject:
-        node = await self._objects.read(self._where)
+        node = await self.objects.read(self._where)
         if node is None:
             raise FaultFailed(f"the node {self.target.name} is gone")
-        if other := _held(node, self.hold.run):
-            raise FaultFailed(f"{self.target.name} is in the hands of another fault, {other}")
-        was = "cordoned" if _cordoned(node) else "open"
-        undo: list[JsonObject] = []
-        if was == "open":
-            when = [{"pointer": "/spec/unschedulable", "equals": True, "body": {"spec": {"unschedulable": None}}}]
-            undo = [self._objects.back(self._where, {}, self.hold, when=when)]
-        self._prepared: JsonObject = {"undo": [*undo], "was": was}
-        return self._prepared
+        self.may_change(node)
+        if cordoned(node):
+            return self.keep([], was="cordoned")
+        return self.keep([self.uncordon(self.target.name)], was="open")
 
     async def inject(self) -> None:
-        prepared = self._prepared
-        if prepared["was"] == "open":
-            body: JsonObject = {"spec": {"unschedulable": True}}
-            do = [self._objects.patch(self._where, body, self.hold, uid=self.target.details["uid"])]
-            await self._objects.change(self.target, self.hold, do, _undo(prepared))
-        turns = asyncio.Semaphore(AT_ONCE)
+        if self.prepared["was"] == "open":
+            await self.act(self.cordon(self.target.name, self.target.details["uid"]))
 
         async def evict(pod: Target) -> None:
-            async with turns:
-                if not (await self._pods.state(pod)).gone:
-                    await self._pods.evict(pod, self.params.grace, within=self.params.within)
+            await self.pods.evict(pod, self.params.grace, within=self.params.within)
 
-        done = await asyncio.gather(*map(evict, await self._evictable()), return_exceptions=True)
-        failures = [each for each in done if isinstance(each, BaseException)]
-        for failure in sorted(failures, key=lambda each: isinstance(each, BarrierHeld)):
-            raise failure
+        await self.send_off(await self._evictable(), evict)
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
-        node = await self._objects.read(self._where)
+        node = await self.objects.read(self._where)
         if node is None:
             return Sighting(False, f"the node {self.target.name} is gone")
-        mine = prepared["was"] == "cordoned" or self._objects.held(node, self.hold)
-        if not _cordoned(node) or not mine:
+        mine = prepared["was"] == "cordoned" or self.objects.held(node, self.hold)
+        if not cordoned(node) or not mine:
             return Sighting(False, f"{self.target.name} is not cordoned by this fault")
         left = await self._evictable()
         if left:
             return Sighting(False, f"{self.target.name} is cordoned, and {len(left)} pods are there: {left[0].name}, …")
         return Sighting(True, f"{self.target.name} is cordoned, and none of the environment's pods is left there")
-
-    async def undo(self, prepared: JsonObject) -> None:
-        if prepared["was"] == "open":
-            await self._objects.take_back(self.hold, _undo(prepared))
-
-    def by_hand(self, prepared: JsonObject) -> Sequence[str]:
-        if prepared["was"] == "open":
-            return self._objects.by_hand(_undo(prepared))
-        return (f"kubectl get node {self.target.name}   # it was cordoned before, too",)
-
-
-def _undo(prepared: JsonObject) -> list[JsonObject]:
-    undo = prepared["undo"]
-    assert isinstance(undo, list)
-    return [each for each in undo if isinstance(each, dict)]
-
-
-def _held(node: JsonObject, run: str) -> str:
-    """The hold of another run that has changed this node; empty: there is none."""
-    metadata = node["metadata"]
-    marks = metadata.get("annotations") if isinstance(metadata, dict) else None
-    holds = [str(hold) for key, hold in (marks.items() if isinstance(marks, dict) else ()) if key.startswith(MARK)]
-    return next((hold for hold in holds if not hold.startswith(f"{run}.")), "")
-
-
-def _name(node: JsonObject) -> str:
-    metadata = node["metadata"]
-    return str(metadata["name"]) if isinstance(metadata, dict) else ""
-
-
-def _cordoned(node: JsonObject) -> bool:
-    spec = node.get("spec")
-    return isinstance(spec, dict) and spec.get("unschedulable") is True

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field
-from chaosrunner.ports import Fault, Objects, Parameters, Sighting, Target
+from chaosrunner.objects import ChangedTarget
+from chaosrunner.ports import Parameters, Sighting, Target
 
 SETTLES = 10.0
 LEAVES = 30.0
@@ -27,7 +28,7 @@ class Params(Parameters):
     are evicted, too."""
 
 
-class NodeTaint(Fault[Params]):
+class NodeTaint(ChangedTarget[Params]):
     """Puts a taint on a node: pods that do not tolerate it are not put there any more and, with `NoExecute`, those that
     run there are evicted at once, disruption budgets or not.
 
@@ -35,7 +36,6 @@ class NodeTaint(Fault[Params]):
     taken off; what was evicted stays where it is by then. A node that has the taint already is refused.
     """
 
-    platforms = frozenset({"kubernetes"})
     acts_on = frozenset({"node"})
     fault_class = "capacity"
     needs = ("get nodes", "patch nodes", "list pods")
@@ -70,36 +70,27 @@ class NodeTaint(Fault[Params]):
         return LEAVES if params.effect == "NoExecute" else SETTLES
 
     @property
-    def _objects(self) -> Objects:
-        return self.platform.ability(Objects)
-
-    @property
-    def _where(self) -> str:
+    def where(self) -> str:
         return f"/api/v1/nodes/{self.target.details['node']}"
 
     @property
     def _taint(self) -> dict[str, Any]:
         return {"key": self.params.key, "effect": self.params.effect}
 
-    async def _node(self) -> dict[str, Any] | None:
-        found = await self._objects.read(self._where)
-        same = found is not None and found["metadata"]["uid"] == self.target.details["uid"]
-        return found if same else None
-
     def _has(self, node: dict[str, Any]) -> bool:
         taints = node["spec"].get("taints") or ()
         return any(all(each.get(key) == value for key, value in self._taint.items()) for each in taints)
 
     async def check(self) -> None:
-        await self._objects.ready()
-        found = await self._node()
+        await self.objects.ready()
+        found = await self.found()
         if found is not None and self._has(found):
             raise CannotDoHonestly(f"{self.target.name} has a taint {self.params.key}:{self.params.effect} already")
         if self.params.effect == "NoExecute":
             await self._check_others()
 
     async def _check_others(self) -> None:
-        ours = self._objects.namespaces
+        ours = self.objects.namespaces
         others = [
             f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
             for pod in await self._evicted()
@@ -115,7 +106,7 @@ class NodeTaint(Fault[Params]):
     async def _evicted(self) -> list[dict[str, Any]]:
         """Pods on the node that do not tolerate it; those that are on their way out are left out."""
         fields = f"spec.nodeName={self.target.details['node']}"
-        pods = await self._objects.items("/api/v1/pods", fieldSelector=fields)
+        pods = await self.objects.items("/api/v1/pods", fieldSelector=fields)
         return [
             pod
             for pod in pods
@@ -134,31 +125,22 @@ class NodeTaint(Fault[Params]):
 
     async def prepare(self) -> JsonObject:
         away = {"pointer": "/spec/taints", "items": [self._taint]}
-        undo = self._objects.back(self._where, {}, self.hold, uid=self.target.details["uid"], without=away)
-        self._undo: list[JsonObject] = [undo]
-        return {"undo": [undo]}
+        return self.keep([self.back({}, without=away)])
 
     async def inject(self) -> None:
         item = self._taint | ({"value": self.params.value} if self.params.value else {})
         there = {"with": {"pointer": "/spec/taints", "items": [item]}}
-        do = self._objects.patch(self._where, {}, self.hold, uid=self.target.details["uid"], **there)
-        await self._objects.change(self.target, self.hold, [do], self._undo)
+        await self.act(self.patch({}, **there))
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
-        found = await self._node()
+        found = await self.found()
         if found is None:
             return Sighting(False, f"{self.target.name} is not there")
-        held, has = self._objects.held(found, self.hold), self._has(found)
+        held, has = self.objects.held(found, self.hold), self._has(found)
         if not (held and has):
-            who = self._objects.changed_by(found, "spec.taints") or "somebody"
+            who = self.objects.changed_by(found, "spec.taints") or "somebody"
             by = f": {who} has taken it off" if held else ""
             return Sighting(False, f"{self.target.name} has no taint {self.params.key} of this fault{by}")
         if self.params.effect == "NoExecute" and (left := await self._evicted()):
             return Sighting(False, f"{len(left)} pods that do not tolerate the taint still run on {self.target.name}")
         return Sighting(True, f"{self.target.name} has the taint {self.params.key}:{self.params.effect}")
-
-    async def undo(self, prepared: JsonObject) -> None:
-        await self._objects.take_back(self.hold, prepared["undo"])
-
-    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
-        return tuple(self._objects.by_hand(prepared["undo"]))

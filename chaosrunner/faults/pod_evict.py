@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import model_validator
 from chaosrunner.model.quantities import Duration, show
-from chaosrunner.ports import Fault, Parameters, Pods, Sighting
+from chaosrunner.objects import OWNERS, PodLoss
+from chaosrunner.ports import Parameters, Sighting
 
 
 class Params(Parameters):
@@ -27,7 +27,7 @@ class Params(Parameters):
         return self
 
 
-class PodEvict(Fault[Params]):
+class PodEvict(PodLoss[Params]):
     """Asks the cluster to evict pods, as a drain, a node upgrade or a cluster autoscaler does.
 
     Disruption budgets are asked. If one does not allow it, nothing happens: a barrier held. The run says so, and is
@@ -35,20 +35,9 @@ class PodEvict(Fault[Params]):
     what owns it makes another one, and what it had in memory and in `emptyDir` volumes is lost.
     """
 
-    platforms = frozenset({"kubernetes"})
-    acts_on = frozenset({"pod"})
-    fault_class = "instance-loss"
-    instant = True
-    looks_again = True
-    needs = (
-        "get pods",
-        "create pods/eviction",
-        "get deployments.apps",
-        "get replicasets.apps",
-        "get statefulsets.apps",
-        "get daemonsets.apps",
-        "get jobs.batch",
-    )
+    needs = ("get pods", "create pods/eviction", *OWNERS)
+    verb = "evict"
+    mirrored = ", which an eviction does not end"
     example = """\
 - fault: pod-evict
   target: {service: cart, take: 1}
@@ -63,53 +52,11 @@ class PodEvict(Fault[Params]):
         return f"The pod's eviction is asked for, {asked} if a disruption budget does not allow it."
 
     @classmethod
-    def undoes(cls, params: Params) -> str:
-        bare = " A pod that nothing owns does not come back." if params.bare_too else ""
-        return (
-            "There is nothing to take back: what owns the pod makes another one, which is looked at at the end. "
-            f"What was in its memory and scratch volumes is lost.{bare}"
-        )
-
-    @classmethod
     def patience(cls, params: Params) -> float:
         return params.keep_asking
 
-    @property
-    def _pods(self) -> Pods:
-        return self.platform.ability(Pods)
-
-    async def check(self) -> None:
-        state = await self._pods.state(self.target)
-        if state.gone:
-            raise CannotDoHonestly(f"{state.gone}: there is nothing to evict")
-        if state.mirror:
-            raise CannotDoHonestly(
-                f"{self.target.name} comes from a file on the node {state.node}, which an eviction does not end"
-            )
-        if not state.owner and not self.params.bare_too:
-            raise CannotDoHonestly(
-                f"nothing owns the pod {self.target.name}, so that nothing would make it again: let a Deployment run "
-                "it, or say `bareToo: true` and make it again yourself"
-            )
-
-    async def prepare(self) -> JsonObject:
-        state = await self._pods.state(self.target)
-        return {"owner": state.owner}
-
     async def inject(self) -> None:
-        await self._pods.evict(self.target, self.params.grace, within=self.params.keep_asking)
+        await self.pods.evict(self.target, self.params.grace, within=self.params.keep_asking)
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
-        return await self._pods.ending(self.target)
-
-    async def undo(self, prepared: JsonObject) -> None:
-        return None
-
-    async def afterwards(self, prepared: JsonObject) -> str:
-        return await self._pods.owner(self.target) or "nothing owns the pod: it does not come back by itself"
-
-    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
-        where = f"--namespace {self.target.details.get('namespace')}"
-        if prepared.get("owner"):
-            return (f"kubectl get {prepared['owner']} {where}",)
-        return (f"kubectl create {where} --filename THE-MANIFEST-OF-{self.target.details.get('pod')}",)
+        return await self.pods.ending(self.target)

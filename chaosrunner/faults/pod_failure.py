@@ -6,13 +6,16 @@ from typing import Any
 
 from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
-from chaosrunner.ports import Fault, Objects, Parameters, Sighting
+from chaosrunner.objects import ChangedTarget
+from chaosrunner.ports import Parameters, Sighting
 
 IMAGE = "CHAOSRUNNER-KEEPS-THIS-POD-DOWN"
 """No image has capital letters in its name: the node says so at once, asks no registry, and can never start it."""
 LONGEST_GRACE = 60.0
 """Seconds that a pod's containers may have to end; for longer ones the step would begin too late."""
 SETTLES = 20.0
+BY_NAME = "application/strategic-merge-patch+json"
+"""A list of containers is merged by their names."""
 
 
 class Params(Parameters):
@@ -22,7 +25,7 @@ class Params(Parameters):
     """Their names; default: all of the pod's (init and ephemeral ones are never touched)."""
 
 
-class PodFailure(Fault[Params]):
+class PodFailure(ChangedTarget[Params]):
     """Takes a pod's containers down and keeps them down, while the pod keeps its name, address, node and volumes: it is
     unready, nothing answers at its address, and its controller makes no other one in its place, as it does after a
     pod-kill. It shows what a hung or half-dead instance costs that nobody replaces.
@@ -33,7 +36,6 @@ class PodFailure(Fault[Params]):
     image policy (admission webhook) may refuse the change: then nothing happens, and the run says so.
     """
 
-    platforms = frozenset({"kubernetes"})
     acts_on = frozenset({"pod"})
     fault_class = "instance-loss"
     needs = ("get pods", "patch pods")
@@ -59,25 +61,16 @@ class PodFailure(Fault[Params]):
         return LONGEST_GRACE + SETTLES
 
     @property
-    def _objects(self) -> Objects:
-        return self.platform.ability(Objects)
-
-    @property
-    def _where(self) -> str:
+    def where(self) -> str:
         return f"/api/v1/namespaces/{self.target.details['namespace']}/pods/{self.target.details['pod']}"
-
-    async def _pod(self) -> dict[str, Any] | None:
-        found = await self._objects.read(self._where)
-        same = found is not None and found["metadata"]["uid"] == self.target.details["uid"]
-        return found if same else None
 
     def _hit(self, pod: dict[str, Any]) -> list[dict[str, Any]]:
         wanted = self.params.containers
         return [each for each in pod["spec"]["containers"] if not wanted or each["name"] in wanted]
 
     async def check(self) -> None:
-        await self._objects.ready()
-        pod = await self._pod()
+        await self.objects.ready()
+        pod = await self.found()
         if pod is None:
             return
         name, spec = self.target.name, pod["spec"]
@@ -98,34 +91,22 @@ class PodFailure(Fault[Params]):
             )
 
     async def prepare(self) -> JsonObject:
-        pod = await self._pod()
+        pod = await self.found()
         hit = [] if pod is None else self._hit(pod)
-        names = [str(each["name"]) for each in hit]
         images = [{"name": each["name"], "image": each["image"]} for each in hit]
-        undo = self._objects.back(
-            *(self._where, {"spec": {"containers": images}}, self.hold),
-            uid=self.target.details["uid"],
-            type="application/strategic-merge-patch+json",
-        )
-        self._names: list[str] = names
-        self._undo: list[JsonObject] = [undo]
-        return {"containers": [*names], "undo": [undo]}
+        undo = self.back({"spec": {"containers": images}}, type=BY_NAME)
+        return self.keep([undo], containers=[str(each["name"]) for each in hit])
 
     async def inject(self) -> None:
-        body = {"spec": {"containers": [{"name": name, "image": IMAGE} for name in self._names]}}
-        do = self._objects.patch(
-            *(self._where, body, self.hold),
-            uid=self.target.details["uid"],
-            type="application/strategic-merge-patch+json",
-        )
-        await self._objects.change(self.target, self.hold, [do], self._undo)
+        down = [{"name": name, "image": IMAGE} for name in self.prepared["containers"]]
+        await self.act(self.patch({"spec": {"containers": down}}, type=BY_NAME))
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
-        pod = await self._pod()
+        pod = await self.found()
         if pod is None:
             return Sighting(False, f"{self.target.name} is not there")
         names: Any = prepared["containers"]
-        if not self._objects.held(pod, self.hold):
+        if not self.objects.held(pod, self.hold):
             return Sighting(False, f"{self.target.name} has its own images")
         status = pod.get("status", {})
         states = {each["name"]: each.get("state", {}) for each in status.get("containerStatuses") or ()}
@@ -135,9 +116,3 @@ class PodFailure(Fault[Params]):
         )
         words = f"its node keeps {len(down)} of {len(names)} containers down, and it is {'' if ready else 'not '}ready"
         return Sighting(len(down) == len(names) and not ready, f"{self.target.name}: {words}")
-
-    async def undo(self, prepared: JsonObject) -> None:
-        await self._objects.take_back(self.hold, prepared["undo"])
-
-    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
-        return tuple(self._objects.by_hand(prepared["undo"]))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import model_validator
 from chaosrunner.model.quantities import Duration, show
-from chaosrunner.ports import Fault, Parameters, Pods, Sighting
+from chaosrunner.objects import OWNERS, PodLoss
+from chaosrunner.ports import Parameters, Sighting
 
 
 class Params(Parameters):
@@ -30,7 +30,7 @@ class Params(Parameters):
         return self
 
 
-class PodKill(Fault[Params]):
+class PodKill(PodLoss[Params]):
     """Deletes pods, as a node that is scaled away or a crash of what runs there would take them.
 
     The pod leaves the endpoints of its Services at once, and its containers are told to end. What owns it makes another
@@ -38,20 +38,9 @@ class PodKill(Fault[Params]):
     budget does not prevent a deletion; use `pod-evict` to ask it.
     """
 
-    platforms = frozenset({"kubernetes"})
-    acts_on = frozenset({"pod"})
-    fault_class = "instance-loss"
-    instant = True
-    looks_again = True
-    needs = (
-        "get pods",
-        "delete pods",
-        "get deployments.apps",
-        "get replicasets.apps",
-        "get statefulsets.apps",
-        "get daemonsets.apps",
-        "get jobs.batch",
-    )
+    needs = ("get pods", "delete pods", *OWNERS)
+    verb = "delete"
+    mirrored = ": deleting its entry does not end it"
     example = """\
 - fault: pod-kill
   target: {service: cart, take: 1}
@@ -67,53 +56,15 @@ class PodKill(Fault[Params]):
             return "The pod is deleted, with the time to end that it asks for itself."
         return f"The pod is deleted; its containers have {show(params.grace, 's')} to end by themselves."
 
-    @classmethod
-    def undoes(cls, params: Params) -> str:
-        bare = " A pod that nothing owns does not come back." if params.bare_too else ""
-        return (
-            "There is nothing to take back: what owns the pod makes another one, which is looked at at the end. "
-            f"What was in its memory and scratch volumes is lost.{bare}"
-        )
-
-    @property
-    def _pods(self) -> Pods:
-        return self.platform.ability(Pods)
-
-    async def check(self) -> None:
-        state = await self._pods.state(self.target)
-        if state.gone:
-            raise CannotDoHonestly(f"{state.gone}: there is nothing to delete")
-        if state.mirror:
-            raise CannotDoHonestly(
-                f"{self.target.name} comes from a file on the node {state.node}: deleting its entry does not end it"
-            )
-        if not state.owner and not self.params.bare_too:
-            raise CannotDoHonestly(
-                f"nothing owns the pod {self.target.name}, so that nothing would make it again: let a Deployment run "
-                "it, or say `bareToo: true` and make it again yourself"
-            )
-
     async def prepare(self) -> JsonObject:
-        state = await self._pods.state(self.target)
+        state = await self.pods.state(self.target)
         return {"owner": state.owner, "grace": state.grace if self.params.grace is None else self.params.grace}
 
     async def inject(self) -> None:
-        await self._pods.delete(self.target, 0.0 if self.params.force else self.params.grace)
+        await self.pods.delete(self.target, 0.0 if self.params.force else self.params.grace)
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
-        seen = await self._pods.ending(self.target)
+        seen = await self.pods.ending(self.target)
         if seen and self.params.force:
             return Sighting(True, f"{seen.how}; whether its node has ended it by now, the API no longer says")
         return seen
-
-    async def undo(self, prepared: JsonObject) -> None:
-        return None
-
-    async def afterwards(self, prepared: JsonObject) -> str:
-        return await self._pods.owner(self.target) or "nothing owns the pod: it does not come back by itself"
-
-    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
-        where = f"--namespace {self.target.details.get('namespace')}"
-        if prepared.get("owner"):
-            return (f"kubectl get {prepared['owner']} {where}",)
-        return (f"kubectl create {where} --filename THE-MANIFEST-OF-{self.target.details.get('pod')}",)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field, model_validator
 from chaosrunner.model.quantities import Ratio
-from chaosrunner.ports import Fault, Objects, Parameters, Sighting, Target
+from chaosrunner.objects import ChangedTarget
+from chaosrunner.ports import Parameters, Sighting, Target
 
 SETTLES = 30.0
 """Seconds that the workload's controller may take to make or end pods."""
@@ -30,7 +30,7 @@ class Params(Parameters):
         return self
 
 
-class Scale(Fault[Params]):
+class Scale(ChangedTarget[Params]):
     """Sets the number of replicas of a deployment or stateful set, down to none or up; its controller ends pods or
     makes new ones. It is seen in force when the controller reports that number of pods.
 
@@ -40,7 +40,6 @@ class Scale(Fault[Params]):
     says who did it.
     """
 
-    platforms = frozenset({"kubernetes"})
     acts_on = frozenset({"workload"})
     fault_class = "capacity"
     needs = (
@@ -79,18 +78,9 @@ class Scale(Fault[Params]):
         return SETTLES
 
     @property
-    def _objects(self) -> Objects:
-        return self.platform.ability(Objects)
-
-    @property
-    def _where(self) -> str:
+    def where(self) -> str:
         details = self.target.details
         return f"/apis/{details['api']}/namespaces/{details['namespace']}/{details['resource']}/{details['name']}"
-
-    async def _read(self) -> dict[str, Any] | None:
-        found = await self._objects.read(self._where)
-        same = found is not None and found["metadata"]["uid"] == self.target.details["uid"]
-        return found if same else None
 
     def _wanted(self, before: int) -> int:
         if self.params.to is not None:
@@ -100,36 +90,31 @@ class Scale(Fault[Params]):
     async def check(self) -> None:
         if self.target.details.get("resource") not in ("deployments", "statefulsets"):
             raise CannotDoHonestly(f"{self.target.name} has no number of replicas that can be set")
-        await self._objects.ready()
-        found = await self._read()
+        await self.objects.ready()
+        found = await self.found()
         before = 0 if found is None else found["spec"].get("replicas", 1)
         if found is not None and self._wanted(before) == before:
             raise CannotDoHonestly(f"{self.target.name} has {before} replicas already: nothing would change")
 
     async def prepare(self) -> JsonObject:
-        found = await self._read()
+        found = await self.found()
         before = 1 if found is None else int(found["spec"].get("replicas", 1))
         wanted = self._wanted(before)
         when = [{"pointer": "/spec/replicas", "equals": wanted, "body": {"spec": {"replicas": before}}}]
-        undo = self._objects.back(self._where, {}, self.hold, uid=self.target.details["uid"], when=when)
-        self._prepared: JsonObject = {"before": before, "wanted": wanted, "undo": [undo]}
-        return self._prepared
+        return self.keep([self.back({}, when=when)], before=before, wanted=wanted)
 
     async def inject(self) -> None:
-        prepared: dict[str, Any] = self._prepared
-        body = {"spec": {"replicas": prepared["wanted"]}}
-        do = self._objects.patch(self._where, body, self.hold, uid=self.target.details["uid"])
-        await self._objects.change(self.target, self.hold, [do], prepared["undo"])
+        await self.act(self.patch({"spec": {"replicas": self.prepared["wanted"]}}))
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
-        found = await self._read()
+        found = await self.found()
         if found is None:
             return Sighting(False, f"{self.target.name} is not there")
         wanted, asked = prepared["wanted"], found["spec"].get("replicas", 1)
-        if not self._objects.held(found, self.hold):
+        if not self.objects.held(found, self.hold):
             return Sighting(False, f"{self.target.name} is set to {asked} replicas, and not by this fault")
         if asked != wanted:
-            who = self._objects.changed_by(found, "spec.replicas") or "somebody"
+            who = self.objects.changed_by(found, "spec.replicas") or "somebody"
             return Sighting(False, f"{who} has set {self.target.name} to {asked} replicas")
         status = found.get("status", {})
         there = status.get("replicas", 0)
@@ -139,9 +124,3 @@ class Scale(Fault[Params]):
         return Sighting(
             there == wanted, f"the controller of {self.target.name} reports {there} pods of {wanted} wanted"
         )
-
-    async def undo(self, prepared: JsonObject) -> None:
-        await self._objects.take_back(self.hold, prepared["undo"])
-
-    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
-        return tuple(self._objects.by_hand(prepared["undo"]))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
-from chaosrunner.ports import Fault, Objects, Parameters, Sighting
+from chaosrunner.objects import ChangedTarget
+from chaosrunner.ports import Parameters, Sighting
 
 KEY = "chaosrunner.dev/blackhole"
 """A label that no pod has."""
@@ -18,7 +17,7 @@ class Params(Parameters):
     """There is nothing to set."""
 
 
-class ServiceBlackhole(Fault[Params]):
+class ServiceBlackhole(ChangedTarget[Params]):
     """Gives a Kubernetes Service a selector that matches no pod, as a wrong label in a release would: its endpoints
     vanish, and new connections to it are refused (or find no address, where it is headless). The pods themselves go on
     and can still be reached by their addresses; connections that are open go on, too.
@@ -27,7 +26,6 @@ class ServiceBlackhole(Fault[Params]):
     come back with it.
     """
 
-    platforms = frozenset({"kubernetes"})
     acts_on = frozenset({"kube-service"})
     fault_class = "dependency-gone"
     needs = ("get services", "patch services", "list endpointslices.discovery.k8s.io")
@@ -50,33 +48,24 @@ class ServiceBlackhole(Fault[Params]):
         return SETTLES
 
     @property
-    def _objects(self) -> Objects:
-        return self.platform.ability(Objects)
-
-    @property
     def _space(self) -> str:
         return f"namespaces/{self.target.details['namespace']}"
 
     @property
-    def _where(self) -> str:
+    def where(self) -> str:
         return f"/api/v1/{self._space}/services/{self.target.details['name']}"
-
-    async def _service(self) -> dict[str, Any] | None:
-        found = await self._objects.read(self._where)
-        same = found is not None and found["metadata"]["uid"] == self.target.details["uid"]
-        return found if same else None
 
     async def _endpoints(self) -> int:
         """How many, ready or not."""
-        slices = await self._objects.items(
+        slices = await self.objects.items(
             f"/apis/discovery.k8s.io/v1/{self._space}/endpointslices",
             labelSelector=f"kubernetes.io/service-name={self.target.details['name']}",
         )
         return sum(len(each.get("endpoints") or ()) for each in slices)
 
     async def check(self) -> None:
-        await self._objects.ready()
-        found = await self._service()
+        await self.objects.ready()
+        found = await self.found()
         if found is not None and not found["spec"].get("selector"):
             raise CannotDoHonestly(
                 f"{self.target.name} has no selector (an external name, or endpoints that somebody else keeps)"
@@ -85,31 +74,20 @@ class ServiceBlackhole(Fault[Params]):
             raise CannotDoHonestly(f"{self.target.name} has no endpoints already: nothing would change")
 
     async def prepare(self) -> JsonObject:
-        body = {"spec": {"selector": {KEY: None}}}
-        undo = self._objects.back(self._where, body, self.hold, uid=self.target.details["uid"])
-        self._undo: list[JsonObject] = [undo]
-        return {"undo": [undo]}
+        return self.keep([self.back({"spec": {"selector": {KEY: None}}})])
 
     async def inject(self) -> None:
-        body = {"spec": {"selector": {KEY: "no-pod-has-this"}}}
-        do = self._objects.patch(self._where, body, self.hold, uid=self.target.details["uid"])
-        await self._objects.change(self.target, self.hold, [do], self._undo)
+        await self.act(self.patch({"spec": {"selector": {KEY: "no-pod-has-this"}}}))
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
-        found = await self._service()
+        found = await self.found()
         if found is None:
             return Sighting(False, f"{self.target.name} is not there")
         ours = KEY in (found["spec"].get("selector") or {})
         left = await self._endpoints()
         if not ours:
-            who = self._objects.changed_by(found, "spec.selector") or "somebody"
-            held = self._objects.held(found, self.hold)
+            who = self.objects.changed_by(found, "spec.selector") or "somebody"
+            held = self.objects.held(found, self.hold)
             by = f": {who} has set its selector again" if held else ""
             return Sighting(False, f"{self.target.name} has {left} endpoints{by}")
         return Sighting(left == 0, f"{self.target.name} has {left} endpoints")
-
-    async def undo(self, prepared: JsonObject) -> None:
-        await self._objects.take_back(self.hold, prepared["undo"])
-
-    def by_hand(self, prepared: JsonObject) -> tuple[str, ...]:
-        return tuple(self._objects.by_hand(prepared["undo"]))

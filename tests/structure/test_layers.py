@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"instrument"},
     {"prometheus"},
     {"ports"},
-    {"catalog", "alerts", "network", "loads"},
+    {"catalog", "alerts", "network", "loads", "objects"},
     {"files", "judging", "store", "register"},
     {"contract"},
     {"engine", "pages"},
@@ -63,7 +63,7 @@ def own_imports(module: Module) -> list[tuple[int, str]]:
 
 def allowed(part: str) -> set[str]:
     if part in PLUGINS:
-        seams = {"http", "instrument", "network", "loads", "prometheus"}
+        seams = {"http", "instrument", "network", "loads", "objects", "prometheus"}
         return {"records", "errors", "model", "ports", "clock", part} | seams
     if part in APART:
         return {part}
