@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from pathlib import PurePosixPath
+from typing import Annotated, Any, ClassVar
 
 from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.marks import BeforeValidator
+from chaosrunner.needs import INJECTOR
 from chaosrunner.ports import Fault, Holders, P, StressEffect
 
-__all__ = ["RIGHTS", "LoadFault"]
+__all__ = ["RIGHTS", "Folder", "LoadFault"]
 
-RIGHTS = (
-    "get pods",
-    "watch pods",
-    "patch pods/ephemeralcontainers",
-    "get pods/attach",
-    "create pods/attach",
-    "get pods/exec",
-    "create pods/exec",
-)
+RIGHTS = ("get pods", "watch pods", *INJECTOR)
 """What a load in a pod takes on Kubernetes: its injector, and looks from inside the pod."""
+
+
+def _parse_folder(value: Any) -> Any:
+    if isinstance(value, str) and PurePosixPath(value).is_absolute():
+        return value
+    raise ValueError(f"expected an absolute path such as /var/lib/app, found {value!r}")
+
+
+Folder = Annotated[str, BeforeValidator(_parse_folder)]
+"""An absolute path."""
 
 
 class LoadFault(Fault[P]):

@@ -15,6 +15,7 @@ from typing import ClassVar
 from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.quantities import show
+from chaosrunner.needs import INJECTOR
 from chaosrunner.ports import Fault, Links, LinkSample, NetworkEffect, P, PodLinks, Sighting
 
 __all__ = [
@@ -39,11 +40,7 @@ NETEM = "Needs a kernel with netem, which is asked in the pod before anything is
 RIGHTS = (
     "get pods",
     "watch pods",
-    "patch pods/ephemeralcontainers",
-    "get pods/attach",
-    "create pods/attach",
-    "get pods/exec",
-    "create pods/exec",
+    *INJECTOR,
     "get services",
     "list services",
     "list endpointslices.discovery.k8s.io",

@@ -16,16 +16,8 @@ from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.target import Target
 from chaosrunner.ports import Fault, Hold, Objects, P, Platform, Pods, PodState
 
-__all__ = ["OWNERS", "ChangedTarget", "EmptiedPlace", "ObjectFault", "PodLoss", "cordoned", "name_of", "uid_of"]
+__all__ = ["ChangedTarget", "EmptiedPlace", "ObjectFault", "PodLoss", "cordoned", "name_of", "uid_of"]
 
-OWNERS = (
-    "get deployments.apps",
-    "get replicasets.apps",
-    "get statefulsets.apps",
-    "get daemonsets.apps",
-    "get jobs.batch",
-)
-"""What it takes to say how what keeps a pod is."""
 MARK = "hold.chaosrunner.dev/"
 """How the annotations begin that say whose an object is."""
 STAYS = ("daemonset/", "node/")

@@ -8,6 +8,7 @@ from typing import Literal
 from chaosrunner.errors import CannotDoHonestly, FaultFailed
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.quantities import Duration
+from chaosrunner.needs import INJECTOR
 from chaosrunner.ports import Containers, Fault, Parameters, Sighting
 
 
@@ -35,14 +36,7 @@ class ContainerKill(Fault[Params]):
     acts_on = frozenset({"pod"})
     fault_class = "instance-loss"
     instant = True
-    needs = (
-        "get pods",
-        "patch pods/ephemeralcontainers",
-        "get pods/attach",
-        "create pods/attach",
-        "get pods/exec",
-        "create pods/exec",
-    )
+    needs = ("get pods", *INJECTOR)
     example = """\
 - fault: container-kill
   target: {service: cart}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from chaosrunner.errors import CannotDoHonestly, FaultFailed
-from chaosrunner.loads import RIGHTS, LoadFault
+from chaosrunner.loads import RIGHTS, Folder, LoadFault
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import BeforeValidator, Field, model_validator
 from chaosrunner.model.quantities import Size, parse_ratio, parse_size, write_size
@@ -30,16 +29,10 @@ def _parse_leave(value: Any) -> Any:
         raise ValueError(f"expected a size such as 200MiB or a share such as 5%, found {value!r}") from None
 
 
-def _parse_folder(value: Any) -> Any:
-    if isinstance(value, str) and PurePosixPath(value).is_absolute():
-        return value
-    raise ValueError(f"expected an absolute path such as /var/lib/app, found {value!r}")
-
-
 class Params(Parameters):
     """Which disk, and how full."""
 
-    folder: Annotated[str, BeforeValidator(_parse_folder)]
+    folder: Folder
     """A folder on the disk that is filled; absolute."""
     size: Size | None = Field(default=None, ge=LEAST)
     """So much is taken; at least 1MiB. One of size and leave."""

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-from typing import Annotated, Any
-
-from chaosrunner.loads import RIGHTS, LoadFault
+from chaosrunner.loads import RIGHTS, Folder, LoadFault
 from chaosrunner.model.frozen import JsonObject
-from chaosrunner.model.marks import BeforeValidator, Field
+from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Size, write_size
 from chaosrunner.model.target import Target
 from chaosrunner.ports import Parameters, Sighting, StressEffect
 
 
-def _parse_folder(value: Any) -> Any:
-    if isinstance(value, str) and PurePosixPath(value).is_absolute():
-        return value
-    raise ValueError(f"expected an absolute path such as /var/lib/app, found {value!r}")
-
-
 class Params(Parameters):
     """Which disk, and how busy."""
 
-    folder: Annotated[str, BeforeValidator(_parse_folder)]
+    folder: Folder
     """A folder on the disk that is written to; absolute."""
     workers: int = Field(default=2, ge=1, le=64)
     """How many write at the same time; default 2."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from chaosrunner.errors import CannotDoHonestly, FaultFailed
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.needs import INJECTOR
 from chaosrunner.objects import ObjectFault
 from chaosrunner.ports import Links, LinkSample, Parameters, Policies, Sighting, Target
 
@@ -47,11 +48,7 @@ class NetworkPolicyDeny(ObjectFault[Params]):
         "delete networkpolicies.networking.k8s.io",
         "get services",
         "list endpointslices.discovery.k8s.io",
-        "patch pods/ephemeralcontainers",
-        "get pods/attach",
-        "create pods/attach",
-        "get pods/exec",
-        "create pods/exec",
+        *INJECTOR,
     )
     example = """\
 - fault: network-policy-deny

@@ -5,7 +5,8 @@ from __future__ import annotations
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import model_validator
 from chaosrunner.model.quantities import Duration, show
-from chaosrunner.objects import OWNERS, PodLoss
+from chaosrunner.needs import OWNERS
+from chaosrunner.objects import PodLoss
 from chaosrunner.ports import Parameters, Sighting
 
 

@@ -22,6 +22,7 @@ LAYERS: list[set[str]] = [
     {"instrument"},
     {"prometheus"},
     {"ports"},
+    {"needs"},
     {"catalog", "alerts", "network", "loads", "objects"},
     {"files", "judging", "store", "register"},
     {"contract"},
@@ -63,7 +64,7 @@ def own_imports(module: Module) -> list[tuple[int, str]]:
 
 def allowed(part: str) -> set[str]:
     if part in PLUGINS:
-        seams = {"http", "instrument", "network", "loads", "objects", "prometheus"}
+        seams = {"http", "instrument", "needs", "network", "loads", "objects", "prometheus"}
         return {"records", "errors", "model", "ports", "clock", part} | seams
     if part in APART:
         return {part}
