@@ -153,11 +153,11 @@ def test_a_label_selector_is_held_against_labels(selector: dict[str, Any], label
 
 
 async def test_long_lists_are_read_in_pages_without_whole_objects(api: FakeApi, make: Make) -> None:
-    for number in range(1100):
+    for number in range(2600):
         api.add(shapes.pod(f"cart-{number:04}", labels={"app": "cart"}))
-    assert len(await names(make(), namespace="shop", selector="app=cart")) == 1100
+    assert len(await names(make(), namespace="shop", selector="app=cart")) == 2600
     asked = api.requests("GET", "/pods$")
-    assert [each.query["limit"] for each in asked] == ["500", "500", "500"]
+    assert [each.query["limit"] for each in asked] == ["2500", "2500"]
     assert all("as=Table" in each.accept and each.query["includeObject"] == "Metadata" for each in asked)
 
 

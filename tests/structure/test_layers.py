@@ -112,6 +112,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "httpx": ("http",),
     "jsonpath": ("model/json_path.py",),
     "jsonschema": ("files/",),
+    "msgspec": ("platforms/kubernetes/tables.py",),
     "kubernetes": ("platforms/kubernetes/client.py",),
     "psutil": ("platforms/local/", "probes/process.py"),
     "pydantic": ("",),

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from chaosrunner.errors import UsageError
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.target import Target
-from chaosrunner.platforms.kubernetes.client import METADATA_ONLY, TABLE, Cluster, Object, path
+from chaosrunner.platforms.kubernetes.client import METADATA_ONLY, Cluster, Object, path
+from chaosrunner.platforms.kubernetes.tables import Owner, Row, Table
 
 APIS: Mapping[str, tuple[str, str]] = {
     "deployment": ("apps/v1", "deployments"),
@@ -23,6 +24,8 @@ ZONE = "topology.kubernetes.io/zone"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 OPT = "chaosrunner.dev/allow"
 """A label or annotation of pods and nodes: `false` keeps them out of every experiment."""
+
+_NOBODY = Owner("", "", "")
 
 
 class PodSeen(NamedTuple):
@@ -124,11 +127,10 @@ class Finder:
     async def pods(self, query: PodQuery) -> list[PodSeen]:
         """All pods that match, whatever their state, sorted by name."""
         owners = await self.owned_by(query)
-        asked: dict[str, Any] = {"includeObject": "Metadata"}
-        asked |= {"labelSelector": query.labels} if query.labels else {}
+        asked = {"labelSelector": query.labels} if query.labels else {}
         asked |= {"fieldSelector": query.fields} if query.fields else {}
         found: dict[str, PodSeen] = {}
-        async for page in self._cluster.pages(path("v1", "pods", query.namespace), accept=TABLE, **asked):
+        async for page in self._cluster.tables(path("v1", "pods", query.namespace), **asked):
             for pod in _pods_of(page):
                 if (not query.names or pod.name in query.names) and (owners is None or pod.owner_uid in owners):
                     found[pod.uid] = pod
@@ -192,31 +194,31 @@ class Finder:
         )
 
 
-def _pods_of(page: Object) -> list[PodSeen]:
-    columns = {column["name"]: index for index, column in enumerate(page.get("columnDefinitions") or ())}
-    return [_pod(row, columns) for row in page.get("rows") or ()]
+def _pods_of(page: Table) -> list[PodSeen]:
+    columns = {column.name: index for index, column in enumerate(page.columns or ())}
+    return [_pod(row, columns) for row in page.rows or ()]
 
 
-def _pod(row: Object, columns: Mapping[str, int]) -> PodSeen:
-    metadata, cells = row["object"]["metadata"], row["cells"]
-    owner: Object = next((each for each in metadata.get("ownerReferences") or () if each.get("controller")), {})
+def _pod(row: Row, columns: Mapping[str, int]) -> PodSeen:
+    metadata, cells = row.object.metadata, row.cells
+    owner = next((each for each in metadata.owners if each.controller), _NOBODY)
     ready, _, of = str(cells[columns["Ready"]]).partition("/")
     restarts = str(cells[columns["Restarts"]]).split(" ")[0]
     return PodSeen(
-        namespace=metadata["namespace"],
-        name=metadata["name"],
-        uid=metadata["uid"],
-        labels=metadata.get("labels") or {},
-        annotations=metadata.get("annotations") or {},
-        owner_kind=owner.get("kind", ""),
-        owner_name=owner.get("name", ""),
-        owner_uid=owner.get("uid", ""),
+        namespace=metadata.namespace,
+        name=metadata.name,
+        uid=metadata.uid,
+        labels=metadata.labels,
+        annotations=metadata.annotations,
+        owner_kind=owner.kind,
+        owner_name=owner.name,
+        owner_uid=owner.uid,
         status=str(cells[columns["Status"]]),
         ready=ready == of,
         restarts=int(restarts) if restarts.isdigit() else 0,
         ip=_told(cells[columns["IP"]]),
         node=_told(cells[columns["Node"]]),
-        leaving="deletionTimestamp" in metadata,
+        leaving=metadata.leaves_at is not None,
     )
 
 
