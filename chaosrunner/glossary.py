@@ -13,8 +13,8 @@ WORDS: Mapping[str, str] = {
     "tolerance.",
     "no reading": "The instrument failed (a metrics server that is down, NaN, an empty result). Not a reading; too "
     "many of these make a measure inconclusive.",
-    "tolerance": "The rule that a reading is held against: atMost, atLeast, between, equals or matches; one for all "
-    "phases, or one for each.",
+    "tolerance": "The rule that a reading is held against: atMost, atLeast, between, equals, matches or like "
+    "baseline; one for all phases, or one for each.",
     "margin": "How much room a reading left to its limit.",
     "phase": "Baseline, fault or recovery: the three parts of a run.",
     "baseline": "The time before anything is broken. Every judged measure must be inside its tolerance here, or "

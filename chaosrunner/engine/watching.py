@@ -5,7 +5,7 @@ The decisions are those of `judging`, the same code that judges the journal afte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from chaosrunner.engine.recorder import Recorder
 from chaosrunner.engine.stop import Stop
@@ -38,6 +38,7 @@ class Watching:
         self._aborts: Mapping[str, AbortWatch] = {}
         self.medians: Mapping[str, float] = {}
         """Of the baseline, by measure, once it is steady."""
+        self._sample: Callable[[str], Sequence[Reading]] = lambda key: ()
         self.readings: Mapping[str, int] = {}
         """How many readings each median is made of."""
 
@@ -73,6 +74,7 @@ class Watching:
         while (state := watch.state(self._recorder.t)).kind == "waiting" and not await self._stop.wait(tick):
             continue
         self._steady = None
+        self._sample = watch.sample
         self.medians, self.readings = watch.medians(), watch.counts()
         return state
 
@@ -106,7 +108,7 @@ class Watching:
         """Wait until the system has recovered, or it is too late; `waiting` if somebody halts meanwhile."""
         spec = self._plan.recovery
         watch = RecoveryWatch(
-            self._plan.measures, self.medians, within=spec.within, holds=spec.holds, undone_at=undone_at
+            self._plan.measures, self.medians, spec.within, spec.holds, undone_at, self._sample
         )
         self._recovery = watch
         tick = _tick(spec.holds)

@@ -159,6 +159,10 @@ def _environment(shape: Shape, shapes: dict[str, Shape]) -> None:
     fields["notify"]["items"] = _one_of("notifiers", shapes)
 
 
+def _evidence(shape: Shape, shapes: dict[str, Shape]) -> None:
+    shape["properties"]["sources"]["items"] = _one_of("sources", shapes)
+
+
 def _remediation(shape: Shape, shapes: dict[str, Shape]) -> None:
     fields = shape["properties"]
     fields["runbook"] = _described(fields["runbook"], {"anyOf": [_one_of("runbooks", shapes), {"type": "null"}]})
@@ -207,17 +211,29 @@ def _selector(shape: Shape, shapes: dict[str, Shape]) -> None:
     shape["properties"]["take"] = _described(shape["properties"]["take"], take)
 
 
-_RULE = _exactly_one("atMost", "atLeast", "between", "equals", "matches")
+_LIMIT = _exactly_one("atMost", "atLeast", "between", "equals", "matches")
+
+
+def _rule(shape: Shape, shapes: dict[str, Shape]) -> None:
+    """A mapping, or `like baseline` in words."""
+    _exactly_one("atMost", "atLeast", "between", "equals", "matches", "like")(shape, shapes)
+    whole = dict(shape)
+    words = {"description": shape["description"]} if "description" in shape else {}
+    shape.clear()
+    shape.update({**words, "anyOf": [{"const": "like baseline"}, whole]})
+
+
 _CHANGES: Mapping[str, Callable[[Shape, dict[str, Shape]], None]] = {
     "Measure": _measure,
     "FaultStep": _fault_step,
     "EnvironmentSpec": _environment,
+    "EvidenceSpec": _evidence,
     "Remediation": _remediation,
     "ExperimentSpec": _experiment,
     "Tolerance": _tolerance,
     "BaselineSpec": _baseline,
-    "Rule": _RULE,
-    "AbortLimit": _RULE,
+    "Rule": _rule,
+    "AbortLimit": _LIMIT,
     "SecretRef": _exactly_one("env", "file", "secretKeyRef"),
     "Selector": _selector,
 }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
 from chaosrunner.errors import JournalFailed
-from chaosrunner.judging.reading import reading_of
+from chaosrunner.judging.reading import Reading, reading_of
 from chaosrunner.judging.recovery import RecoveryWatch
 from chaosrunner.judging.series import Series
 from chaosrunner.judging.steady import SteadyWatch
@@ -76,6 +76,10 @@ class Facts:
     limit: j.LimitReached | None = None
     limit_at: float = 0.0
     spilled: list[j.Spilled] = field(default_factory=list)
+    alert_looks: list[j.AlertsRead] = field(default_factory=list)
+    alerts: list[j.AlertSeen] = field(default_factory=list)
+    alert_rules: list[tuple[float, j.AlertRuleSeen]] = field(default_factory=list)
+    """With their `t`."""
     halted: bool = False
     ended: j.RunEnded | None = None
     ended_at: float | None = None
@@ -123,7 +127,7 @@ def _of_healing(event: j.Event) -> bool:
     """Whether a line was written by whoever took a dead run's faults back, later."""
     if isinstance(event, j.UndoBegan | j.FaultUndone):
         return event.because == "heal"
-    return isinstance(event, j.Noted)  # such as the healer's own remark
+    return isinstance(event, j.Noted | j.SilenceEnded)  # such as the healer's own remark
 
 
 def _reading(facts: Facts, t: float, event: j.ReadingTaken) -> None:
@@ -246,7 +250,12 @@ def _undone(facts: Facts, t: float, event: j.FaultUndone) -> None:
     if facts.ended is None and not left and event.because != "heal":
         spec = facts.plan.recovery
         facts.recovery_from = t
-        facts.recovery = RecoveryWatch(facts.plan.measures, facts.medians, spec.within, spec.holds, t)
+        sample = facts.steady.sample if facts.steady is not None else _no_sample
+        facts.recovery = RecoveryWatch(facts.plan.measures, facts.medians, spec.within, spec.holds, t, sample)
+
+
+def _no_sample(key: str) -> Sequence[Reading]:
+    return ()
 
 
 def _undo_failed(facts: Facts, t: float, event: j.UndoFailed) -> None:
@@ -261,6 +270,18 @@ def _limit(facts: Facts, t: float, event: j.LimitReached) -> None:
 def _spilled(facts: Facts, t: float, event: j.Spilled) -> None:
     if facts.injected:
         facts.spilled.append(event)
+
+
+def _alerts_read(facts: Facts, t: float, event: j.AlertsRead) -> None:
+    facts.alert_looks.append(event)
+
+
+def _alert_seen(facts: Facts, t: float, event: j.AlertSeen) -> None:
+    facts.alerts.append(event)
+
+
+def _alert_rule(facts: Facts, t: float, event: j.AlertRuleSeen) -> None:
+    facts.alert_rules.append((t, event))
 
 
 def _halted(facts: Facts, t: float, event: j.HaltRequested) -> None:
@@ -291,6 +312,9 @@ _TAKERS: Mapping[type, Callable[[Facts, float, Any], None]] = {
     j.UndoFailed: _undo_failed,
     j.LimitReached: _limit,
     j.Spilled: _spilled,
+    j.AlertsRead: _alerts_read,
+    j.AlertSeen: _alert_seen,
+    j.AlertRuleSeen: _alert_rule,
     j.HaltRequested: _halted,
     j.RunEnded: _ended,
 }

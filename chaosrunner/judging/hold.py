@@ -37,12 +37,7 @@ class ResolvedRule:
 
     def fits(self, reading: Reading) -> Reading:
         """The reading, or *no reading* where its value is of a sort that this rule cannot say anything about."""
-        if self.numeric and isinstance(reading.value, str):
-            found = reading.value if len(reading.value) <= 40 else reading.value[:37] + "…"
-            return Reading(reading.began, reading.ended, missing=f"the probe gave {found!r}, not a number")
-        if isinstance(reading.value, float) and not math.isfinite(reading.value):
-            return Reading(reading.began, reading.ended, missing=f"the probe gave {reading.value}, not a number")
-        return reading
+        return fits(reading, numeric=self.numeric)
 
     def inside(self, reading: Reading) -> bool:
         """Whether the reading is in order. *No answer* never is. A missing reading must not be asked about."""
@@ -86,6 +81,16 @@ class ResolvedRule:
         if not limit:
             return None
         return (limit - held if self.high is not None else held - limit) / abs(limit)
+
+
+def fits(reading: Reading, *, numeric: bool = True) -> Reading:
+    """The reading, or *no reading* where a rule of limits (`numeric`) can say nothing about its value."""
+    if numeric and isinstance(reading.value, str):
+        found = reading.value if len(reading.value) <= 40 else reading.value[:37] + "…"
+        return Reading(reading.began, reading.ended, missing=f"the probe gave {found!r}, not a number")
+    if isinstance(reading.value, float) and not math.isfinite(reading.value):
+        return Reading(reading.began, reading.ended, missing=f"the probe gave {reading.value}, not a number")
+    return reading
 
 
 def resolve(rule: Rule, unit: str | None, baseline: float | None) -> ResolvedRule:

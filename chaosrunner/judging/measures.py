@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from chaosrunner.judging.during import phases_read, rule_in
 from chaosrunner.judging.facts import Facts
-from chaosrunner.judging.hold import ResolvedRule, resolve
+from chaosrunner.judging.hold import ResolvedRule, fits, resolve
 from chaosrunner.judging.reading import Reading
 from chaosrunner.judging.recovery import RecoveryState
 from chaosrunner.judging.series import Series
@@ -21,6 +21,7 @@ from chaosrunner.judging.stretches import Stretch
 from chaosrunner.judging.tally import Tally
 from chaosrunner.model.plan import PlannedMeasure
 from chaosrunner.model.quantities import show
+from chaosrunner.model.tolerance import Rule
 from chaosrunner.model.verdict import MeasureVerdict, PhaseVerdict
 from chaosrunner.model.words import Answer, Missing, Phase, worst
 from chaosrunner.records.light import dataclass
@@ -97,6 +98,8 @@ def _resolved(measure: PlannedMeasure, phase: Phase, facts: Facts) -> tuple[Reso
     rule = rule_in(measure, phase)
     if rule is None:
         return None, "", ""
+    if rule.over_phase:
+        return None, str(rule), ""
     baseline = facts.medians.get(measure.key)
     if rule.says_nothing(baseline):
         return None, str(rule), f"its baseline is 0, so that {rule} says nothing"
@@ -139,16 +142,17 @@ def _baseline(measure: PlannedMeasure, facts: Facts) -> PhaseVerdict | None:
     phase = Phase.BASELINE
     if phase not in phases_read(measure.during):
         return None
-    rule, _, _ = _resolved(measure, phase, facts)
+    rule, words, _ = _resolved(measure, phase, facts)
     tally = _plain(measure, facts, phase, rule)
     if tally is None:
         return _never_came(measure, phase)
     state = facts.steady.of_measure(measure.key) if facts.steady is not None else None
-    if rule is None or state is None:
+    if not words or state is None:
         return _observed(tally, phase)
     if state.ok:
-        return tally.verdict(phase, Answer.HELD, tally.words_of_holding() if not tally.outside else state.reason)
-    return tally.verdict(phase, Answer.INCONCLUSIVE, f"before the fault {state.reason}")
+        reason = state.reason if rule is None or tally.outside else tally.words_of_holding()
+        return tally.verdict(phase, Answer.HELD, reason, words)
+    return tally.verdict(phase, Answer.INCONCLUSIVE, f"before the fault {state.reason}", words)
 
 
 def _recovery(measure: PlannedMeasure, facts: Facts, state: RecoveryState | None) -> PhaseVerdict | None:
@@ -161,18 +165,19 @@ def _recovery(measure: PlannedMeasure, facts: Facts, state: RecoveryState | None
         return _never_came(measure, phase)
     if trouble:
         return tally.verdict(phase, Answer.INCONCLUSIVE, trouble, words)
-    if rule is None:
+    if not words:
         return _observed(tally, phase)
+    words = words if rule is None else rule.text
     if state is None:
-        return tally.verdict(phase, Answer.INCONCLUSIVE, "a fault may still have been in force")
+        return tally.verdict(phase, Answer.INCONCLUSIVE, "a fault may still have been in force", words)
     concerned = measure.key in state.measures
     if state.kind == "recovered":
-        return tally.verdict(phase, Answer.HELD, f"{state.reason}; should be {rule.text}")
+        return tally.verdict(phase, Answer.HELD, f"{state.reason}; should be {words}", words)
     if state.kind == "not-recovered" and concerned:
-        return tally.verdict(phase, Answer.BROKEN, state.reason)
+        return tally.verdict(phase, Answer.BROKEN, state.reason, words)
     if state.kind == "unreadable" and concerned and _missing_after_undo(measure, facts, tally):
-        return tally.verdict(phase, Answer.BROKEN, f"no recovery: its readings are gone ({state.reason})")
-    return _still_open(measure, tally, state)
+        return tally.verdict(phase, Answer.BROKEN, f"no recovery: its readings are gone ({state.reason})", words)
+    return _still_open(tally, state, words)
 
 
 def _missing_after_undo(measure: PlannedMeasure, facts: Facts, tally: Tally) -> bool:
@@ -180,12 +185,13 @@ def _missing_after_undo(measure: PlannedMeasure, facts: Facts, tally: Tally) -> 
     return undone is not None and tally.coverage.missing > 0 and missing_breaks(measure, facts, undone, facts.last)
 
 
-def _still_open(measure: PlannedMeasure, tally: Tally, state: RecoveryState) -> PhaseVerdict:
+def _still_open(tally: Tally, state: RecoveryState, words: str) -> PhaseVerdict:
     if state.kind == "not-recovered" and tally.coverage.readings and not tally.coverage.complaint():
-        return tally.verdict(Phase.RECOVERY, Answer.HELD, "it is not what kept the system from recovering")
+        return tally.verdict(Phase.RECOVERY, Answer.HELD, "it is not what kept the system from recovering", words)
     if state.kind == "waiting":
-        return tally.verdict(Phase.RECOVERY, Answer.INCONCLUSIVE, "the run ended before a recovery could be seen")
-    return tally.verdict(Phase.RECOVERY, Answer.INCONCLUSIVE, state.reason)
+        reason = "the run ended before a recovery could be seen"
+        return tally.verdict(Phase.RECOVERY, Answer.INCONCLUSIVE, reason, words)
+    return tally.verdict(Phase.RECOVERY, Answer.INCONCLUSIVE, state.reason, words)
 
 
 def missing_breaks(measure: PlannedMeasure, facts: Facts, after: float, until: float) -> bool:
@@ -216,6 +222,9 @@ def _fault(
             return (None if tally is None else _observed(tally, phase)), None
         empty = Tally(measure, None, 0.0)
         return empty.verdict(phase, Answer.INCONCLUSIVE, "no fault was seen in force", words), None
+    together = rule_in(measure, phase)
+    if together is not None and together.over_phase:
+        return _fault_together(measure, facts, together, judged)
     tallies = [_in_stretch(measure, facts, rule, stretch) for stretch in judged]
     # The story is told by the first stretch that is worst; each of them must hold by itself.
     if trouble:
@@ -226,6 +235,33 @@ def _fault(
         _of_stretch(measure, facts, tally, stretch) for tally, stretch in zip(tallies, judged, strict=True)
     ]  # fmt: skip
     return _worst_stretch(measure, tallies, answers)
+
+
+def _fault_together(
+    measure: PlannedMeasure, facts: Facts, rule: Rule, judged: Sequence[Stretch]
+) -> tuple[PhaseVerdict | None, tuple[float, float] | None]:
+    """A rule that looks at all readings of a stretch together; each stretch must hold by itself."""
+    from chaosrunner.judging.whole_phase import judge_whole
+
+    baseline = facts.steady.sample(measure.key) if facts.steady is not None else []
+    found: list[tuple[PhaseVerdict, tuple[float, float] | None]] = []
+    for stretch in judged:
+        tally = _in_stretch(measure, facts, None, stretch)
+        series = facts.series[measure.key]
+        pieces = [
+            [fits(one) for one in _inside(series, start, end, measure.lag)] for start, end in stretch.pieces
+        ]  # fmt: skip
+        said = judge_whole(measure, rule, baseline, pieces)
+        answer, reason = said.answer, said.reason
+        if answer is not Answer.BROKEN:
+            sound, why = _of_stretch(measure, facts, tally, stretch)
+            answer, reason = (answer, reason) if sound is Answer.HELD else (sound, why)
+        verdict = tally.verdict(Phase.FAULT, answer, reason, said.rule)
+        levels = {"low": said.low, "high": said.high, "margin": said.margin}
+        broke = (stretch.start, stretch.end) if answer is Answer.BROKEN else None
+        found.append((verdict.model_copy(update=levels), broke))
+    answer = worst(*(verdict.answer for verdict, _ in found))
+    return next(one for one in found if one[0].answer is answer)
 
 
 def _in_stretch(measure: PlannedMeasure, facts: Facts, rule: ResolvedRule | None, stretch: Stretch) -> Tally:
@@ -245,7 +281,9 @@ def _of_stretch(measure: PlannedMeasure, facts: Facts, tally: Tally, stretch: St
     complaint = tally.coverage.complaint()
     if not complaint:
         too_long = _too_long_a_for(tally, stretch, measure.lag)
-        return (Answer.INCONCLUSIVE, too_long) if too_long else (Answer.HELD, tally.words_of_holding())
+        if too_long or tally.rule is None:
+            return (Answer.INCONCLUSIVE, too_long) if too_long else (Answer.HELD, "")
+        return Answer.HELD, tally.words_of_holding()
     if not stretch.pieces:
         return Answer.INCONCLUSIVE, "the fault was in force no longer than its settle"
     if missing_breaks(measure, facts, *_missing_between(measure, facts, stretch)):

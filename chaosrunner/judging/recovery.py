@@ -11,19 +11,22 @@ and schedule, and no longer.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from chaosrunner.judging.coverage import Coverage
 from chaosrunner.judging.during import rule_in
-from chaosrunner.judging.hold import ResolvedRule, resolve, say
+from chaosrunner.judging.hold import ResolvedRule, fits, resolve, say
 from chaosrunner.judging.reading import Reading
 from chaosrunner.judging.streaks import Staying
 from chaosrunner.model.plan import PlannedMeasure
 from chaosrunner.model.quantities import show
-from chaosrunner.model.tolerance import Value
+from chaosrunner.model.tolerance import Rule, Value
 from chaosrunner.model.words import Phase
 from chaosrunner.records.light import dataclass
+
+if TYPE_CHECKING:
+    from chaosrunner.judging.window_stay import WindowStay
 
 DEFAULT_READINGS = 3
 DEFAULT_HOLDS = 5.0
@@ -46,11 +49,15 @@ class RecoveryState:
 class _Track:
     """One measure after the undo."""
 
-    def __init__(self, measure: PlannedMeasure, rule: ResolvedRule | None, holds: float | None) -> None:
+    def __init__(
+        self, measure: PlannedMeasure, rule: ResolvedRule | None, holds: float | None, together: WindowStay | None
+    ) -> None:
         self.measure = measure
         self.rule = rule
         """None: relative, and there is no baseline."""
-        self.stay = Staying(rule.for_ if rule is not None else 0.0)
+        self.together = together
+        """Of a rule that looks at many readings together."""
+        self.single = Staying(rule.for_ if rule is not None else 0.0)
         self.holds = holds
         self.readings = 0
         self.outside: Value | None = None
@@ -60,8 +67,7 @@ class _Track:
         self.lost = array("b")
 
     def add(self, reading: Reading) -> None:
-        assert self.rule is not None
-        reading = self.rule.fits(reading)
+        reading = fits(reading) if self.rule is None else self.rule.fits(reading)
         self.began.append(reading.began)
         self.ended.append(reading.ended)
         self.lost.append(not reading.is_reading)
@@ -69,10 +75,29 @@ class _Track:
             self.why = reading.missing or ""
             return
         self.readings += 1
+        if self.together is not None:
+            self.together.add(reading)
+            return
+        assert self.rule is not None
         inside = self.rule.inside(reading)
         if not inside:
             self.outside = reading.value
-        self.stay.add(inside, reading.ended - self.measure.lag, reading.ended)
+        self.single.add(inside, reading.ended - self.measure.lag, reading.ended)
+
+    @property
+    def stay(self) -> Staying | WindowStay:
+        """How long it has stayed inside."""
+        return self.single if self.together is None else self.together
+
+    @property
+    def waits(self) -> float:
+        """Seconds that it takes, beyond its lag, until anything can be said."""
+        return 0.0 if self.together is None else self.together.seconds
+
+    @property
+    def judgeable(self) -> bool:
+        """Whether its rule means anything: a relative one needs a baseline."""
+        return self.rule is not None or self.together is not None
 
     def held_since(self, start: float) -> bool:
         """Whether it has stayed inside for long enough, from `start` on, with enough readings."""
@@ -96,6 +121,17 @@ class _Track:
         return coverage.complaint()
 
 
+def _together(measure: PlannedMeasure, rule: Rule, sample: Callable[[str], Sequence[Reading]]) -> WindowStay | None:
+    """None: the baseline has too few readings to be compared with."""
+    from chaosrunner.judging.window_stay import window_stay
+
+    return window_stay(measure, rule, sample(measure.key))
+
+
+def _no_sample(key: str) -> Sequence[Reading]:
+    return ()
+
+
 class RecoveryWatch:
     """Follows all measures after the last undo. Times are the journal's `t`."""
 
@@ -106,24 +142,29 @@ class RecoveryWatch:
         within: float,
         holds: float | None,
         undone_at: float,
+        sample: Callable[[str], Sequence[Reading]] = _no_sample,
     ) -> None:
+        """`sample`: the baseline's readings of a measure, for rules that compare with all of them."""
         self._undone_at = undone_at
         self._deadline = undone_at + within
         self._within = within
         self._tracks: dict[str, _Track] = {}
         for measure in measures:
             rule = rule_in(measure, Phase.RECOVERY)
-            if rule is not None:
+            if rule is not None and rule.over_phase:
+                self._tracks[measure.key] = _Track(measure, None, holds, _together(measure, rule, sample))
+            elif rule is not None:
                 median = baselines.get(measure.key)
                 known = not rule.relative or (median is not None and not rule.says_nothing(median))
                 resolved = resolve(rule, measure.unit, median) if known else None
-                self._tracks[measure.key] = _Track(measure, resolved, holds)
+                self._tracks[measure.key] = _Track(measure, resolved, holds, None)
         self._order = list(self._tracks.values())
         self._blocker = 0
         self._recovered: RecoveryState | None = None
         hold = DEFAULT_HOLDS if holds is None else holds
         patience = [
             track.measure.lag + max(hold, DEFAULT_READINGS * track.measure.every if holds is None else 0.0)
+            + track.waits
             + 2 * (track.measure.every + track.measure.timeout)
             for track in self._order
         ]  # fmt: skip
@@ -133,7 +174,7 @@ class RecoveryWatch:
     def add(self, key: str, reading: Reading) -> None:
         """A reading as it comes, of any measure; what tells of a time before the undo is left out."""
         track = self._tracks.get(key)
-        if track is None or track.rule is None or self._recovered is not None:
+        if track is None or not track.judgeable or self._recovered is not None:
             return
         if reading.tells_from(track.measure.lag) + _ROUNDING < self._undone_at:
             return
@@ -166,10 +207,13 @@ class RecoveryWatch:
             return RecoveryState("recovered", "no measure is judged after the fault")
         if self._recovered is not None:
             return self._recovered
-        without = [track for track in self._order if track.rule is None]
+        without = [track for track in self._order if not track.judgeable]
         if without:
             keys = tuple(track.measure.key for track in without)
-            return RecoveryState("unreadable", f"{', '.join(keys)}: there is no baseline to compare with", None, keys)
+            rules = [rule_in(track.measure, Phase.RECOVERY) for track in without]
+            few = any(rule is not None and rule.like is not None for rule in rules)
+            what = "there are too few readings of the baseline" if few else "there is no baseline"
+            return RecoveryState("unreadable", f"{', '.join(keys)}: {what} to compare with", None, keys)
         late = [track for track in self._order if self._too_late(track, now)]
         if seen := [track for track in late if not self._complaint(track)]:
             return self._not_recovered(seen)
@@ -185,12 +229,15 @@ class RecoveryWatch:
         """Whether no stay of this measure can begin in time any more, and it had readings that say so."""
         if track.stay.since is not None:
             return track.stay.since > self._deadline + _ROUNDING
-        grace = track.measure.lag + track.measure.every + track.measure.timeout
+        grace = track.measure.lag + track.waits + track.measure.every + track.measure.timeout
         return track.readings > 0 and now > self._deadline + grace
 
     def _not_recovered(self, late: list[_Track]) -> RecoveryState:
         reasons = []
         for track in late:
+            if track.together is not None:
+                reasons.append(f"{track.measure.key}: {track.together.reason}")
+                continue
             assert track.rule is not None
             found = say(track.outside, track.measure.unit)
             reasons.append(f"{track.measure.key} was still {found}, should be {track.rule.text}")

@@ -22,8 +22,8 @@ from chaosrunner.judging.reading import Reading
 from chaosrunner.judging.streaks import Violation
 from chaosrunner.model.plan import PlannedMeasure
 from chaosrunner.model.quantities import show
-from chaosrunner.model.tolerance import Value
-from chaosrunner.model.words import Phase
+from chaosrunner.model.tolerance import Rule, Value
+from chaosrunner.model.words import Answer, Phase
 from chaosrunner.records.light import dataclass
 
 NEEDED_FOR_MEDIAN = 3
@@ -58,6 +58,10 @@ class _Track:
     def __init__(self, measure: PlannedMeasure, for_: float, began: float) -> None:
         self.measure = measure
         rule = rule_in(measure, Phase.BASELINE)
+        self.whole: Rule | None = None
+        """A rule for all readings together, in place of one for each."""
+        if rule is not None and rule.over_phase:
+            rule, self.whole = None, rule
         self.rule: ResolvedRule | None = None if rule is None else resolve(rule, measure.unit, None)
         self.needed = needs_baseline(measure)
         self._for = for_
@@ -68,6 +72,12 @@ class _Track:
         self._number = array("d")
         self._why = ""
         self._outside: Value | None = None
+        self.text = False
+
+    @property
+    def judged(self) -> bool:
+        """Whether it has a rule for the baseline."""
+        return self.rule is not None or self.whole is not None
 
     def add(self, reading: Reading) -> None:
         if reading.tells_from(self.measure.lag) < self._phase_began:
@@ -86,6 +96,7 @@ class _Track:
         self._ended.append(reading.ended)
         self._kind.append(kind)
         self._number.append(_NAN if value is None or isinstance(value, str) else float(value))
+        self.text = self.text or isinstance(value, str)
 
     def first_in(self, end: float) -> int:
         """Index of the first reading of the window that ends at `end`."""
@@ -97,6 +108,8 @@ class _Track:
     def state(self, end: float) -> MeasureState:
         """In the window that ends at `end`."""
         name = self.measure.key
+        if self.whole is not None and not (state := self._whole_state(self.whole, end)).ok:
+            return state
         if self.rule is not None:
             first = self.first_in(end)
             violation = Violation(self.rule.for_)
@@ -120,15 +133,46 @@ class _Track:
             return MeasureState(False, False, f"{name}: its baseline needs three readings and has {have}{why}")
         return MeasureState(True, True, f"{name} is steady")
 
+    def _whole_state(self, rule: Rule, end: float) -> MeasureState:
+        """The window held against a rule for all its readings."""
+        from chaosrunner.judging.whole_phase import judge_whole
+
+        name, lag = self.measure.key, self.measure.lag
+        coverage = Coverage(self.measure, self._for)
+        coverage.piece(end - self._for - lag, end)
+        readings = []
+        for index in range(self.first_in(end), len(self._began)):
+            missing = self._why if self._kind[index] == _MISSING else None
+            coverage.add(self._began[index], self._ended[index], missing)
+            readings.append(self._reading(index))
+        said = judge_whole(self.measure, rule, (), [readings])
+        if said.answer is Answer.BROKEN:
+            return MeasureState(False, True, f"{name}: {said.reason}")
+        complaint = coverage.complaint() or (said.reason if said.answer is Answer.INCONCLUSIVE else "")
+        return MeasureState(not complaint, not complaint, f"{name}: {complaint or said.reason}")
+
+    def _reading(self, index: int) -> Reading:
+        began, ended, number = self._began[index], self._ended[index], self._number[index]
+        if self._kind[index] == _MISSING or (number != number and self.text):
+            return Reading(began, ended, missing=self._why or "it was no number")
+        return Reading(began, ended, number) if number == number else Reading(began, ended, no_answer="no answer")
+
     def numbers(self, end: float) -> list[float]:
         """The window's numbers; where the window is too short for three, the last three without a violation."""
-        found: list[float] = []
+        return [self._number[index] for index in self._chosen(end)]
+
+    def sample(self, end: float) -> list[Reading]:
+        """The readings that `numbers` are of, in the order of time."""
+        return [Reading(self._began[i], self._ended[i], self._number[i]) for i in reversed(self._chosen(end))]
+
+    def _chosen(self, end: float) -> list[int]:
+        found: list[int] = []
         first = self.first_in(end)
         for index in range(len(self._began) - 1, -1, -1):
             if index < first and (len(found) >= NEEDED_FOR_MEDIAN or self._kind[index] == _OUTSIDE):
                 break
             if self._number[index] == self._number[index]:
-                found.append(self._number[index])
+                found.append(index)
         return found
 
 
@@ -138,7 +182,7 @@ class SteadyWatch:
     def __init__(self, measures: Sequence[PlannedMeasure], for_: float, within: float | None, began: float) -> None:
         read = [measure for measure in measures if Phase.BASELINE in phases_read(measure.during)]
         self._tracks = {measure.key: _Track(measure, for_, began) for measure in read}
-        self._watched = [track for track in self._tracks.values() if track.rule is not None or track.needed]
+        self._watched = [track for track in self._tracks.values() if track.judged or track.needed]
         lag = max((track.measure.lag for track in self._watched), default=0.0)
         self._first_end = began + for_ + lag
         slack = max((track.measure.every + track.measure.timeout for track in self._watched), default=0.0)
@@ -186,7 +230,12 @@ class SteadyWatch:
     def of_measure(self, key: str) -> MeasureState | None:
         """One measure in the window that ends now; None: it is not watched."""
         track = self._tracks.get(key)
-        return None if track is None or track.rule is None else track.state(self._latest)
+        return None if track is None or not track.judged else track.state(self._latest)
+
+    def sample(self, key: str) -> list[Reading]:
+        """The readings of the steady window that a measure's median is of, in the order of time."""
+        track = self._tracks.get(key)
+        return [] if track is None else track.sample(self._latest)
 
     def medians(self) -> dict[str, float]:
         """Medians of the steady window, by key, of measures that have three numbers in it."""

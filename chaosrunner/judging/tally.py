@@ -86,10 +86,10 @@ class Tally:
         held, numbers = self.rule, self._numbers
         return PhaseVerdict(
             phase=phase,
-            judged=held is not None or rule is not None,
+            judged=held is not None or bool(rule),
             answer=answer,
             reason=reason,
-            rule=held.text if held is not None else rule,
+            rule=held.text if held is not None else rule or None,
             low=held.low if held is not None else None,
             high=held.high if held is not None else None,
             readings=self.coverage.readings,

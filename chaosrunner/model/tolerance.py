@@ -1,20 +1,23 @@
 """Tolerances: the rule that a reading is held against, and how much room was left.
 
-A rule is one of `atMost`, `atLeast`, `between`, `equals`, `matches`. A limit is a number with an optional unit
+A rule is one of `atMost`, `atLeast`, `between`, `equals`, `matches`, `like`. A limit is a number with an optional unit
 (`200ms`, `1%`, `3`), or relative to the baseline's median: `4x baseline`, `baseline + 20ms`, `baseline - 10%`;
 `between: baseline ± 5` (or `baseline ± 10%`) is short for both sides. `floor:` keeps a relative `atMost` from
 becoming too tight on a quiet system.
+
+Most rules hold each reading. With `take:` one number of all readings of a phase is held, and `like: baseline` (or just
+`like baseline`) compares all of them with all of the baseline's by a rank test.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from chaosrunner.model.frozen import Frozen
 from chaosrunner.model.marks import BeforeValidator, PlainSerializer, WithJsonSchema, model_validator
-from chaosrunner.model.quantities import NUMBER, UNITS, Duration, convert, number
+from chaosrunner.model.quantities import NUMBER, UNITS, Duration, Ratio, convert, number, parse_ratio
 from chaosrunner.records.patterns import pattern
 
 Value = bool | float | str
@@ -117,11 +120,52 @@ Between = Annotated[
     ),
 ]
 
-_RULES = ("at_most", "at_least", "between", "equals", "matches")
+EFFECTS = {"small": 0.56, "medium": 0.64, "large": 0.71}
+"""Differences by the names that Vargha and Delaney gave them; see `chaosrunner.model.rank_test`."""
+DETECT = 0.8
+"""The difference that a `like` rule finds unless the file says otherwise."""
+
+
+def _parse_effect(value: Any) -> float:
+    if isinstance(value, str) and value in EFFECTS:
+        return EFFECTS[value]
+    try:
+        share = parse_ratio(value)
+    except ValueError:
+        share = 0.0
+    if not 0.5 < share < 1:
+        raise ValueError(f"expected small, medium, large, or a share of pairs between 50% and 100%, found {value!r}")
+    return share
+
+
+def _write_effect(share: float) -> str:
+    return next((name for name, known in EFFECTS.items() if known == share), f"{number(share * 100)}%")
+
+
+Effect = Annotated[
+    float,
+    BeforeValidator(_parse_effect),
+    PlainSerializer(_write_effect, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(EFFECTS)},
+                {"type": "string", "pattern": rf"^\s*{NUMBER}\s*%\s*$"},
+                {"type": "number", "exclusiveMinimum": 0.5, "exclusiveMaximum": 1},
+            ]
+        }
+    ),
+]
+"""How big a difference is: in what share of all pairs the later of the two readings is on its side."""
+Whole = Literal["mean", "min", "max", "p50", "p90", "p95", "p99", "rate"]
+"""What one number to make of all readings of a phase."""
+
+_RULES = ("at_most", "at_least", "between", "equals", "matches", "like")
+_OF_LIKE = ("side", "effect", "detect", "power", "false_alarms")
 
 
 class Rule(Frozen):
-    """Exactly one of `atMost`, `atLeast`, `between`, `equals`, `matches`."""
+    """Exactly one of `atMost`, `atLeast`, `between`, `equals`, `matches`, `like`."""
 
     at_most: Limit | None = None
     """The highest value that is still in order."""
@@ -137,12 +181,35 @@ class Rule(Frozen):
     """How long the rule must be violated without a break to count; 0: one reading is enough."""
     floor: Limit | None = None
     """A relative `atMost` is never tighter than this."""
+    take: Whole | None = None
+    """Hold one number of all readings of the phase in place of each: `mean`, `min`, `max`, a quantile (`p50`, `p90`,
+    `p95`, `p99`), or the `rate` (a second) at which a counter grew, restarts included. A relative limit is then of
+    the same number of the baseline."""
+    like: Literal["baseline"] | None = None
+    """`baseline`: all readings of the phase together must be as in the baseline, by a rank test. Fewer readings than
+    `power` needs: inconclusive."""
+    side: Literal["either", "higher", "lower"] | None = None
+    """With `like`: which difference counts; default either."""
+    effect: Effect | None = None
+    """With `like`: the least difference that counts, `small`, `medium`, `large`, or in what share of pairs a reading of
+    the phase is on one side of one of the baseline (50% is no difference); default medium, which is 64%."""
+    detect: Effect | None = None
+    """With `like`: the difference that must be found with `power`, more than `effect`; default 80%."""
+    power: Ratio | None = None
+    """With `like`: with what probability a difference of `detect` must be found; default 90%."""
+    false_alarms: Ratio | None = None
+    """With `like`: with what probability phases that do not differ may be called different; default 1%."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_words(cls, value: Any) -> Any:
+        return {"like": "baseline"} if is_like(value) else value
 
     @model_validator(mode="after")
     def _one_rule(self) -> Rule:
         given = [name for name in _RULES if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError("expected exactly one of atMost, atLeast, between, equals, matches")
+            raise ValueError("expected exactly one of atMost, atLeast, between, equals, matches, like")
         if self.floor is not None and (self.at_most is None or not self.at_most.relative or self.floor.relative):
             raise ValueError("floor goes with an atMost that is relative to the baseline, and is itself absolute")
         if self.matches is not None:
@@ -152,9 +219,55 @@ class Rule(Frozen):
                 raise ValueError(f"matches is not a regular expression: {error}") from None
         return self
 
+    @model_validator(mode="after")
+    def _of_a_phase(self) -> Rule:
+        if self.like is None:
+            if any(getattr(self, name) is not None for name in _OF_LIKE):
+                raise ValueError("side, effect, detect, power and falseAlarms go with `like: baseline`")
+        elif self.take is not None:
+            raise ValueError("take goes with a limit: `like` looks at all readings")
+        elif self.detectable <= self.least_effect:
+            raise ValueError("expected a `detect` that is more than `effect`")
+        elif not 0.5 <= self.found_with <= 0.9999 or not 0.0001 <= self.alarms <= 0.2:
+            raise ValueError("expected a power from 50% to 99.99%, and falseAlarms from 0.01% to 20%")
+        if self.take is not None and (self.equals is not None or self.matches is not None):
+            raise ValueError("take goes with atMost, atLeast or between")
+        if self.over_phase and self.for_:
+            raise ValueError("`for` counts single readings; `like` and `take` look at all of a phase")
+        return self
+
+    @property
+    def over_phase(self) -> bool:
+        """Whether all readings of a phase are judged together, in place of each by itself."""
+        return self.like is not None or self.take is not None
+
+    @property
+    def least_effect(self) -> float:
+        """With `like`: `effect`, or its default."""
+        return EFFECTS["medium"] if self.effect is None else self.effect
+
+    @property
+    def detectable(self) -> float:
+        """With `like`: `detect`, or its default."""
+        if self.detect is not None:
+            return self.detect
+        return DETECT if self.least_effect < 0.9 * DETECT else (1 + self.least_effect) / 2
+
+    @property
+    def found_with(self) -> float:
+        """With `like`: `power`, or its default."""
+        return 0.9 if self.power is None else self.power
+
+    @property
+    def alarms(self) -> float:
+        """With `like`: `falseAlarms`, or its default."""
+        return 0.01 if self.false_alarms is None else self.false_alarms
+
     @property
     def relative(self) -> bool:
-        """Whether this rule needs the baseline's median."""
+        """Whether this rule needs the baseline's readings."""
+        if self.like is not None:
+            return True
         limits = [self.at_most, self.at_least, *(self.between or ())]
         return any(limit is not None and limit.relative for limit in limits)
 
@@ -176,7 +289,10 @@ class Rule(Frozen):
         return (None if low is None else low.resolve(unit, baseline), highest)
 
     def __str__(self) -> str:
+        if self.like is not None:
+            return "like the baseline" if self.side in (None, "either") else f"not {self.side} than the baseline"
         lasting = f" for {number(self.for_)} s" if self.for_ else ""
+        lasting += f" ({self.take} of the phase)" if self.take else ""
         if self.at_most is not None:
             floor = f" (at least {self.floor})" if self.floor else ""
             return f"at most {self.at_most}{floor}{lasting}"
@@ -187,6 +303,11 @@ class Rule(Frozen):
         if self.equals is not None:
             return f"equal to {self.equals!r}{lasting}"
         return f"matching /{self.matches}/{lasting}"
+
+
+def is_like(value: Any) -> bool:
+    """Whether a file says `like baseline` in words."""
+    return isinstance(value, str) and value.split() == ["like", "baseline"]
 
 
 class Tolerance(Frozen):
@@ -206,6 +327,10 @@ class Tolerance(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _one_for_all(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if not is_like(value):
+                raise ValueError(f"expected a rule such as {{atMost: 1%}}, or `like baseline`, found {value!r}")
+            value = {"like": "baseline"}
         if isinstance(value, dict) and value and not set(value) & {"baseline", "fault", "recovery"}:
             relative = any("baseline" in str(limit) for limit in value.values())
             return {"baseline": None if relative else value, "fault": value, "recovery": value}
@@ -222,3 +347,9 @@ class Tolerance(Frozen):
 
 class AbortLimit(Rule):
     """`abortAt`: when a reading is outside this rule for so long, everything is undone at once."""
+
+    @model_validator(mode="after")
+    def _of_readings(self) -> AbortLimit:
+        if self.over_phase:
+            raise ValueError("an abort limit is held against each reading as it comes: `like` and `take` need a phase")
+        return self

@@ -212,12 +212,24 @@ def _looser(old: Rule, new: Rule, unit: str | None) -> Literal["weaker", "differ
         sides += [(old.between[0], new.between[0], -1), (old.between[1], new.between[1], 1)]
     elif old.between or new.between:
         return "different"
-    if old.equals != new.equals or old.matches != new.matches:
+    if old.equals != new.equals or old.matches != new.matches or old.take != new.take:
         return "different"
+    if old.like or new.like:
+        return _less_alike(old, new)
     verdicts = [_side(before, after, direction, unit) for before, after, direction in sides]
     if new.floor != old.floor:
         verdicts.append(_side(old.floor, new.floor, 1, unit) if new.floor else None)
     return "different" if "different" in verdicts else "weaker" if "weaker" in verdicts else None
+
+
+def _less_alike(old: Rule, new: Rule) -> Literal["weaker", "different"] | None:
+    """The same for `like baseline`: a greater difference is passed over, or found less surely."""
+    if old.like != new.like or (old.side or "either") not in (new.side or "either", "higher", "lower"):
+        return "different"
+    if new.side not in (None, "either", old.side):
+        return "weaker"
+    found = new.found_with < old.found_with or new.detectable > old.detectable
+    return "weaker" if found or new.least_effect > old.least_effect or new.alarms < old.alarms else None
 
 
 def _side(

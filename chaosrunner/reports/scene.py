@@ -53,7 +53,7 @@ class Dial:
         self.abort = self._resolved(self.measure.abort_at)
 
     def _resolved(self, rule: Rule | None) -> ResolvedRule | None:
-        if rule is None or (rule.relative and self.baseline is None):
+        if rule is None or rule.over_phase or (rule.relative and self.baseline is None):
             return None
         return resolve(rule, self.measure.unit, self.baseline)
 

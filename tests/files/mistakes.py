@@ -261,7 +261,7 @@ HYPOTHESES = [
     M(
         "        baseline: {atMost: 200ms}",
         "        baseline: ‸{atMost: 200ms, atLeast: 1ms}",
-        "`baseline` is not right, expected exactly one of atMost, atLeast, between, equals, matches",
+        "`baseline` is not right, expected exactly one of atMost, atLeast, between, equals, matches, like",
     ),
     M(
         "        baseline: {atMost: 200ms}",
@@ -272,7 +272,7 @@ HYPOTHESES = [
     M(
         "        baseline: {atMost: 200ms}",
         "        baseline: ‸200ms",
-        "`baseline` is '200ms', expected a mapping of atLeast, atMost, between, equals, floor, for, matches",
+        "`baseline` is '200ms', expected a mapping of atLeast, atMost, between, detect, effect, equals, falseAlarms, floor, for, like, matches, power, side, take",
     ),
     M(
         "        baseline: {atMost: 200ms}",
@@ -318,7 +318,7 @@ HYPOTHESES = [
     M(
         "      abortAt: {atMost: 5s, for: 2s}",
         "      abortAt: ‸5s",
-        "`abortAt` is '5s', expected a mapping of atLeast, atMost, between, equals, floor, for, matches",
+        "`abortAt` is '5s', expected a mapping of atLeast, atMost, between, detect, effect, equals, falseAlarms, floor, for, like, matches, power, side, take",
     ),
     M(
         "      abortAt: {atMost: 5s, for: 2s}",
