@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -32,6 +32,10 @@ _ONLY_WITH = (
     ("--by", "by", ("waived", "rejected")),
     ("--change", "change", ("fix-ready",)),
     ("--of", "original", ("duplicate",)),
+    ("--as", "code", ("waived", "rejected")),
+    ("--control", "controls", ("waived",)),
+    ("--while", "conditions", ("waived",)),
+    ("--restart-due", "restart", ("waived",)),
 )
 """Options that would be passed over in silence with any other state."""
 _PRIORITIES = ("P1", "P2", "P3", "P4")
@@ -138,6 +142,12 @@ def history(settings: terms.Settings, near_miss: str, as_json: bool) -> None:
 @click.option("--until", metavar="DATE", help="End of a waiver: 2027-01-31.")
 @click.option("--change", metavar="REF", help="What fixes it: a commit, a version, a link.")
 @click.option("--of", "original", metavar="NM", help="Of which one it is a duplicate.")
+@click.option("--as", "code", metavar="WHY", help="Of a rejection or waiver; see below.")
+@click.option("--control", "controls", multiple=True, metavar="TEXT", help="What protects meanwhile; repeatable.")
+@click.option(
+    "--while", "conditions", multiple=True, metavar="HYPOTHESIS", help="A run that breaks it ends the waiver."
+)
+@click.option("--restart-due", "restart", is_flag=True, help="The time for the fix begins anew after the waiver.")
 @click.option("--owner", metavar="TEAM", help="The team that sees to it.")
 @click.option(
     "--priority",
@@ -155,8 +165,10 @@ def set_(settings: terms.Settings, /, near_miss: str, as_json: bool, **wishes: o
     in-progress  somebody works on it
     fix-ready    the fix is in (--change); passing runs then verify it
     needs-info   something must be found out first (--reason)
-    waived       accepted by somebody else than the owner (--by, --until, --reason)
-    rejected     it is none (--reason; for P1 and P2 also --by)
+    waived       accepted by somebody who neither owns it nor asks for it (--by, --until, --reason, --as
+                 compensating-control|planned-replacement|accepted-design-limit|environment-only, --control)
+    rejected     it is none (--reason, --as false-positive|experiment-defect|expected-behaviour|out-of-scope|
+                 not-reproduced; for P1 and P2 also --by)
     duplicate    of another (--of, --reason)
     obsolete     what it is about is gone (--reason)
     open         begin again (--reason)
@@ -170,7 +182,7 @@ def set_(settings: terms.Settings, /, near_miss: str, as_json: bool, **wishes: o
     if not any(wishes[name] for name in ("state", "owner", "priority")):
         raise UsageError("nothing to set: name a state, --owner or --priority")
     for option, name, states in _ONLY_WITH:
-        if wishes[name] is not None and wishes["state"] not in states:
+        if wishes[name] and wishes["state"] not in states:
             raise UsageError(f"{option} goes with {' or '.join(states)} only")
     with words.opened(settings.state) as register:
         after = _set(register, near_miss, who(), wishes)
@@ -196,6 +208,7 @@ def _set(register: Register, id: str, actor: str, wishes: dict[str, object]) -> 
             reason=reason,
             accepted_by=_text(wishes["by"]),
             until=until,
+            **_codes(wishes),
             change=_text(wishes["change"]),
             duplicate_of=_text(wishes["original"]),
             owner=_text(owner),
@@ -207,6 +220,26 @@ def _set(register: Register, id: str, actor: str, wishes: dict[str, object]) -> 
         chosen = None if str(priority) == "computed" else Priority(str(priority))
         after = register.prioritise(after.id, chosen, actor, reason)
     return after
+
+
+def _codes(wishes: dict[str, object]) -> dict[str, Any]:
+    """What a waiver or a rejection says beside its reason."""
+    from chaosrunner.errors import UsageError
+    from chaosrunner.model.words import RejectedAs, WaivedAs
+
+    kinds: dict[object, type[RejectedAs | WaivedAs]] = {"waived": WaivedAs, "rejected": RejectedAs}
+    code, kind = wishes["code"], kinds.get(wishes["state"])
+    try:
+        chosen = None if code is None or kind is None else kind(str(code).lower())
+    except ValueError:
+        raise UsageError(f"--as is {str(code)!r}, expected one of {', '.join(kind or ())}") from None
+    return {
+        "waived_as": chosen if isinstance(chosen, WaivedAs) else None,
+        "rejected_as": chosen if isinstance(chosen, RejectedAs) else None,
+        "controls": wishes["controls"],
+        "conditions": wishes["conditions"],
+        "restart_due": wishes["restart"],
+    }
 
 
 def _date(value: object) -> date | None:

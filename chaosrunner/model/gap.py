@@ -9,6 +9,14 @@ from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.model.words import FindingClass, GapKind
 
 FINGERPRINT_RULE = "nm/1"
+_OF_THEIR_OWN = (
+    GapKind.UNDETECTED,
+    GapKind.SPILL_OVER,
+    GapKind.UNDO_FAILED,
+    GapKind.NO_REDUNDANCY,
+    GapKind.REPORTED,
+)
+"""Kinds that are not about a hypothesis, and so are told apart by what they are about."""
 
 
 class Gap(Frozen):
@@ -41,7 +49,7 @@ class Gap(Frozen):
     def fingerprint(self) -> str:
         """`nm/1`: of what lasts only; see DESIGN section 9. Never of values, thresholds, names of pods or dates."""
         group = "hypothesis"
-        if self.kind in (GapKind.UNDETECTED, GapKind.SPILL_OVER, GapKind.UNDO_FAILED, GapKind.NO_REDUNDANCY):
+        if self.kind in _OF_THEIR_OWN:
             group = self.kind.value
         parts = [
             FINGERPRINT_RULE,

@@ -15,7 +15,18 @@ from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.model.gap import FINGERPRINT_RULE, Gap
 from chaosrunner.model.priority import Scoring
 from chaosrunner.model.tolerance import Tolerance, Value
-from chaosrunner.model.words import FindingClass, GapKind, Phase, Priority, State
+from chaosrunner.model.words import (
+    DetectedBy,
+    FailureMode,
+    FindingClass,
+    GapKind,
+    Phase,
+    Priority,
+    RejectedAs,
+    Source,
+    State,
+    WaivedAs,
+)
 
 CHAOSRUNNER = "chaosrunner"
 """The actor of every change that no person made."""
@@ -97,6 +108,11 @@ class Found(Frozen):
     conditions: Conditions
     scoring: Scoring
     """Before regressions of an earlier near miss are known."""
+    failure_mode: FailureMode | None = None
+    """As far as the measures tell."""
+    detected_by: DetectedBy | None = None
+    recovered_in: float | None = None
+    """Seconds after the last undo; None: it was not seen recovered, or nobody looked."""
 
 
 class RunFacts(Frozen):
@@ -125,6 +141,14 @@ class RunFacts(Frozen):
     """All faults and all expectations of the run."""
     held: tuple[str, ...] = ()
     """Hypotheses that held."""
+    detected: tuple[str, ...] = ()
+    """Expected alerts that fired in time, and hypotheses that broke while some alert began to fire."""
+    broken: tuple[str, ...] = ()
+    """Hypotheses that broke."""
+    due_days: dict[str, int] = {}
+    """Days until a fix should be ready, by priority, where the environment names them."""
+    answer: str = ""
+    """Of the whole run: held, inconclusive or broken."""
     trouble: str = ""
     """Why this run can count for nothing (it was inconclusive, cut short, a fault was not seen); empty: it counts."""
     recovered: bool = True
@@ -149,6 +173,13 @@ class Occurrence(Frozen):
     evidence: tuple[Evidence, ...] = ()
     measures: tuple[JsonObject, ...] = ()
     """As the gap told them."""
+    source: Source = Source.RUN
+    failure_mode: FailureMode | None = None
+    detected_by: DetectedBy | None = None
+    recovered_in: float | None = None
+    """Seconds after the last undo."""
+    links: tuple[str, ...] = ()
+    """Where more about it can be read."""
     seed: int
     command: str
     conditions: Conditions
@@ -190,6 +221,15 @@ class Waiver(Frozen):
     until: date
     reason: str
     given_at: float
+    requested_by: str = ""
+    justification: WaivedAs | None = None
+    """None: given by a version that did not ask."""
+    controls: tuple[str, ...] = ()
+    """What protects meanwhile."""
+    conditions: tuple[str, ...] = ()
+    """Hypotheses that must hold; a run in which one breaks ends the waiver."""
+    restart_due: bool = False
+    """Whether the time for the fix begins anew when it ends."""
 
 
 class Override(Frozen):
@@ -225,6 +265,22 @@ class Progress(Frozen):
         days = f" on {len(self.days)} of {self.required_days} days" if self.required_days > 1 else ""
         runs = "passing run" if self.required_runs == 1 else "passing runs"
         return f"{len(self.runs)} of {self.required_runs} {runs}{days}"
+
+
+class Factor(Frozen):
+    """Something that contributed. Never a person; what is only thought to have is never called a cause."""
+
+    factor: str
+    basis: Literal["observed", "hypothesis"] = "hypothesis"
+    evidence: str = ""
+
+
+class Barrier(Frozen):
+    """A defence, and what it did."""
+
+    name: str
+    state: Literal["held", "degraded", "failed", "absent", "not-challenged", "unknown"] = "unknown"
+    evidence: str = ""
 
 
 class ItemLink(Frozen):
@@ -264,6 +320,21 @@ class NearMiss(Frozen):
     """That it was last seen in."""
     tracker: str | None = None
     """Kind of that environment's tracker; None: it names none."""
+    source: Source = Source.RUN
+    reported_by: str | None = None
+    """None: found by a run, or reported without a name."""
+    outage: bool = False
+    """Whether it was a real outage; those are counted, so that near misses can be held against them."""
+    failure_mode: FailureMode | None = None
+    detected_by: DetectedBy | None = None
+    barriers: tuple[Barrier, ...] = ()
+    factors: tuple[Factor, ...] = ()
+    links: tuple[str, ...] = ()
+    """Experiments that would have found it, linked by hand."""
+    only: dict[str, str] = {}
+    """Split off by hand: only occurrences that are so (`experiment`, `environment`) are its own."""
+    apart: tuple[dict[str, str], ...] = ()
+    """Split off from it by hand."""
 
     state: State = State.OPEN
     state_since: float
@@ -301,6 +372,17 @@ class NearMiss(Frozen):
     fix_ready_at: float | None = None
     verification: Progress | None = None
     waiver: Waiver | None = None
+    waivers: int = 0
+    """How often it was waived since it was opened."""
+    rejected_as: RejectedAs | None = None
+    triaged_at: float | None = None
+    """When somebody last took it on; None: nobody has looked at it since it was opened."""
+    due_days: dict[str, int] = {}
+    """The environment's policy when it was last seen, by priority; empty: 14, 30, 90, 180."""
+    fixed_in: float | None = None
+    """Seconds from its opening until the last fix was ready."""
+    verified_in: float | None = None
+    """Seconds from that fix until it was last verified."""
     duplicate_of: str | None = None
     item: ItemLink | None = None
 
@@ -318,6 +400,16 @@ class NearMiss(Frozen):
     def closed(self) -> bool:
         """Whether nobody has anything left to do."""
         return self.state in CLOSED
+
+    @property
+    def draft(self) -> bool:
+        """Whether it was reported, and nobody has looked at it yet."""
+        return self.source is not Source.RUN and self.state is State.OPEN and self.triaged_at is None
+
+    @property
+    def covered(self) -> bool:
+        """Whether an experiment shows it, or would have."""
+        return bool(self.experiments or self.links)
 
     @property
     def fingerprint(self) -> str:

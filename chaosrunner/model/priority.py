@@ -7,12 +7,13 @@ multiplied. The inputs are kept with the result, so that it can be computed agai
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Literal
 
 from chaosrunner.model.frozen import Frozen
 from chaosrunner.model.marks import Field
-from chaosrunner.model.words import FindingClass, GapKind, Priority
+from chaosrunner.model.words import FailureMode, FindingClass, GapKind, Priority
 
 RULE = "prio/1"
 Potential = Literal["S1", "S2", "S3", "S4"]
@@ -41,7 +42,9 @@ _COST = {"loss": "production would lose", "degraded": "production would degrade"
 _BY_BUDGET: tuple[tuple[Potential, float], ...] = (("S1", 1.0), ("S2", 0.1), ("S3", 0.02))
 """The share of the error budget from which on."""
 
-_DUE_DAYS = {Priority.P1: 14, Priority.P2: 30, Priority.P3: 90, Priority.P4: 180}
+_DATA = (FailureMode.DATA_LOSS, FailureMode.DATA_INCONSISTENCY)
+
+DUE_DAYS = {Priority.P1: 14, Priority.P2: 30, Priority.P3: 90, Priority.P4: 180}
 """Between CISA's BOD 19-02 (15 and 30 days) and FedRAMP's 30, 90 and 180; staging, so not hours."""
 
 OUTAGE_SECONDS = 3600.0
@@ -64,6 +67,10 @@ class ScoreInputs(Frozen):
     undetected: bool = False
     """Whether nobody would have been alerted."""
     regressions: int = Field(default=0, ge=0)
+    failure_mode: FailureMode | None = None
+    """How it failed, where that is known; lost or wrong data is the worst there is."""
+    effect: Literal["loss", "degraded", "weakness"] | None = None
+    """What it would do to production, where a person has said so; None: by the kinds of gap."""
 
 
 class Scoring(Frozen):
@@ -88,9 +95,10 @@ def more_urgent(one: Priority, other: Priority) -> bool:
     return _LADDER.index(one) < _LADDER.index(other)
 
 
-def due_date(opened: date, priority: Priority, paused_days: int = 0) -> date:
-    """When a fix should be ready: 14, 30, 90 or 180 days from the opening, for P1 to P4."""
-    return opened + timedelta(days=_DUE_DAYS[priority] + paused_days)
+def due_date(opened: date, priority: Priority, paused_days: int = 0, policy: Mapping[str, int] | None = None) -> date:
+    """When a fix should be ready: 14, 30, 90 or 180 days from the opening, for P1 to P4, or what the policy says."""
+    days = (policy or {}).get(priority.value, DUE_DAYS[priority])
+    return opened + timedelta(days=days + paused_days)
 
 
 def projected_budget(bad_ratio: float, objective: float, window: float, outage: float = OUTAGE_SECONDS) -> float:
@@ -126,6 +134,8 @@ def score(inputs: ScoreInputs) -> Scoring:
 
 
 def _gravity(inputs: ScoreInputs) -> str:
+    if inputs.effect is not None:
+        return inputs.effect
     if {GapKind.NO_RECOVERY, GapKind.ABORTED, GapKind.SPILL_OVER, GapKind.UNDO_FAILED} & set(inputs.kinds):
         return "loss"
     return "degraded" if GapKind.IMPACT in inputs.kinds else "weakness"
@@ -134,6 +144,8 @@ def _gravity(inputs: ScoreInputs) -> str:
 def _potential(inputs: ScoreInputs) -> tuple[Potential, str]:
     tier = inputs.tier or 2
     whose = f"a service of tier {inputs.tier}" if inputs.tier else "a service (tier not declared, taken as 2)"
+    if inputs.failure_mode in _DATA:
+        return "S1", f"S1: {inputs.failure_mode.value.replace('-', ' ')}, which nothing brings back"
     gravity = _gravity(inputs)
     by_tier = _BY_TIER[gravity][tier]
     if inputs.budget is None:

@@ -58,7 +58,9 @@ def found(id: str, facts: RunFacts, what: Found) -> NearMiss:
         hypothesis=gap.hypothesis,
         subject=gap.subject,
         fingerprints={FINGERPRINT_RULE: gap.fingerprint},
-        experiments=(facts.experiment,),
+        experiments=(facts.experiment,) if facts.experiment else (),
+        failure_mode=what.failure_mode,
+        detected_by=what.detected_by,
         environment=facts.environment,
         tracker=facts.tracker,
         state_since=opened,
@@ -67,7 +69,8 @@ def found(id: str, facts: RunFacts, what: Found) -> NearMiss:
         labels=facts.labels,
         scoring=what.scoring,
         opened_at=opened,
-        due=due_date(day_of(opened), what.scoring.priority),
+        due=due_date(day_of(opened), what.scoring.priority, policy=facts.due_days),
+        due_days=facts.due_days,
         first_seen=opened,
         first_run=facts.run,
         last_seen=opened,
@@ -94,19 +97,29 @@ def occurrence_of(near_miss: str, facts: RunFacts, what: Found) -> Occurrence:
         strength=gap.strength,
         evidence=what.evidence,
         measures=gap.measures,
+        failure_mode=what.failure_mode,
+        detected_by=what.detected_by,
+        recovered_in=what.recovered_in,
         seed=facts.seed,
         command=facts.command,
         conditions=what.conditions,
     )
 
 
-def seen_again(near_miss: NearMiss, facts: RunFacts, what: Found) -> tuple[NearMiss, Sighting]:
-    """Another run showed it. A run that ended before the near miss was closed (an old journal, recorded late) adds its
-    occurrence and opens nothing."""
+def seen_again(
+    near_miss: NearMiss, facts: RunFacts, what: Found, *, another_run: bool = True
+) -> tuple[NearMiss, Sighting]:
+    """Another run showed it, or the same run once more in another way (`another_run=False`).
+
+    A run that ended before the near miss was closed (an old journal, recorded late) adds its occurrence and opens
+    nothing.
+    """
     after = near_miss.model_copy(
         update={
             "occurrences": near_miss.occurrences + 1,
-            "experiments": tuple(sorted({*near_miss.experiments, facts.experiment})),
+            "experiments": tuple(sorted({*near_miss.experiments, facts.experiment} - {""})),
+            "failure_mode": what.failure_mode or near_miss.failure_mode,
+            "detected_by": what.detected_by or near_miss.detected_by,
             "owner": near_miss.owner or facts.owner,
             "assignee": near_miss.assignee or facts.assignee,
             "labels": tuple(sorted({*near_miss.labels, *facts.labels})),
@@ -117,7 +130,8 @@ def seen_again(near_miss: NearMiss, facts: RunFacts, what: Found) -> tuple[NearM
     if later and near_miss.state in (State.VERIFIED, State.REJECTED, State.OBSOLETE):
         return _regressed(after, facts, what), Sighting.REGRESSED
     if not near_miss.closed:
-        after = after.model_copy(update={"seen": after.seen + 1, "conditions": _harder(after.conditions, what)})
+        update = {"seen": after.seen + another_run, "conditions": _harder(after.conditions, what)}
+        after = after.model_copy(update=update)
     after = _more_serious(after, what)
     if later and near_miss.state is State.FIX_READY:
         tried = len(near_miss.verification.runs) if near_miss.verification else 0
@@ -133,10 +147,10 @@ def _latest(near_miss: NearMiss, facts: RunFacts) -> NearMiss:
     update: dict[str, object] = {}
     if facts.ended >= near_miss.last_seen:
         update |= {"last_seen": facts.ended, "last_run": facts.run}
-        update |= {"environment": facts.environment, "tracker": facts.tracker}
+        update |= {"environment": facts.environment, "tracker": facts.tracker, "due_days": facts.due_days}
     if facts.ended < near_miss.first_seen:
         update |= {"first_seen": facts.ended, "first_run": facts.run}
-    return near_miss.model_copy(update=update)
+    return with_due_date(near_miss.model_copy(update=update))
 
 
 def _by_us(to: State, facts: RunFacts, reason: str) -> Change:
@@ -160,6 +174,8 @@ def _regressed(near_miss: NearMiss, facts: RunFacts, what: Found) -> NearMiss:
                 "regressions": times,
                 "opened_at": facts.ended,
                 "paused_days": 0,
+                "waivers": 0,
+                "triaged_at": None,
                 "seen": 1,
                 "clean": 0,
                 "conditions": _harder(near_miss.conditions, what),
@@ -180,7 +196,10 @@ def _more_serious(near_miss: NearMiss, what: Found) -> NearMiss:
 
 
 def _harder(known: Conditions, what: Found) -> Conditions:
-    """What a passing run will be held against: the newest definition, but never a weaker one."""
+    """What a passing run will be held against: the newest definition, but never a weaker one, nor one of other faults
+    (which an occurrence of a duplicate may have)."""
+    if not exercises(known, what.conditions):
+        return known
     weaker = any(difference.what == "weaker" for difference in differences(known, what.conditions))
     return known if weaker else what.conditions
 
@@ -198,10 +217,19 @@ def tried(near_miss: NearMiss, facts: RunFacts) -> bool:
     """Whether the run could have shown it at all: the same faults on the same services, and the same hypothesis."""
     if near_miss.environment_class != facts.environment_class:
         return False
+    if not _on_its_side(near_miss, facts):
+        return False
     judged = {expectation.measure.partition("/")[0] for expectation in facts.conditions.expectations}
     if near_miss.kind in _BY_HYPOTHESIS and near_miss.hypothesis not in judged:
         return False
     return exercises(near_miss.conditions, facts.conditions)
+
+
+def _on_its_side(near_miss: NearMiss, facts: RunFacts) -> bool:
+    """Whether what the run would have shown is this near miss, where one was split by hand."""
+    of_run = {"experiment": facts.experiment, "environment": facts.environment}
+    apart = any(of_run.get(by) == value for part in near_miss.apart for by, value in part.items())
+    return not apart and all(of_run.get(by) == value for by, value in near_miss.only.items())
 
 
 def judge_pass(near_miss: NearMiss, facts: RunFacts) -> Pass:
@@ -224,7 +252,9 @@ def _why_not(near_miss: NearMiss, facts: RunFacts) -> str:
         return facts.trouble
     if near_miss.kind in _BY_HYPOTHESIS and near_miss.hypothesis not in facts.held:
         return f"the hypothesis {near_miss.hypothesis} did not hold"
-    if near_miss.kind is GapKind.UNDETECTED:
+    if near_miss.kind is GapKind.REPORTED and (facts.broken or not facts.held):
+        return f"{facts.broken[0]} broke" if facts.broken else "no hypothesis was seen to hold"
+    if near_miss.kind is GapKind.UNDETECTED and near_miss.subject not in facts.detected:
         return "a run without this gap does not yet show that the alert fired"
     if not facts.recovered:
         return "the system was not seen recovered"
@@ -232,10 +262,25 @@ def _why_not(near_miss: NearMiss, facts: RunFacts) -> str:
     return "; ".join(difference.why for difference in found)
 
 
-def passed(near_miss: NearMiss, run: Pass, asked: Verification) -> NearMiss:
-    """A run passed it. After a fix it counts towards verification; before, it only says how often the gap shows."""
+def link_broke(near_miss: NearMiss, facts: RunFacts) -> NearMiss | None:
+    """A reported one is open again where an experiment that it is linked to broke after the fix; None: it is not."""
+    ready = near_miss.kind is GapKind.REPORTED and near_miss.state is State.FIX_READY
+    if not ready or not facts.broken or facts.began < (near_miss.fix_ready_at or 0.0):
+        return None
+    reason = f"run {facts.run} of {facts.experiment}, which it is linked to, showed {facts.broken[0]} broken"
+    after = transition(near_miss, _by_us(State.OPEN, facts, reason))
+    return after.model_copy(update={"attempts": after.attempts + 1})
+
+
+def passed(near_miss: NearMiss, run: Pass, asked: Verification, under: Conditions | None = None) -> NearMiss:
+    """A run passed it. After a fix it counts towards verification; before, it only says how often the gap shows.
+
+    What no run has shown yet is held against the conditions of the first run that passes it (`under`).
+    """
     if not run.counts or near_miss.closed:
         return near_miss
+    if not near_miss.conditions.faults and under is not None:
+        near_miss = near_miss.model_copy(update={"conditions": under})
     if near_miss.state is not State.FIX_READY or run.began < (near_miss.fix_ready_at or 0.0):
         in_this_cycle = run.began >= near_miss.opened_at
         return near_miss.model_copy(update={"clean": near_miss.clean + 1}) if in_this_cycle else near_miss

@@ -60,6 +60,8 @@ class GapKind(StrEnum):
     SPILL_OVER = "spill-over"
     UNDO_FAILED = "undo-failed"
     NO_REDUNDANCY = "no-redundancy"
+    REPORTED = "reported"
+    """Nothing that a run showed: a person, or an alert, told of it."""
 
 
 class FaultClass(StrEnum):
@@ -119,6 +121,63 @@ class State(StrEnum):
     REJECTED = "rejected"
     DUPLICATE = "duplicate"
     OBSOLETE = "obsolete"
+
+
+class Source(StrEnum):
+    """Who found it."""
+
+    RUN = "run"
+    PERSON = "person"
+    ALERT = "alert"
+
+
+class FailureMode(StrEnum):
+    """How it failed, as its users meet it."""
+
+    UNAVAILABLE = "unavailable"
+    ERROR_RATE = "error-rate"
+    SLOW_RESPONSE = "slow-response"
+    DATA_LOSS = "data-loss"
+    DATA_INCONSISTENCY = "data-inconsistency"
+    NO_FAILOVER = "no-failover"
+    SLOW_RECOVERY = "slow-recovery"
+    NO_RECOVERY = "no-recovery"
+    CASCADING = "cascading"
+    RESOURCE_EXHAUSTION = "resource-exhaustion"
+    ALERT_MISSING = "alert-missing"
+    ALERT_LATE = "alert-late"
+    ALERT_NOISE = "alert-noise"
+    RUNBOOK_FAILED = "runbook-failed"
+    BLAST_RADIUS_EXCEEDED = "blast-radius-exceeded"
+    ROLLBACK_FAILED = "rollback-failed"
+
+
+class DetectedBy(StrEnum):
+    """Who noticed it first."""
+
+    ALERT = "alert"
+    DASHBOARD = "dashboard"
+    USER = "user"
+    CHAOSRUNNER = "chaosrunner"
+
+
+class RejectedAs(StrEnum):
+    """Why something is no near miss. That nobody has time for it is no reason."""
+
+    FALSE_POSITIVE = "false-positive"
+    EXPERIMENT_DEFECT = "experiment-defect"
+    EXPECTED_BEHAVIOUR = "expected-behaviour"
+    OUT_OF_SCOPE = "out-of-scope"
+    NOT_REPRODUCED = "not-reproduced"
+
+
+class WaivedAs(StrEnum):
+    """Why something is accepted for a time."""
+
+    COMPENSATING_CONTROL = "compensating-control"
+    PLANNED_REPLACEMENT = "planned-replacement"
+    ACCEPTED_DESIGN_LIMIT = "accepted-design-limit"
+    ENVIRONMENT_ONLY = "environment-only"
 
 
 class Ending(StrEnum):

@@ -22,7 +22,15 @@ BUSY_SECONDS = 30
 """How long a write waits for other processes' writes."""
 
 TRIES = 8
-"""How often a write is begun again when another process recorded the same fingerprint in between."""
+"""How often a write is begun again when another process recorded the same fingerprint in between, or each of two
+waited for the other."""
+
+POSTGRESQL_DRIVER = "pg8000"
+"""Where the URL names none."""
+_BEGIN_AGAIN = ("40001", "40P01")
+"""PostgreSQL's codes for transactions that got in each other's way: nothing was done, and the next try may pass."""
+_LOCK = 0x6368616F73
+"""Of PostgreSQL's advisory locks, the one that is held while tables are made or upgraded."""
 
 T = TypeVar("T")
 
@@ -34,7 +42,7 @@ def connect(where: Path | str) -> sa.Engine:
 
     Raises `NotPossibleNow` where it cannot be reached or was written by a newer chaosrunner.
     """
-    with errors_in_words(str(where)):
+    with errors_in_words(_without_secrets(where)):
         if isinstance(where, Path):
             where.parent.mkdir(parents=True, exist_ok=True)
             if not where.exists():
@@ -70,29 +78,58 @@ def errors_in_words(where: str) -> Iterator[None]:
 
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction that only reads; waits for nobody."""
-    with errors_in_words(_name(engine)), engine.begin() as connection:
-        yield connection
+    """A transaction that only reads: one state of everything, whatever is written meanwhile. Waits for nobody."""
+    with errors_in_words(_name(engine)), engine.connect() as connection:
+        if engine.dialect.name == "postgresql":  # SQLite shows one state throughout a transaction anyway
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
 
 
 @contextmanager
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that writes: all of it or nothing, one after the other."""
-    with errors_in_words(_name(engine)), engine.connect() as connection:
+    with errors_in_words(_name(engine)), _transaction(engine) as connection:
+        yield connection
+
+
+@contextmanager
+def _transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
+    with engine.connect() as connection:
         connection = connection.execution_options(chaosrunner_writes=True)
         with connection.begin():
             yield connection
+
+
+def _code(error: exc.DBAPIError) -> str:
+    """PostgreSQL's code of an error, as its drivers tell it."""
+    cause: Any = error.orig
+    said = cause.args[0] if cause is not None and cause.args else None
+    return str(said.get("C", "") if isinstance(said, dict) else getattr(cause, "sqlstate", None) or "")
 
 
 def written(engine: sa.Engine, work: Callable[[sa.Connection], T]) -> T:
     """What `work` answers, its writes committed. Begun again where another process wrote the same key in between."""
     for _ in range(TRIES):
         try:
-            with writing(engine) as connection:
+            with _transaction(engine) as connection:
                 return work(connection)
-        except exc.IntegrityError as error:
+        except exc.DBAPIError as error:
+            if not isinstance(error, exc.IntegrityError) and _code(error) not in _BEGIN_AGAIN:
+                with errors_in_words(_name(engine)):
+                    raise
             clash = error
     raise NotPossibleNow(f"the near-miss register {_name(engine)} is too busy: {clash.orig}") from clash
+
+
+def _without_secrets(where: Path | str) -> str:
+    """How messages name it."""
+    if isinstance(where, Path):
+        return str(where)
+    try:
+        return sa.make_url(where).render_as_string()
+    except exc.ArgumentError:
+        return "at a URL that cannot be read"
 
 
 def _name(engine: sa.Engine) -> str:
@@ -101,9 +138,16 @@ def _name(engine: sa.Engine) -> str:
 
 def _engine(url: str) -> sa.Engine:
     try:
-        sqlite = sa.make_url(url).get_backend_name() == "sqlite"
-        engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS} if sqlite else {})
-    except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError) as error:
+        where = sa.make_url(url)
+        if where.drivername in ("postgres", "postgresql"):
+            where = where.set(drivername=f"postgresql+{POSTGRESQL_DRIVER}")
+        sqlite = where.get_backend_name() == "sqlite"
+        engine = sa.create_engine(where, connect_args={"timeout": BUSY_SECONDS} if sqlite else {})
+    except ModuleNotFoundError as error:
+        raise NotPossibleNow(
+            f"the near-miss register's URL cannot be used: {error}; for PostgreSQL: pip install chaosrunner[postgresql]"
+        ) from error
+    except (exc.ArgumentError, exc.NoSuchModuleError) as error:
         raise NotPossibleNow(f"the near-miss register's URL cannot be used: {error}") from error
     if sqlite:
         event.listen(engine, "connect", _own_transactions)
@@ -139,12 +183,22 @@ def _make_file(file: Path) -> None:
 
 def _make_tables(engine: sa.Engine) -> None:
     """The tables of a database that has none; nothing happens to one that has."""
+    with reading(engine) as connection:
+        if _version(connection) is not None:
+            return
     with writing(engine) as connection:
+        _alone(connection)
         if _version(connection) is not None:
             return
         schema.metadata.create_all(connection)
         schema.version.create(connection)
         connection.execute(schema.version.insert().values(version_num=schema.HEAD))
+
+
+def _alone(connection: sa.Connection) -> None:
+    """Until the end of this transaction no other process makes or upgrades tables."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 
 def _version(connection: sa.Connection) -> str | None:
@@ -160,6 +214,7 @@ def bring_up_to_date(engine: sa.Engine, migrations: Path = MIGRATIONS, head: str
         if _version(connection) == head:
             return
     with writing(engine) as connection:
+        _alone(connection)
         found = _version(connection)  # once more, now that no other process can be upgrading it
         if found != head:
             _upgrade(connection, found, migrations, head)

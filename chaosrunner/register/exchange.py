@@ -1,68 +1,119 @@
 """The whole register as JSON Lines and back: for backups, for moving to another database, for other tools.
 
-The first line says what it is; each other one has `type` (the table) and the row's columns. Nothing is lost.
+The first line says what it is; each other one has `type` (the table) and the row's own columns. Nothing is lost. What
+is computed from a record (the columns that are searched and counted) is not in it, and is computed anew when it is
+read; so exports of earlier schemas are read too.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from datetime import date
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from chaosrunner.errors import UsageError
-from chaosrunner.register import schema
+from chaosrunner.model.near_miss import HistoryEvent, NearMiss
+from chaosrunner.register import rows, schema
 
 FORMAT = "chaosrunner.register/1"
-_NUMBERED = (schema.occurrence, schema.passing, schema.history)
-_UNIQUE: dict[str, tuple[str, ...]] = {
-    "near_miss": ("id",),
-    "fingerprint": ("fingerprint",),
-    "occurrence": ("run", "fingerprint"),
-    "passing": ("near_miss", "run"),
-    "history": ("near_miss", "at", "record"),
-    "item": ("near_miss", "tracker"),
-    "counter": ("year",),
+CHUNK = 500
+"""Lines that are held against the register, and added, at once."""
+
+Row = dict[str, Any]
+
+
+class _Kind(NamedTuple):
+    """How rows of one table are told apart, read and written."""
+
+    table: sa.Table
+    keys: tuple[str, ...]
+    columns: tuple[str, ...]
+    """That a line has; what else stands in a line of an earlier schema is computed."""
+    computed: Callable[[Row], Row] = lambda row: row
+    """The whole row."""
+
+
+def _event(row: Row) -> Row:
+    return row | rows.of_event(HistoryEvent.model_validate(row["record"]))
+
+
+def _near_miss(row: Row) -> Row:
+    return {"id": row["id"], **rows.columns(NearMiss.model_validate(row["record"]))}
+
+
+_EVIDENCE = ("near_miss", "at", "record")
+KINDS: dict[str, _Kind] = {
+    "near_miss": _Kind(schema.near_miss, ("id",), ("id", "record"), _near_miss),
+    "fingerprint": _Kind(schema.fingerprint, ("fingerprint",), ("fingerprint", "near_miss")),
+    "split": _Kind(schema.split, ("fingerprint", "by", "value"), ("fingerprint", "by", "value", "near_miss")),
+    "occurrence": _Kind(schema.occurrence, ("run", "fingerprint"), (*_EVIDENCE, "run", "fingerprint")),
+    "passing": _Kind(schema.passing, ("near_miss", "run"), (*_EVIDENCE, "run")),
+    "history": _Kind(schema.history, ("near_miss", "at"), _EVIDENCE, _event),
+    "recorded_run": _Kind(
+        schema.recorded_run,
+        ("run",),
+        ("run", "at", "experiment", "environment_class", "service", "answer", "gaps", "record"),
+    ),
+    "item": _Kind(schema.item, ("near_miss", "tracker"), ("near_miss", "tracker", "key", "claimed_at", "record")),
+    "counter": _Kind(schema.counter, ("year",), ("year", "last")),
 }
+_ALWAYS_COMPUTED = {"near_miss": {column.name for column in schema.near_miss.columns}, "history": {"event", "month"}}
+"""What a line may have beside, and is not read."""
 
 
 def export(connection: sa.Connection) -> Iterator[str]:
     """Every row, in an order in which they can be added."""
     yield json.dumps({"type": "register", "format": FORMAT, "schema": schema.HEAD})
-    for table in schema.TABLES:
-        for row in connection.execute(sa.select(table).order_by(*table.primary_key)).mappings():
-            values = {name: value for name, value in row.items() if name != "n"}
-            yield json.dumps({"type": table.name, **values}, ensure_ascii=False, default=_write_date)
+    for name, kind in KINDS.items():
+        statement = _with_records().order_by("id") if name == "near_miss" else _ordered(kind)
+        for row in connection.execution_options(yield_per=CHUNK).execute(statement).mappings():
+            yield json.dumps({"type": name, **row}, ensure_ascii=False)
 
 
-def _write_date(value: object) -> str:
-    assert isinstance(value, date)
-    return value.isoformat()
+def _ordered(kind: _Kind) -> sa.Select[Any]:
+    return sa.select(*(kind.table.c[name] for name in kind.columns)).order_by(*kind.table.primary_key)
+
+
+def _with_records() -> sa.Select[Any]:
+    record = schema.near_miss_record
+    return sa.select(record.c.near_miss.label("id"), record.c.record)
 
 
 def load(connection: sa.Connection, lines: Iterable[str]) -> int:
     """Add every row that is not there. Raises `UsageError`, and adds nothing, where a line is no export's or says
     something else than what is there."""
-    tables = {table.name: table for table in schema.TABLES}
-    added = 0
+    loading, added = _Loading(connection), 0
+    chunk: list[tuple[int, Row]] = []
+    now = ""
+    for number, name, row in _rows(lines):
+        if name != now or len(chunk) >= CHUNK:
+            added += loading.add(now, chunk)
+            now, chunk = name, []
+        chunk.append((number, row))
+    return added + loading.add(now, chunk)
+
+
+def _rows(lines: Iterable[str]) -> Iterator[tuple[int, str, Row]]:
+    first = True
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         row = _parsed(line, number)
-        kind = row.pop("type")
-        if number == 1:
-            if kind != "register" or row.get("format") != FORMAT:
-                raise UsageError(f"line 1: expected an export of the register ({FORMAT})")
-        elif kind not in tables:
-            raise UsageError(f"line {number}: unknown type {kind!r}, expected one of {', '.join(tables)}")
-        else:
-            added += _add(connection, tables[kind], row, number)
-    return added
+        name = row.pop("type")
+        if first:
+            first = False
+            if name != "register" or row.get("format") != FORMAT:
+                raise UsageError(f"line {number}: expected an export of the register ({FORMAT})")
+            continue
+        if name not in KINDS:
+            raise UsageError(f"line {number}: unknown type {name!r}, expected one of {', '.join(KINDS)}")
+        yield number, name, _checked(row, name, number)
 
 
-def _parsed(line: str, number: int) -> dict[str, Any]:
+def _parsed(line: str, number: int) -> Row:
     try:
         row = json.loads(line)
     except ValueError as error:
@@ -72,31 +123,96 @@ def _parsed(line: str, number: int) -> dict[str, Any]:
     return row
 
 
-def _add(connection: sa.Connection, table: sa.Table, row: dict[str, Any], number: int) -> int:
-    columns = {column.name for column in table.columns} - {"n"}
-    if set(row) != columns:
-        raise UsageError(f"line {number}: a {table.name} has {', '.join(sorted(columns))}")
-    for column in table.columns:
-        if isinstance(column.type, sa.Date) and row.get(column.name) is not None:
-            row[column.name] = date.fromisoformat(row[column.name])
-    known = _same(connection, table, row)
-    if known is None:
-        connection.execute(table.insert().values(**row))
-        return 1
-    if table is schema.counter:
-        connection.execute(
-            table.update().where(table.c.year == row["year"]).values(last=max(known["last"], row["last"]))
-        )
-    elif any(known[name] != value for name, value in row.items()):
-        identity = ", ".join(str(row[name]) for name in _UNIQUE[table.name] if name != "record")
-        raise UsageError(f"line {number}: {table.name} {identity} is in the register with other contents")
-    return 0
+def _checked(row: Row, name: str, number: int) -> Row:
+    kind = KINDS[name]
+    surplus = set(row) - set(kind.columns) - _ALWAYS_COMPUTED.get(name, set())
+    if surplus or not set(kind.columns) <= set(row):
+        raise UsageError(f"line {number}: a {name} has {', '.join(sorted(kind.columns))}")
+    return {column: row[column] for column in kind.columns}
 
 
-def _same(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> dict[str, Any] | None:
-    keys = [name for name in _UNIQUE[table.name] if name != "record"]
-    statement = sa.select(table).where(*(table.c[name] == row[name] for name in keys))
-    found = [dict(each) for each in connection.execute(statement).mappings()]
-    if table is schema.history:
-        found = [each for each in found if each["record"] == row["record"]]
-    return found[0] if found else None
+class _Loading:
+    """Adds rows chunk by chunk."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._events: dict[tuple[str, float, str], int] = {}
+        """How many events in the same words were there before the first of them was added."""
+        self._met: Counter[tuple[str, float, str]] = Counter()
+
+    def add(self, name: str, chunk: list[tuple[int, Row]]) -> int:
+        """How many of these were not there."""
+        if not chunk:
+            return 0
+        if name == "counter":
+            return sum(self._count(row) for _, row in chunk)
+        fresh = self._new_events(chunk) if name == "history" else self._new(KINDS[name], name, chunk)
+        if fresh:
+            self._insert(name, fresh)
+        return len(fresh)
+
+    def _insert(self, name: str, fresh: list[tuple[int, Row]]) -> None:
+        kind, whole = KINDS[name], []
+        for number, row in fresh:
+            try:
+                whole.append(kind.computed(row))
+            except ValueError as error:
+                raise UsageError(f"line {number}: this is no {name}: {error}") from None
+        self._connection.execute(kind.table.insert(), whole)
+        if name == "near_miss":
+            records = [{"near_miss": row["id"], "record": row["record"]} for _, row in fresh]
+            self._connection.execute(schema.near_miss_record.insert(), records)
+
+    def _new(self, kind: _Kind, name: str, chunk: list[tuple[int, Row]]) -> list[tuple[int, Row]]:
+        known = self._known(kind, name, [row for _, row in chunk])
+        fresh = []
+        for number, row in chunk:
+            key = tuple(row[column] for column in kind.keys)
+            if key not in known:
+                known[key] = row
+                fresh.append((number, row))
+            elif known[key] != row:
+                identity = ", ".join(map(str, key))
+                raise UsageError(f"line {number}: {name} {identity} is in the register with other contents")
+        return fresh
+
+    def _known(self, kind: _Kind, name: str, chunk: list[Row]) -> dict[tuple[Any, ...], Row]:
+        first = kind.keys[0]
+        among = sorted({row[first] for row in chunk})
+        statement = _ordered(kind).where(kind.table.c[first].in_(among)) if name != "near_miss" else _with_records()
+        if name == "near_miss":
+            statement = statement.where(schema.near_miss_record.c.near_miss.in_(among))
+        found = [dict(row) for row in self._connection.execute(statement).mappings()]
+        return {tuple(row[column] for column in kind.keys): row for row in found}
+
+    def _new_events(self, chunk: list[tuple[int, Row]]) -> list[tuple[int, Row]]:
+        """Two events may be alike to the letter; an export that has both is to bring both."""
+        keys = [(row["near_miss"], row["at"], json.dumps(row["record"], sort_keys=True)) for _, row in chunk]
+        if unknown := sorted({key[0] for key in keys if key not in self._events}):
+            table = schema.history
+            statement = sa.select(table.c.near_miss, table.c.at, table.c.record).where(table.c.near_miss.in_(unknown))
+            there = Counter(
+                (row.near_miss, row.at, json.dumps(row.record, sort_keys=True))
+                for row in self._connection.execute(statement)
+            )
+            for key in keys:
+                self._events.setdefault(key, there[key] - self._added(key))
+        fresh = []
+        for key, each in zip(keys, chunk, strict=True):
+            self._met[key] += 1
+            if self._met[key] > self._events[key]:
+                fresh.append(each)
+        return fresh
+
+    def _added(self, key: tuple[str, float, str]) -> int:
+        return max(0, self._met[key] - self._events.get(key, 0))
+
+    def _count(self, row: Row) -> int:
+        table = schema.counter
+        same = table.c.year == row["year"]
+        last = self._connection.execute(sa.select(table.c.last).where(same)).scalar()
+        if last is None:
+            self._connection.execute(table.insert().values(**row))
+            return 1
+        self._connection.execute(table.update().where(same).values(last=max(last, row["last"])))
+        return 0

@@ -45,7 +45,7 @@ class Items:
     def of(self, near_miss: str, tracker: str) -> ItemRecord | None:
         """The item that is known, or being made."""
         with reading(self._engine) as connection:
-            return _read(connection, near_miss, tracker)
+            return _read(connection, near_miss, tracker, lock=False)
 
     def claim(self, near_miss: str, tracker: str, at: float) -> ItemRecord | None:
         """The right to make the item. The record that stands in the way if another process has made it, or is making
@@ -95,10 +95,10 @@ class Items:
         return written(self._engine, write)
 
 
-def _read(connection: sa.Connection, near_miss: str, tracker: str) -> ItemRecord | None:
+def _read(connection: sa.Connection, near_miss: str, tracker: str, *, lock: bool = True) -> ItemRecord | None:
     table = schema.item
     statement = sa.select(table.c.record).where(table.c.near_miss == near_miss, table.c.tracker == tracker)
-    record = connection.execute(statement.with_for_update()).scalar()
+    record = connection.execute(statement.with_for_update() if lock else statement).scalar()
     return None if record is None else ItemRecord.model_validate(record)
 
 

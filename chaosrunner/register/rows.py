@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from datetime import date
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from chaosrunner.errors import UsageError
-from chaosrunner.model.near_miss import CLOSED, HistoryEvent, NearMiss, Occurrence, Pass
+from chaosrunner.model.near_miss import HistoryEvent, NearMiss, Occurrence, Pass, RunFacts, Waiver
+from chaosrunner.model.words import Source, State
 from chaosrunner.register import schema
-
-if TYPE_CHECKING:
-    from chaosrunner.register.near_misses import Wanted
 
 
 class Why(NamedTuple):
@@ -27,24 +22,35 @@ class Why(NamedTuple):
     run: str | None = None
 
 
-def _columns(near_miss: NearMiss) -> dict[str, Any]:
+def columns(near_miss: NearMiss) -> dict[str, Any]:
+    """What is searched, sorted and counted."""
     return {
         "environment_class": near_miss.environment_class,
         "service": near_miss.service,
         "state": near_miss.state.value,
+        "closed": near_miss.closed,
         "priority": near_miss.priority.value,
         "finding": near_miss.finding.value,
+        "kind": near_miss.kind.value,
+        "fault": "+".join(near_miss.fault_classes)[:200],
         "owner": near_miss.owner,
         "due": near_miss.due,
         "waived_until": near_miss.waiver.until if near_miss.waiver else None,
+        "first_seen": near_miss.first_seen,
         "last_seen": near_miss.last_seen,
-        "record": near_miss.as_json(),
+        "regressions": near_miss.regressions,
+        "fixed_in": near_miss.fixed_in,
+        "verified_in": near_miss.verified_in,
+        "source": near_miss.source.value,
+        "outage": near_miss.outage,
+        "covered": near_miss.covered,
     }
 
 
 def insert(connection: sa.Connection, near_miss: NearMiss) -> None:
     """A new near miss with its fingerprints."""
-    connection.execute(schema.near_miss.insert().values(id=near_miss.id, **_columns(near_miss)))
+    connection.execute(schema.near_miss.insert().values(id=near_miss.id, **columns(near_miss)))
+    connection.execute(schema.near_miss_record.insert().values(near_miss=near_miss.id, record=near_miss.as_json()))
     for each in (*near_miss.fingerprints.values(), *near_miss.former_fingerprints):
         add_fingerprint(connection, each, near_miss.id)
 
@@ -58,12 +64,15 @@ def save(connection: sa.Connection, before: NearMiss, after: NearMiss, why: Why)
     """Write what changed, with an event for each change that people care about."""
     if after == before:
         return
-    statement = schema.near_miss.update().where(schema.near_miss.c.id == after.id).values(**_columns(after))
-    connection.execute(statement)
+    table, record = schema.near_miss, schema.near_miss_record
+    now, was = columns(after), columns(before)
+    if changed := {name: value for name, value in now.items() if was[name] != value}:
+        connection.execute(table.update().where(table.c.id == after.id).values(**changed))
+    connection.execute(record.update().where(record.c.near_miss == after.id).values(record=after.as_json()))
     told_before, told_after = _told(before), _told(after)
-    for what, now in told_after.items():
-        if told_before[what] != now:
-            note(connection, after.id, why, what, before=told_before[what], after=now)
+    for what, told in told_after.items():
+        if told_before[what] != told:
+            note(connection, after.id, why, what, before=told_before[what], after=told)
 
 
 def _told(near_miss: NearMiss) -> dict[str, str]:
@@ -78,11 +87,20 @@ def _told(near_miss: NearMiss) -> dict[str, str]:
         "class": near_miss.finding.value,
         "service": near_miss.service,
         "fix": near_miss.fixed_by or "",
-        "waiver": f"until {waiver.until}, accepted by {waiver.accepted_by}" if waiver else "",
+        "waiver": _waiver(waiver) if waiver else "",
         "duplicate of": near_miss.duplicate_of or "",
         "item": f"{item.tracker} {item.key}" if item else "",
         "item's state": item.state if item else "",
     }
+
+
+def _waiver(waiver: Waiver) -> str:
+    parts = [f"until {waiver.until}, accepted by {waiver.accepted_by}"]
+    if waiver.justification:
+        parts.append(waiver.justification.value.replace("-", " "))
+    parts += [f"meanwhile {control}" for control in waiver.controls]
+    parts += [f"while {condition} holds" for condition in waiver.conditions]
+    return "; ".join(parts)
 
 
 def note(connection: sa.Connection, near_miss: str, why: Why, what: str, *, before: str = "", after: str = "") -> None:
@@ -97,7 +115,29 @@ def note(connection: sa.Connection, near_miss: str, why: Why, what: str, *, befo
         reason=why.reason,
         run=why.run,
     )
-    connection.execute(schema.history.insert().values(near_miss=near_miss, at=why.at, record=event.as_json()))
+    connection.execute(schema.history.insert().values(**of_event(event)))
+
+
+def of_event(event: HistoryEvent) -> dict[str, Any]:
+    """The row of an event."""
+    counted = _counted(event)
+    month = datetime.fromtimestamp(event.at, UTC).strftime("%Y-%m") if counted else None
+    return {
+        "near_miss": event.near_miss,
+        "at": event.at,
+        "event": counted,
+        "month": month,
+        "record": event.as_json(),
+    }
+
+
+def _counted(event: HistoryEvent) -> str | None:
+    """Under which name it is counted over time."""
+    if event.what == "found":
+        return "found"
+    if event.what == "state" and event.after in ("fix-ready", "verified"):
+        return event.after
+    return event.after if event.what == "seen again" and event.after in ("regressed", "fix-failed") else None
 
 
 def add_occurrence(connection: sa.Connection, occurrence: Occurrence) -> None:
@@ -119,6 +159,22 @@ def add_pass(connection: sa.Connection, run: Pass) -> None:
     connection.execute(schema.passing.insert().values(**values))
 
 
+def add_run(connection: sa.Connection, facts: RunFacts, gaps: int) -> None:
+    """What was tried, and how it went; once for each run."""
+    table = schema.recorded_run
+    if connection.execute(sa.select(table.c.run).where(table.c.run == facts.run)).first() is None:
+        values = {
+            "run": facts.run,
+            "at": facts.ended,
+            "experiment": facts.experiment,
+            "environment_class": facts.environment_class,
+            "service": facts.service,
+            "answer": facts.answer,
+            "gaps": gaps,
+        }
+        connection.execute(table.insert().values(**values, record=facts.as_json()))
+
+
 def next_id(connection: sa.Connection, year: int) -> str:
     """`NM-2026-0001`; never given twice."""
     counter = schema.counter
@@ -133,6 +189,10 @@ def next_id(connection: sa.Connection, year: int) -> str:
 # --------------------------------------------------------------------------------------------------------- reading
 
 
+def _records_of() -> sa.Select[Any]:
+    return sa.select(schema.near_miss_record.c.record).join_from(schema.near_miss, schema.near_miss_record)
+
+
 def _near_misses(connection: sa.Connection, statement: sa.Select[Any]) -> list[NearMiss]:
     return [NearMiss.model_validate(record) for record in connection.execute(statement).scalars()]
 
@@ -140,7 +200,13 @@ def _near_misses(connection: sa.Connection, statement: sa.Select[Any]) -> list[N
 def load(connection: sa.Connection, id: str) -> NearMiss:
     """One that is there; locked for this transaction where the database can."""
     table = schema.near_miss
-    statement = sa.select(table.c.record).where(table.c.id == id).with_for_update()
+    statement = _records_of().where(table.c.id == id).with_for_update(of=table)
+    return NearMiss.model_validate(connection.execute(statement).scalar_one())
+
+
+def read(connection: sa.Connection, id: str) -> NearMiss:
+    """One that is there, for looking at only."""
+    statement = _records_of().where(schema.near_miss.c.id == id)
     return NearMiss.model_validate(connection.execute(statement).scalar_one())
 
 
@@ -151,39 +217,56 @@ def by_fingerprint(connection: sa.Connection, fingerprint: str) -> NearMiss | No
     return None if id is None else load(connection, id)
 
 
+def add_split(connection: sa.Connection, fingerprint: str, by: str, value: str, near_miss: str) -> None:
+    """From now on, occurrences with this fingerprint that are so belong to this near miss."""
+    values = {"fingerprint": fingerprint, "by": by, "value": value, "near_miss": near_miss}
+    connection.execute(schema.split.insert().values(**values))
+
+
+def split_off(connection: sa.Connection, fingerprint: str, facts: dict[str, str]) -> NearMiss | None:
+    """The near miss that a person told apart for occurrences that are so. Of several the one told apart last."""
+    table = schema.split
+    statement = sa.select(table.c.by, table.c.value, table.c.near_miss).where(table.c.fingerprint == fingerprint)
+    found = [each.near_miss for each in connection.execute(statement) if facts.get(each.by) == each.value]
+    return load(connection, max(found)) if found else None
+
+
 def of_services(connection: sa.Connection, environment_class: str, services: Sequence[str]) -> list[NearMiss]:
-    """Of these services, in environments of this class."""
+    """Of these services, in environments of this class, that a run can pass: not closed, or verified."""
     table = schema.near_miss
+    may_pass = sa.not_(table.c.closed) | (table.c.state == State.VERIFIED.value)
     statement = (
-        sa.select(table.c.record)
-        .where(table.c.environment_class == environment_class, table.c.service.in_(services))
+        _records_of()
+        .where(table.c.environment_class == environment_class, table.c.service.in_(services), may_pass)
         .order_by(table.c.id)
-        .with_for_update()
+        .with_for_update(of=table)
     )
     return _near_misses(connection, statement)
+
+
+def linked_to(connection: sa.Connection, experiment: str) -> list[NearMiss]:
+    """Reported ones that were linked to this experiment by hand, and are not closed."""
+    table = schema.near_miss
+    statement = (
+        _records_of()
+        .where(table.c.source != Source.RUN.value, table.c.covered, sa.not_(table.c.closed))
+        .order_by(table.c.id)
+        .with_for_update(of=table)
+    )
+    return [each for each in _near_misses(connection, statement) if experiment in each.links]
 
 
 def waiver_ended(connection: sa.Connection, today: date) -> list[NearMiss]:
     """Whose waiver is over."""
     table = schema.near_miss
-    return _near_misses(connection, sa.select(table.c.record).where(table.c.waived_until < today))
+    return _near_misses(connection, _records_of().where(table.c.waived_until < today).with_for_update(of=table))
 
 
-def select(connection: sa.Connection, wanted: Wanted) -> list[NearMiss]:
-    """Those that match, the most urgent first, then the one that is due first."""
+def waived(connection: sa.Connection, environment_class: str) -> list[NearMiss]:
+    """Those with a waiver, in environments of this class."""
     table = schema.near_miss
-    statement = sa.select(table.c.record).order_by(table.c.priority, table.c.due, table.c.id)
-    if wanted.states:
-        statement = statement.where(table.c.state.in_(sorted(state.value for state in wanted.states)))
-    elif not wanted.closed:
-        statement = statement.where(table.c.state.not_in(sorted(state.value for state in CLOSED)))
-    if wanted.service is not None:
-        statement = statement.where(table.c.service == wanted.service)
-    if wanted.priorities:
-        statement = statement.where(table.c.priority.in_(sorted(each.value for each in wanted.priorities)))
-    if wanted.environment_class is not None:
-        statement = statement.where(table.c.environment_class == wanted.environment_class)
-    return _near_misses(connection, statement)
+    of_class = (table.c.environment_class == environment_class, table.c.waived_until.is_not(None))
+    return _near_misses(connection, _records_of().where(*of_class).with_for_update(of=table))
 
 
 def has_occurrence(connection: sa.Connection, run: str, fingerprint: str) -> bool:
@@ -206,14 +289,29 @@ def near_misses_of_run(connection: sa.Connection, run: str) -> set[str]:
     return set(connection.execute(sa.select(table.c.near_miss).where(table.c.run == run)).scalars())
 
 
+def lying_at(connection: sa.Connection, near_miss: str) -> list[Occurrence]:
+    """Those that are counted for it; for a duplicate none, as they lie at its original."""
+    return [Occurrence.model_validate(each) for each in _records(connection, schema.occurrence, near_miss)]
+
+
 def _records(connection: sa.Connection, table: sa.Table, near_miss: str) -> Sequence[Any]:
     statement = sa.select(table.c.record).where(table.c.near_miss == near_miss).order_by(table.c.n)
     return connection.execute(statement).scalars().all()
 
 
 def occurrences(connection: sa.Connection, near_miss: str) -> tuple[Occurrence, ...]:
-    """In the order they were recorded."""
-    return tuple(map(Occurrence.model_validate, _records(connection, schema.occurrence, near_miss)))
+    """In the order they were recorded; of a duplicate those that were its own, wherever they lie now."""
+    table, known = schema.occurrence, schema.fingerprint
+    own = sa.select(known.c.fingerprint).where(known.c.near_miss == near_miss)
+    split = sa.select(schema.split.c.fingerprint).where(schema.split.c.near_miss == near_miss)
+    here = lying_at(connection, near_miss)
+    if here:
+        return tuple(here)
+    led = table.c.fingerprint.in_(own) | table.c.fingerprint.in_(split)
+    statement = sa.select(table.c.record).where(led).order_by(table.c.n)
+    only = read(connection, near_miss).only
+    led_here = [Occurrence.model_validate(each) for each in connection.execute(statement).scalars()]
+    return tuple(each for each in led_here if all(getattr(each, by) == value for by, value in only.items()))
 
 
 def passes(connection: sa.Connection, near_miss: str) -> tuple[Pass, ...]:
@@ -224,29 +322,3 @@ def passes(connection: sa.Connection, near_miss: str) -> tuple[Pass, ...]:
 def events(connection: sa.Connection, near_miss: str) -> tuple[HistoryEvent, ...]:
     """Its history, oldest first."""
     return tuple(map(HistoryEvent.model_validate, _records(connection, schema.history, near_miss)))
-
-
-def meant(connection: sa.Connection, id: str) -> str:
-    """The full id of what a person wrote: in any case, with or without `NM-` and the year where that is enough.
-
-    Raises `UsageError` where none or several are meant.
-    """
-    ids = sa.select(schema.near_miss.c.id).order_by(schema.near_miss.c.id)
-    known: list[str] = list(connection.execute(ids).scalars())
-    written = id.strip().upper()
-    if written in known:
-        return written
-    parts = re.fullmatch(r"(?:NM-)?(?:(\d{4})-)?(\d+)", written)
-    found = []
-    if parts:
-        number = int(parts[2])
-        found = [each for each in known if int(each[8:]) == number and parts[1] in (None, each[3:7])]
-    if not found and written:
-        found = [each for each in known if each.startswith(written)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UsageError(f"{id!r} may be {', '.join(found)}: write the whole id")
-    nearest = get_close_matches(written, known, n=1, cutoff=0.0)
-    hint = f"; the nearest is {nearest[0]}" if nearest else "; the register is empty"
-    raise UsageError(f"there is no near miss {id!r}{hint}")

@@ -5,9 +5,24 @@ The tables here are what the migrations lead to (a test compares them); a new re
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Date, Float, ForeignKey, Index, Integer, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import (
+    DDL,
+    JSON,
+    Boolean,
+    Column,
+    Date,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    event,
+)
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; a register with another one is upgraded when it is opened."""
 
 NAMING = {
@@ -29,17 +44,45 @@ near_miss = Table(
     Column("environment_class", String(100), nullable=False),
     Column("service", String(100), nullable=False),
     Column("state", String(20), nullable=False),
+    Column("closed", Boolean, nullable=False),
     Column("priority", String(2), nullable=False),
     Column("finding", String(20), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("fault", String(200), nullable=False),
     Column("owner", String(200)),
     Column("due", Date, nullable=False),
     Column("waived_until", Date),
+    Column("first_seen", Float, nullable=False),
     Column("last_seen", Float, nullable=False),
-    Column("record", JSON, nullable=False),
+    Column("regressions", Integer, nullable=False),
+    Column("fixed_in", Float),
+    Column("verified_in", Float),
+    Column("source", String(10), nullable=False),
+    Column("outage", Boolean, nullable=False),
+    Column("covered", Boolean, nullable=False),
     Index(None, "environment_class", "service"),
-    Index(None, "state", "priority"),
+    Index(None, "closed", "priority", "due", "id"),
+    Index(None, "state", "priority", "due", "id"),
+    Index(None, "owner", "closed", "priority", "due", "id"),
     Index(None, "waived_until"),
+    Index(None, "fixed_in"),
+    Index(None, "verified_in"),
+    Index(
+        "ix_near_miss_figures",
+        *("service", "owner", "kind", "fault", "state", "closed", "due"),
+        *("regressions", "fixed_in", "verified_in", "priority", "outage"),
+    ),
 )
+"""What is searched, sorted and counted; narrow, so that all of it is read in a moment. The last index has all that is
+counted, in the order in which it is grouped."""
+
+near_miss_record = Table(
+    "near_miss_record",
+    metadata,
+    Column("near_miss", ForeignKey("near_miss.id"), primary_key=True),
+    Column("record", JSON, nullable=False),
+)
+"""Everything about it."""
 
 fingerprint = Table(
     "fingerprint",
@@ -48,6 +91,17 @@ fingerprint = Table(
     Column("near_miss", ForeignKey("near_miss.id"), nullable=False, index=True),
 )
 """One near miss for each fingerprint, whoever records it first; earlier names' fingerprints too."""
+
+split = Table(
+    "split",
+    metadata,
+    Column("fingerprint", String(80), primary_key=True),
+    Column("by", String(20), primary_key=True),
+    Column("value", String(200), primary_key=True),
+    Column("near_miss", ForeignKey("near_miss.id"), nullable=False, index=True),
+)
+"""What a person told apart by hand: occurrences with this fingerprint that are so (`by` the experiment, or the
+environment) belong to another near miss than the fingerprint's own."""
 
 occurrence = Table(
     "occurrence",
@@ -79,8 +133,30 @@ history = Table(
     Column("n", Integer, primary_key=True, autoincrement=True),
     Column("near_miss", ForeignKey("near_miss.id"), nullable=False, index=True),
     Column("at", Float, nullable=False),
+    Column("event", String(20)),
+    Column("month", String(7)),
     Column("record", JSON, nullable=False),
+    Index(None, "event", "month"),
+    Index(None, "at"),
 )
+"""Append-only: the database itself refuses to change or remove an event. `event` is set for what is counted over time
+(found, fix-ready, verified, regressed, fix-failed), `month` is its UTC month."""
+
+recorded_run = Table(
+    "recorded_run",
+    metadata,
+    Column("run", String(100), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("experiment", String(200), nullable=False),
+    Column("environment_class", String(100), nullable=False),
+    Column("service", String(100), nullable=False),
+    Column("answer", String(20), nullable=False),
+    Column("gaps", Integer, nullable=False),
+    Column("record", JSON, nullable=False),
+    Index(None, "service", "at"),
+    Index(None, "answer"),
+)
+"""Every run that was recorded, also those that found nothing: what was tried, and how it went."""
 
 item = Table(
     "item",
@@ -101,4 +177,26 @@ counter = Table(
 )
 """The last number given out in a year; numbers are never given twice."""
 
-TABLES = (near_miss, fingerprint, occurrence, passing, history, item, counter)
+TABLES = (
+    near_miss, near_miss_record, fingerprint, split, occurrence, passing, history, recorded_run, item, counter,
+)  # fmt: skip
+
+REFUSE_CHANGES = {
+    "sqlite": (
+        "CREATE TRIGGER history_is_not_changed BEFORE UPDATE ON history "
+        "BEGIN SELECT RAISE(ABORT, 'the history is append-only'); END",
+        "CREATE TRIGGER history_is_not_removed BEFORE DELETE ON history "
+        "BEGIN SELECT RAISE(ABORT, 'the history is append-only'); END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION history_is_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the history is append-only'; END $$",
+        "CREATE TRIGGER history_is_not_changed BEFORE UPDATE OR DELETE ON history "
+        "FOR EACH ROW EXECUTE FUNCTION history_is_append_only()",
+    ),
+}
+"""By dialect, what makes the database itself keep the history; part of revision 0002."""
+
+for _dialect, _statements in REFUSE_CHANGES.items():
+    for _statement in _statements:
+        event.listen(history, "after_create", DDL(_statement).execute_if(dialect=_dialect))  # type: ignore[no-untyped-call]

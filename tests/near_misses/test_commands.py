@@ -117,6 +117,7 @@ def test_a_waiver_is_written_down_with_its_end_and_who_accepted_it(run: Run, sta
 
     until = str((datetime.now(UTC) + timedelta(days=20)).date())
     words = ("near-miss", "set", "1", "waived", "--until", until, "--by", "bob", "--reason", "low traffic")
+    words += ("--as", "planned-replacement", "--control", "an alert of our own")
     assert f"waived until {until}" in run(*words)
     (waived,) = json.loads(run("near-miss", "list", "--state", "waived", "--json"))
     assert waived["waiver"]["acceptedBy"] == "bob"
@@ -133,7 +134,8 @@ def test_a_waiver_is_written_down_with_its_end_and_who_accepted_it(run: Run, sta
         (("set", "1", "triaged", "--owner", "a", "--until", "2027-01-31"), 2, "--until goes with waived only"),
         (("set", "1", "waived", "--until", "tomorrow"), 2, "'tomorrow', expected a date such as 2027-01-31"),
         (("set", "1", "--priority", "P1"), 2, "needs a reason"),
-        (("set", "1", "rejected", "--reason", "no"), 4, "second person"),
+        (("set", "1", "rejected", "--reason", "no", "--as", "out-of-scope"), 4, "second person"),
+        (("set", "1", "rejected", "--reason", "no", "--as", "no-time"), 2, "'no-time', expected one of false-positive"),
         (("show", "NM-2026-0077"), 2, "the nearest is NM-2026-000"),
     ],
 )
@@ -147,7 +149,7 @@ def test_an_export_can_be_imported_elsewhere(run: Run, tmp_path: Path) -> None:
     run("near-miss", "export", str(tmp_path / "all.jsonl"))
     assert (tmp_path / "all.jsonl").read_text() == text
     elsewhere = tmp_path / "elsewhere"
-    assert called(elsewhere, "near-miss", "import", str(tmp_path / "all.jsonl")).output == "9 records added\n"
+    assert called(elsewhere, "near-miss", "import", str(tmp_path / "all.jsonl")).output == "10 records added\n"
     assert called(elsewhere, "near-miss", "import", "-", input=text).output == "0 records added\n"
     assert called(elsewhere, "near-miss", "export").output == text
 

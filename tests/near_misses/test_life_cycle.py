@@ -10,7 +10,7 @@ import pytest
 from chaosrunner.errors import Refused, UsageError
 from chaosrunner.model.life_cycle import TRANSITIONS, Change, Party, transition
 from chaosrunner.model.near_miss import NearMiss, Override, Progress, Waiver, day_of
-from chaosrunner.model.words import Priority, State
+from chaosrunner.model.words import Priority, RejectedAs, State, WaivedAs
 from tests.near_misses.world import DAY, START, near_miss
 
 PERSON, TRACKER, OURS = "person", "tracker", "chaosrunner"
@@ -36,7 +36,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "in-progress": {"triaged": {PERSON}, "fix-ready": {PERSON, TRACKER}, "waived": {PERSON}},
     "needs-info": {"open": {PERSON}, "fix-ready": {PERSON, TRACKER}},
     "fix-ready": {"in-progress": {PERSON, TRACKER}, "open": {OURS}, "verified": {OURS}},
-    "waived": {"open": {PERSON, OURS}},
+    "waived": {"open": {PERSON, OURS}, "waived": {PERSON}},
     "verified": {"open": {OURS}},
     "rejected": {"open": {PERSON, OURS}},
     "obsolete": {"open": {PERSON, OURS}},
@@ -67,6 +67,9 @@ def wish(to: State, **changes: Any) -> Change:
         "accepted_by": "bob",
         "until": day_of(START) + timedelta(days=20),
         "change": "commit 4f2a9c",
+        "waived_as": WaivedAs.PLANNED_REPLACEMENT,
+        "controls": ("a person watches it",),
+        "rejected_as": RejectedAs.FALSE_POSITIVE,
         "duplicate_of": "NM-2026-0002",
         "owner": "team-checkout",
     }
@@ -107,7 +110,11 @@ def test_the_near_miss_that_is_moved_is_left_as_it_was() -> None:
         (State.OPEN, State.WAIVED, {"reason": " "}, "needs a reason"),
         (State.OPEN, State.WAIVED, {"until": day_of(START)}, "a waiver of it may end from"),
         (State.OPEN, State.WAIVED, {"until": date(2099, 1, 1)}, "not on"),
+        (State.OPEN, State.WAIVED, {"accepted_by": None}, "who accepts it"),
+        (State.OPEN, State.WAIVED, {"waived_as": None}, "why may it wait"),
+        (State.OPEN, State.WAIVED, {"controls": (" ",)}, "what protects until then"),
         (State.OPEN, State.REJECTED, {"reason": ""}, "needs a reason"),
+        (State.OPEN, State.REJECTED, {"rejected_as": None}, "why is it none"),
         (State.OPEN, State.DUPLICATE, {"duplicate_of": None}, "duplicate of which one"),
         (State.OPEN, State.DUPLICATE, {"duplicate_of": "NM-2026-0001"}, "duplicate of itself"),
         (State.TRIAGED, State.OBSOLETE, {"reason": ""}, "needs a reason"),
@@ -123,8 +130,53 @@ def test_a_change_that_lacks_something_says_what(start: State, to: State, lack: 
 def test_an_owner_does_not_accept_their_own() -> None:
     with pytest.raises(Refused, match="somebody else must accept it"):
         transition(near_miss(), wish(State.WAIVED, accepted_by="team-checkout", owner=None))
-    with pytest.raises(Refused, match="somebody else must accept it"):
-        transition(near_miss(), wish(State.WAIVED, accepted_by=None, actor="team-checkout", owner=None))
+
+
+def test_who_asks_for_a_waiver_does_not_accept_it() -> None:
+    with pytest.raises(Refused, match="ana asks for the waiver: somebody else must accept it"):
+        transition(near_miss(), wish(State.WAIVED, accepted_by="ana"))
+
+
+def test_what_is_wrong_in_this_environment_only_needs_no_protection() -> None:
+    only_here = wish(State.WAIVED, waived_as=WaivedAs.ENVIRONMENT_ONLY, controls=())
+    assert transition(near_miss(), only_here).state is State.WAIVED
+
+
+def test_the_most_urgent_is_waived_twice_at_most() -> None:
+    urgent = near_miss(override=Override(priority=Priority.P1, by="ana", at=START, reason="known"))
+    once = transition(urgent, wish(State.WAIVED))
+    twice = transition(once, wish(State.WAIVED))
+    with pytest.raises(Refused, match="was waived 2 times already"):
+        transition(twice, wish(State.WAIVED))
+    with pytest.raises(Refused, match="was waived 2 times already"):
+        transition(transition(twice, wish(State.OPEN)), wish(State.WAIVED))
+    less = near_miss(waivers=7, override=Override(priority=Priority.P3, by="ana", at=START, reason="known"))
+    assert transition(less, wish(State.WAIVED)).waivers == 8
+
+
+def test_a_waiver_ends_early_where_its_condition_broke_and_may_restart_the_time_for_the_fix() -> None:
+    for restart in (False, True):
+        asked = wish(State.WAIVED, conditions=("page-is-shown",), restart_due=restart)
+        waived = transition(near_miss(), asked)
+        assert waived.waiver is not None and waived.waiver.requested_by == "ana"
+        end = wish(State.OPEN, party=Party.CHAOSRUNNER, at=START + 3 * DAY, broke="page-is-shown")
+        after = transition(waived, end)
+        moved = timedelta(days=3) if restart else timedelta(0)
+        assert (after.state, after.due - near_miss().due) == (State.OPEN, moved)
+
+
+def test_not_reproduced_is_said_after_many_clean_runs_only() -> None:
+    reject = wish(State.REJECTED, rejected_as=RejectedAs.NOT_REPRODUCED)
+    with pytest.raises(Refused, match="28 comparable runs did not show it; that says nothing before 29"):
+        transition(near_miss(clean=28), reject)
+    assert transition(near_miss(clean=29), reject).rejected_as is RejectedAs.NOT_REPRODUCED
+
+
+def test_somebody_who_takes_it_on_is_remembered_until_it_comes_back() -> None:
+    assert near_miss().triaged_at is None
+    assert transition(near_miss(), wish(State.TRIAGED)).triaged_at == START + DAY
+    back = transition(in_state(State.IN_PROGRESS, triaged_at=START), wish(State.TRIAGED))
+    assert back.triaged_at == START
 
 
 def test_an_urgent_one_is_rejected_by_two() -> None:

@@ -16,7 +16,7 @@ from chaosrunner.errors import NotPossibleNow, UsageError
 from chaosrunner.http import Http
 from chaosrunner.model.life_cycle import Change
 from chaosrunner.model.near_miss import day_of
-from chaosrunner.model.words import Priority, State
+from chaosrunner.model.words import Priority, RejectedAs, State, WaivedAs
 from chaosrunner.ports import Item, ItemSeen, Parameters, ProbeContext, Tracker
 from chaosrunner.register import open_register
 from chaosrunner.register.near_misses import Recorded
@@ -57,7 +57,8 @@ class World:
 
     def change(self, to: State, **changes: Any) -> None:
         self.clock.at += 60
-        good = {"actor": "ana", "reason": "because", "accepted_by": "bob", "change": "commit 1"}
+        good: dict[str, Any] = {"actor": "ana", "reason": "because", "accepted_by": "bob", "change": "commit 1"}
+        good |= {"rejected_as": RejectedAs.OUT_OF_SCOPE, "waived_as": WaivedAs.ENVIRONMENT_ONLY}
         self.register.change("1", Change(to=to, at=self.clock.at, **(good | changes)))
 
     @property

@@ -15,7 +15,7 @@ from chaosrunner.errors import ChaosrunnerError
 from chaosrunner.model.environment import Verification
 from chaosrunner.model.life_cycle import Change, Party
 from chaosrunner.model.near_miss import CHAOSRUNNER, day_of
-from chaosrunner.model.words import Priority, State
+from chaosrunner.model.words import Priority, RejectedAs, State, WaivedAs
 from chaosrunner.register import open_register
 from chaosrunner.register.near_misses import Register
 from tests.near_misses.world import START, SetClock, conditions, facts, fault, finding, passing
@@ -69,6 +69,9 @@ class History:
             accepted_by="bob",
             until=day_of(self.at) + timedelta(days=9),
             change="commit 1",
+            waived_as=WaivedAs.PLANNED_REPLACEMENT,
+            controls=("a person watches it",),
+            rejected_as=RejectedAs.OUT_OF_SCOPE,
             duplicate_of="NM-2026-0001",
         )
         self.register.change("1", wish)

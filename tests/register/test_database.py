@@ -105,12 +105,12 @@ def test_the_newest_migration_is_the_one_that_the_code_expects() -> None:
     assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == schema.HEAD
 
 
-SECOND = """
+NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 branch_labels = depends_on = None
 
 
@@ -121,10 +121,10 @@ def upgrade():
 """
 
 
-def with_second(tmp_path: Path, then: str = "") -> Path:
+def with_next(tmp_path: Path, then: str = "") -> Path:
     later = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, later)
-    (later / "versions" / "r0002_second.py").write_text(SECOND.format(then=then))
+    (later / "versions" / "r0003_next.py").write_text(NEXT.format(then=then))
     return later
 
 
@@ -133,11 +133,11 @@ def test_an_upgrade_keeps_what_is_there(tmp_path: Path) -> None:
         filled(register)
         before = list(register.export())
     engine = connect(tmp_path / "register.db")
-    bring_up_to_date(engine, with_second(tmp_path), "0002")
+    bring_up_to_date(engine, with_next(tmp_path), "0003")
     with engine.begin() as connection:
         assert connection.execute(sa.text("select team from near_miss")).scalars().all() == ["none", "none"]
-        assert connection.execute(sa.select(schema.version.c.version_num)).scalar() == "0002"
-        connection.execute(schema.version.update().values(version_num="0001"))
+        assert connection.execute(sa.select(schema.version.c.version_num)).scalar() == "0003"
+        connection.execute(schema.version.update().values(version_num="0002"))
     engine.dispose()
     with open_register(tmp_path, SetClock()) as register:
         assert list(register.export()) == before
@@ -148,7 +148,7 @@ def test_an_upgrade_that_fails_half_way_changes_nothing(tmp_path: Path) -> None:
         filled(register)
     engine = connect(tmp_path / "register.db")
     with pytest.raises(ZeroDivisionError):
-        bring_up_to_date(engine, with_second(tmp_path, then="1 / 0"), "0002")
+        bring_up_to_date(engine, with_next(tmp_path, then="1 / 0"), "0003")
     engine.dispose()
     with closing(sqlite3.connect(tmp_path / "register.db")) as raw:
         assert "team" not in [row[1] for row in raw.execute("pragma table_info(near_miss)")]
@@ -235,7 +235,10 @@ def test_an_export_that_contradicts_what_is_there_is_refused(tmp_path: Path) -> 
     with open_register(tmp_path / "one", SetClock()) as register:
         filled(register)
         lines = list(register.export())
-    changed = [lines[0], json.dumps({**json.loads(lines[1]), "owner": "somebody else"})]
+    changed = [
+        lines[0],
+        json.dumps({**json.loads(lines[1]), "record": {**json.loads(lines[1])["record"], "owner": "somebody else"}}),
+    ]
     with open_register(tmp_path / "one", SetClock()) as register:
         with pytest.raises(UsageError, match="line 2: near_miss NM-2026-0001 is in the register with other contents"):
             register.load(changed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from chaosrunner.errors import UsageError
 from chaosrunner.model.life_cycle import Change, Party
 from chaosrunner.model.near_miss import NearMiss, day_of
 from chaosrunner.model.sightings import Sighting
-from chaosrunner.model.words import FindingClass, GapKind, Priority, State
+from chaosrunner.model.words import FindingClass, GapKind, Priority, RejectedAs, State, WaivedAs
 from chaosrunner.register import open_register, register_exists
 from chaosrunner.register.near_misses import Recorded, Register, Wanted
 from tests.near_misses.world import (
@@ -29,6 +30,9 @@ from tests.near_misses.world import (
     inputs,
     passing,
 )
+
+WAIVING: dict[str, Any] = {"waived_as": WaivedAs.PLANNED_REPLACEMENT, "controls": ("a person watches it",)}
+REJECTING: dict[str, Any] = {"rejected_as": RejectedAs.OUT_OF_SCOPE}
 
 
 @pytest.fixture
@@ -243,7 +247,7 @@ def closed(register: Register, state: State) -> NearMiss:
         ready(register)
         register.passed(passing("run-v", at=START + 200, verification=ONE_RUN))
     else:
-        change = Change(to=state, actor="ana", accepted_by="bob", at=START + 100, reason="not ours")
+        change = Change(to=state, actor="ana", accepted_by="bob", at=START + 100, reason="not ours", **REJECTING)
         register.change("1", change)
     return register.get("1")
 
@@ -285,7 +289,7 @@ def test_a_duplicate_counts_for_its_original(register: Register) -> None:
     register.change("2", Change(to=State.DUPLICATE, actor="ana", at=START + 1, reason="same", duplicate_of="1"))
     assert register.get("2").duplicate_of == "NM-2026-0001"
     (recorded,) = register.record(facts("run-2", at=START + 9), [finding(other)])
-    assert (recorded.near_miss.id, recorded.near_miss.occurrences) == ("NM-2026-0001", 2)
+    assert (recorded.near_miss.id, recorded.near_miss.occurrences) == ("NM-2026-0001", 3)
     with pytest.raises(UsageError, match="is itself a duplicate of NM-2026-0001"):
         register.change("1", Change(to=State.DUPLICATE, actor="ana", at=START + 1, reason="same", duplicate_of="2"))
 
@@ -295,7 +299,9 @@ def test_a_waived_one_stays_waived_when_it_is_seen_again_and_opens_when_the_waiv
 ) -> None:
     shown(register)
     until = day_of(START) + timedelta(days=5)
-    register.change("1", Change(to=State.WAIVED, actor="ana", accepted_by="bob", at=START, reason="known", until=until))
+    register.change(
+        "1", Change(to=State.WAIVED, actor="ana", accepted_by="bob", at=START, reason="known", until=until, **WAIVING)
+    )
     assert shown(register, "run-2", at=START + DAY).near_miss.state is State.WAIVED
     clock.at = START + 5 * DAY
     assert register.wake() == []
