@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import inspect
 import json
 import os
 import socket
@@ -40,7 +39,7 @@ from chaosrunner.injector.calls import (
     call_async,
     short_enough,
 )
-from chaosrunner.injector.holds import BEAT_LIMIT, Handler, Holds, Why, uptime
+from chaosrunner.injector.holds import BEAT_LIMIT, Handler, Holds, Why, answered, uptime
 
 __all__ = [
     "BEAT_LIMIT",
@@ -133,19 +132,7 @@ class Control:
             return {"ok": False, "error": "a request is one line of JSON"}
         if not isinstance(request, dict) or not isinstance(request.get("do"), str):
             return {"ok": False, "error": 'a request is an object with a text `do`, such as {"do": "holds"}'}
-        handler = self._verbs.get(request["do"])
-        if handler is None:
-            known = ", ".join(sorted(self._verbs))
-            return {"ok": False, "error": f"unknown request {request['do']!r:.60}; known: {known}"}
-        try:
-            reply = handler(request)
-            if inspect.isawaitable(reply):
-                reply = await reply
-        except ControlError as refusal:
-            return {"ok": False, "error": str(refusal)}
-        except (ValueError, LookupError, TypeError, ArithmeticError, OSError) as problem:
-            return {"ok": False, "error": f"{type(problem).__name__}: {problem}"}
-        return {"ok": True, **reply}
+        return await answered(self._verbs, request)
 
 
 def _listen(path: Path) -> tuple[socket.socket, tuple[int, int]]:

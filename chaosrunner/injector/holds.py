@@ -10,13 +10,13 @@ import inspect
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from chaosrunner.injector.calls import BEAT_LIMIT, Message, RequestRefused
+from chaosrunner.injector.calls import BEAT_LIMIT, ControlError, Message, RequestRefused
 
-__all__ = ["BEAT_LIMIT", "Handler", "Holds", "Why", "uptime"]
+__all__ = ["BEAT_LIMIT", "Handler", "Holds", "Why", "answered", "uptime"]
 
 Handler = Callable[[Message], "Message | Awaitable[Message]"]
 Why = Literal["deadline", "heartbeat", "ended"]
@@ -216,6 +216,23 @@ class Holds:
             due = min(min(held.ends, held.beat + self._beat_limit) for held in self._held.values())
             wait = min(TICK, max(0.001, due - now))
             self._timer = asyncio.get_running_loop().call_later(wait, self._look)
+
+
+async def answered(verbs: Mapping[str, Handler], request: Message) -> Message:
+    """What the handler for a request's `do` answers. A refusal, and that nobody understands it, are answers too."""
+    handler = verbs.get(str(request.get("do")))
+    if handler is None:
+        known = ", ".join(sorted(verbs))
+        return {"ok": False, "error": f"unknown request {request.get('do')!r:.60}; known: {known}"}
+    try:
+        reply = handler(request)
+        if inspect.isawaitable(reply):
+            reply = await reply
+    except ControlError as refusal:
+        return {"ok": False, "error": str(refusal)}
+    except (ValueError, LookupError, TypeError, ArithmeticError, OSError) as problem:
+        return {"ok": False, "error": f"{type(problem).__name__}: {problem}"}
+    return {"ok": True, **reply}
 
 
 async def _through(result: Awaitable[None] | None) -> None:

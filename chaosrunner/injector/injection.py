@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import os
 import signal
 from typing import Protocol
 
 from chaosrunner import __version__
 from chaosrunner.injector import nft, packets
-from chaosrunner.injector.calls import ControlError, Message, RequestRefused
-from chaosrunner.injector.holds import BEAT_LIMIT, Handler, Holds, Why, uptime
+from chaosrunner.injector.calls import Message, RequestRefused
+from chaosrunner.injector.holds import BEAT_LIMIT, Handler, Holds, Why, answered, uptime
 from chaosrunner.injector.lines import Lines
 from chaosrunner.injector.load import Stress
 from chaosrunner.injector.order import only
@@ -113,19 +112,7 @@ class Injector:
 
     async def answer(self, request: Message) -> Message:
         """Do what a request says. Refusals are answers too."""
-        handler = self.verbs().get(str(request.get("do")))
-        if handler is None:
-            known = ", ".join(sorted(self.verbs()))
-            return {"ok": False, "error": f"unknown request {request.get('do')!r:.60}; known: {known}"}
-        try:
-            reply = handler(request)
-            if inspect.isawaitable(reply):
-                reply = await reply
-        except ControlError as refusal:
-            return {"ok": False, "error": str(refusal)}
-        except (ValueError, LookupError, TypeError, ArithmeticError, OSError) as problem:
-            return {"ok": False, "error": f"{type(problem).__name__}: {problem}"}
-        return {"ok": True, **reply}
+        return await answered(self.verbs(), request)
 
     async def close(self) -> None:
         """Take everything back."""
