@@ -19,6 +19,7 @@ import struct
 import subprocess
 from pathlib import Path
 
+from chaosrunner.injector import netlink
 from chaosrunner.injector.calls import RequestRefused
 from chaosrunner.injector.nft import tag
 
@@ -29,6 +30,10 @@ BANDS = 16
 LINK = "chaos"
 """What the names of our ifb devices begin with; eight hexadecimal digits of the fault follow."""
 _NET = Path("/sys/class/net")
+_NEW_DISCIPLINE, _KIND = 36, 1
+"""RTM_NEWQDISC, and its attribute TCA_KIND."""
+_CREATE = 0x400 | 0x200
+"""There is to be none yet, and one is to be made."""
 
 
 def devices() -> list[str]:
@@ -42,15 +47,10 @@ def kernel_has(kind: str) -> bool:
     """Whether the kernel has a queueing discipline of this kind, one that cannot be without parameters (as netem).
     Asked by ordering one on the loopback device without any: a kernel that has the kind finds them missing, one that
     has not says so; nothing changes."""
-    name = kind.encode() + b"\0"
-    attribute = struct.pack("=HH", 4 + len(name), 1) + name + b"\0" * (-len(name) % 4)
-    order = struct.pack("=BBHiIII", 0, 0, 0, socket.if_nametoindex("lo"), 0x63680000, 0xFFFFFFFF, 0) + attribute
-    header = struct.pack("=IHHII", 16 + len(order), 36, 0x1 | 0x4 | 0x200 | 0x400, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
-        kernel.settimeout(2.0)
-        kernel.send(header + order)
-        answer = kernel.recv(65536)
-    code = -int(struct.unpack_from("=i", answer, 16)[0])
+    order = struct.pack("=BBHiIII", 0, 0, 0, socket.if_nametoindex("lo"), 0x63680000, 0xFFFFFFFF, 0)
+    order += netlink.attribute(_KIND, kind.encode() + b"\0")
+    request = netlink.message(_NEW_DISCIPLINE, netlink.REQUEST | netlink.ACK | _CREATE, order)
+    code = netlink.ask(socket.NETLINK_ROUTE, request, 2.0)
     if code in (errno.EPERM, errno.EACCES):
         raise RequestRefused("queueing disciplines need the capability NET_ADMIN")
     return code == errno.EINVAL

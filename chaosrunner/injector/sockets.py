@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaosrunner.injector import netlink
+
 __all__ = ["Established", "destroy", "established"]
 
 _ESTABLISHED, _LISTENING = "01", "0A"
 _SOCK_DIAG, _SOCK_DESTROY = 4, 21
-_REQUEST_AND_ACK = 0x1 | 0x4
 _ANY_COOKIE = 0xFFFFFFFF
 
 
@@ -77,15 +78,10 @@ def destroy(connection: Established) -> bool:
     identity = struct.pack("!HH16s16s", connection.port, connection.peer_port, *ends)
     identity += struct.pack("=III", 0, _ANY_COOKIE, _ANY_COOKIE)
     request = struct.pack("=BBBBI", connection.family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + identity
-    header = struct.pack("=IHHII", 16 + len(request), _SOCK_DESTROY, _REQUEST_AND_ACK, 1, 0)
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
-            kernel.settimeout(1.0)
-            kernel.send(header + request)
-            answer = kernel.recv(4096)
+        return netlink.ask(_SOCK_DIAG, netlink.message(_SOCK_DESTROY, netlink.REQUEST | netlink.ACK, request), 1.0) == 0
     except OSError:
         return False
-    return len(answer) >= 20 and int(struct.unpack_from("=i", answer, 16)[0]) == 0
 
 
 def _packed(text: str, family: int, mapped: bool) -> bytes:

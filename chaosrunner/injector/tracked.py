@@ -11,12 +11,14 @@ library only.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import struct
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from chaosrunner.injector import netlink
 from chaosrunner.injector.divert import LED_MARK, LOOK_MARK
 
 __all__ = ["forget"]
@@ -24,8 +26,6 @@ __all__ = ["forget"]
 _NETFILTER = 12
 _NEW, _GET, _DELETE = 0x100, 0x101, 0x102
 """Messages of conntrack (subsystem 1)."""
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
-_ERROR, _DONE = 2, 3
 _NESTED = 0x8000
 _ORIGINAL, _REPLY, _MARK, _ID, _MARK_MASK = 1, 2, 8, 12, 21
 """Attributes of an entry: CTA_TUPLE_ORIG, CTA_TUPLE_REPLY, CTA_MARK, CTA_ID, CTA_MARK_MASK."""
@@ -62,8 +62,8 @@ def forget(doors: Collection[int] = ()) -> int:
         kernel.settimeout(_PATIENCE)
         stale = [entry for entry in _entries(kernel) if entry.led and entry.port not in doors]
         for entry in stale:
-            body = _attribute(_ORIGINAL | _NESTED, entry.original) + _attribute(_ID, entry.number)
-            kernel.send(_message(_DELETE, _REQUEST | _ACK, entry.family, body))
+            body = netlink.attribute(_ORIGINAL | _NESTED, entry.original) + netlink.attribute(_ID, entry.number)
+            kernel.send(_message(_DELETE, netlink.ACK, entry.family, body))
             for _ in _answers(kernel):
                 pass
     return len(stale)
@@ -71,13 +71,13 @@ def forget(doors: Collection[int] = ()) -> int:
 
 def _entries(kernel: socket.socket) -> Iterator[_Entry]:
     # one mask for both marks, which differ in a single bit; a kernel that cannot choose by it tells of everything
-    chosen = _attribute(_MARK, struct.pack("!I", LED_MARK & LOOK_MARK))
-    chosen += _attribute(_MARK_MASK, struct.pack("!I", 0xFFFFFFFF ^ LED_MARK ^ LOOK_MARK))
-    kernel.send(_message(_GET, _REQUEST | _DUMP, socket.AF_UNSPEC, chosen))
+    chosen = netlink.attribute(_MARK, struct.pack("!I", LED_MARK & LOOK_MARK))
+    chosen += netlink.attribute(_MARK_MASK, struct.pack("!I", 0xFFFFFFFF ^ LED_MARK ^ LOOK_MARK))
+    kernel.send(_message(_GET, netlink.DUMP, socket.AF_UNSPEC, chosen))
     for body in _answers(kernel):
-        found = _attributes(body[4:])
-        reply = _attributes(found.get(_REPLY, b""))
-        addresses, ports = _attributes(reply.get(_IP, b"")), _attributes(reply.get(_PROTOCOL, b""))
+        found = netlink.attributes(body[4:])
+        reply = netlink.attributes(found.get(_REPLY, b""))
+        addresses, ports = netlink.attributes(reply.get(_IP, b"")), netlink.attributes(reply.get(_PROTOCOL, b""))
         source = next((addresses[one] for one in _SOURCES if one in addresses), b"")
         family = socket.AF_INET6 if len(source) == 16 else socket.AF_INET
         yield _Entry(
@@ -94,15 +94,12 @@ def _entries(kernel: socket.socket) -> Iterator[_Entry]:
 def _answers(kernel: socket.socket) -> Iterator[bytes]:
     """The messages that answer a request, without their headers. Raises `OSError`; an entry that is gone is none."""
     while True:
-        data = kernel.recv(1 << 20)
-        while len(data) >= 16:
-            length, kind = struct.unpack_from("=IH", data)
-            body, data = data[16:length], data[(length + 3) & ~3 :]
-            if kind == _DONE:
+        for kind, body in netlink.messages(kernel.recv(1 << 20)):
+            if kind == netlink.DONE:
                 return
-            if kind == _ERROR:
-                code = -int(struct.unpack_from("=i", body)[0])
-                if code and code != 2:  # ENOENT
+            if kind == netlink.ERROR:
+                code = netlink.number(body)
+                if code and code != errno.ENOENT:
                     raise OSError(code, "conntrack")
                 return
             if kind == _NEW:
@@ -110,20 +107,4 @@ def _answers(kernel: socket.socket) -> Iterator[bytes]:
 
 
 def _message(kind: int, flags: int, family: int, body: bytes) -> bytes:
-    inside = struct.pack("!BBH", family, 0, 0) + body
-    return struct.pack("=IHHII", 16 + len(inside), kind, flags, 1, 0) + inside
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    return struct.pack("=HH", 4 + len(value), kind) + value + b"\0" * (-len(value) % 4)
-
-
-def _attributes(data: bytes) -> Mapping[int, bytes]:
-    found = {}
-    while len(data) >= 4:
-        length, kind = struct.unpack_from("=HH", data)
-        if length < 4:
-            break
-        found[kind & 0x3FFF] = data[4:length]
-        data = data[(length + 3) & ~3 :]
-    return found
+    return netlink.message(kind, netlink.REQUEST | flags, struct.pack("!BBH", family, 0, 0) + body)
