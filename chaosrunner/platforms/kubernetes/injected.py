@@ -187,11 +187,12 @@ class Injectors:
             self._known[place, hold.run, needs] = started
             return started
 
-    async def reach(self, target: Target, run: str, needs: Needs) -> Injector | None:
+    async def reach(self, target: Target, run: str, needs: Needs, *, anew: bool = True) -> Injector | None:
         """The one that holds, or may have left, something beside the target; None when nothing of ours can be there:
         the pod is gone, no injector was ever started, or all of them ended in order.
 
-        Where one was killed, another is started to see to what it left. Raises `FaultFailed` and `ApiError`.
+        Where one was killed, another is started to see to what it left; not with `anew=False`, for faults that leave
+        nothing behind a process that ends. Raises `FaultFailed` and `ApiError`.
         """
         place = Place.of(target)
         async with self._turn(place, run, needs):
@@ -205,7 +206,7 @@ class Injectors:
             name, killed = beside.living(pod, run, needs)
             if name:
                 found = await self._meet(place, run, needs, name)
-            elif killed:
+            elif killed and anew:
                 async with self._at_once:
                     found = await self._start(place, run, needs, LEAST_LIFE)
             else:

@@ -45,8 +45,8 @@ class ClusterLoads(Holders, Files):
         """By hold: what its injector was made with."""
         self._own: dict[str, int] = {}
         """By hold: bytes of memory that the injector itself takes."""
-        self._last: dict[tuple[str, str], Needs] = {}
-        """The same by target and folder, for looks at a disk."""
+        self._last: dict[tuple[str, str], tuple[str, Needs]] = {}
+        """By target and folder, for looks at a disk: the run, and what its injector was made with."""
 
     # -- before
 
@@ -54,8 +54,8 @@ class ClusterLoads(Holders, Files):
         await self._injectors.check(target, await self._needed(target, folder))
 
     async def bring_up(self, target: Target, folder: str, hold: Hold) -> None:
-        needs = self._needs[hold.id] = self._last[target.id, folder] = await self._needed(target, folder)
-        self._run = hold.run
+        needs = self._needs[hold.id] = await self._needed(target, folder)
+        self._last[target.id, folder] = (hold.run, needs)
         await self._injectors.ready(target, hold, needs)
 
     async def _needed(self, target: Target, folder: str) -> Needs:
@@ -121,8 +121,8 @@ class ClusterLoads(Holders, Files):
         return int(found[1]) if found else 0
 
     async def free(self, target: Target, folder: str) -> tuple[float, float]:
-        needs = self._last.get((target.id, folder))
-        injector = self._injectors.at_hand(target, self._run, needs) if needs is not None else None
+        last = self._last.get((target.id, folder))
+        injector = self._injectors.at_hand(target, *last) if last is not None else None
         if injector is None:
             raise FaultFailed(f"{target.name} cannot be looked at: no injector is in the pod")
         (seen,) = (await self._injectors.look(injector, {"many": [["disk", folder]]}, LOOKS_WITHIN))["looks"]
@@ -157,10 +157,11 @@ class ClusterLoads(Holders, Files):
             await self._clock.sleep(AGAIN)
 
     async def _end(self, target: Target, hold: Hold) -> None:
+        """Of an injector that was killed nothing is left, as of one that died while it was asked."""
         needs = self._needs.get(hold.id)
         candidates = [needs] if needs is not None else await self._possible(target)
         for one in candidates:
-            injector = await self._injectors.reach(target, hold.run, one)
+            injector = await self._injectors.reach(target, hold.run, one, anew=False)
             if injector is not None:
                 await self._injectors.ask(injector, {"do": "end", "id": hold.id}, ENDS_WITHIN)
 
