@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from dataclasses import field
 from typing import Any, Literal, TypeVar
@@ -12,6 +11,7 @@ from chaosrunner.engine.leash import Leash, Outcome
 from chaosrunner.engine.muster import Muster
 from chaosrunner.engine.recorder import Recorder
 from chaosrunner.engine.stop import Stop
+from chaosrunner.engine.turns import Turns
 from chaosrunner.errors import BarrierHeld, JournalFailed, UndoFailed
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.journal import BarrierHeld as BarrierHeldEvent
@@ -87,7 +87,7 @@ class Means:
     leash: Leash
     clock: Clock
     limits: Limits = Limits()
-    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    turns: Turns = field(default_factory=lambda: Turns(AT_ONCE))
 
 
 _BECAUSE: dict[Ending, Because] = {
@@ -185,7 +185,7 @@ class FaultRun:
     async def _in_turn(self) -> bool:
         """Bring it into force as soon as not too many others are at it. Whether it is."""
         try:
-            async with self._means.turns:
+            async with self._means.turns.one():
                 return not self._means.stop.asked and await self._inject()
         finally:
             if self._muster is not None:
@@ -240,7 +240,9 @@ class FaultRun:
         if self._means.stop.asked:
             return False
         before = len(self._means.leash.strays)
-        injected = await self._ask(self._fault.inject(), self._limits.inject + self._patience)
+        began, within = self._means.clock.monotonic(), self._limits.inject + self._patience
+        injected = await self._ask(self._fault.inject(), within)
+        self._means.turns.took((self._means.clock.monotonic() - began) / within)
         self._stray = len(self._means.leash.strays) > before
         if injected.cut:
             return False
@@ -259,8 +261,9 @@ class FaultRun:
         began = self._means.clock.monotonic()
         within = self._limits.seen_within + self._patience
         pause = 0.02
+        before: Sighting | None = None
         while True:
-            sighting = await self._look()
+            before = sighting = await self._look(before)
             if sighting is None or self._means.stop.asked:
                 return False
             if sighting.seen:
@@ -274,14 +277,16 @@ class FaultRun:
             await self._means.stop.wait(pause)
             pause = min(pause * 2, 0.5)
 
-    async def _look(self) -> Sighting | None:
-        """One confirmation, recorded; a look that fails sees nothing. None if the run stops meanwhile."""
+    async def _look(self, before: Sighting | None = None) -> Sighting | None:
+        """One confirmation, recorded if it tells anything else than the one before; a look that fails sees nothing.
+        None if the run stops meanwhile."""
         assert self._prepared is not None
         looked = await self._ask(self._confirm(self._prepared), self._limits.confirm)
         if looked.cut:
             return None
         sighting = _sighting(looked)
-        self._means.recorder.record(FaultSeen(fault=self.id, seen=sighting.seen, how=sighting.how))
+        if sighting != before:
+            self._means.recorder.record(FaultSeen(fault=self.id, seen=sighting.seen, how=sighting.how))
         return sighting
 
     async def _confirm(self, prepared: JsonObject) -> Sighting:
