@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chaosrunner.app.desk import Desk, Tell
-from chaosrunner.app.orders import FINDING, make_platform
+from chaosrunner.app.orders import FINDING, make_platform, silences_of
 from chaosrunner.clock import Clock, SystemClock
 from chaosrunner.errors import Busy, ChaosrunnerError, JournalFailed, NotPossibleNow, UndoFailed
 from chaosrunner.http import Http
 from chaosrunner.model.journal import UndoFailed as UndoFailedEvent
 from chaosrunner.person import who
 from chaosrunner.ports import LeftOver, Platform
-from chaosrunner.stages.heal import Healed, Ledger, has_begun, heal, read_ledger, without_plan
+from chaosrunner.stages.heal import Healed, Ledger, Tools, has_begun, heal, read_ledger, without_plan
 from chaosrunner.stages.load import load_environment
 from chaosrunner.store.machine import ActiveRun, Machine, machine_folder
 from chaosrunner.store.runs import Runs
@@ -129,10 +129,16 @@ async def _heal_one(dead: ActiveRun, machine: Machine, clock: Clock, tell: Tell)
             return without_plan(dead.run, journal, str(error))
         platform = make_platform(ledger.plan.environment, Path(ledger.plan.folder), clock)
         try:
-            healed = await heal(ledger, journal, platform, FINDING.fault, clock, who())
+            async with Http(clock, folder=Path(ledger.plan.folder)) as http:
+                silences = silences_of(ledger.plan.environment, http) if ledger.silence is not None else None
+                healed = await heal(ledger, journal, Tools(platform, FINDING.fault, clock, who(), silences))
         finally:
             await platform.close()
-        if healed.whole:
+        if healed.silences:
+            tell(f"ended the silence {', '.join(healed.silences)} of the dead run {dead.run}")
+        if healed.silence_left:
+            tell(f"a silence of the dead run {dead.run} may still be there ({healed.silence_left}); it ends by itself")
+        if healed.whole and not healed.silence_left:
             machine.leave(dead.run)
             await _conclude(ledger, journal, clock, tell)
         return healed

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chaosrunner import catalog
 from chaosrunner.clock import Clock, SystemClock, new_seed
+from chaosrunner.engine.silencing import Silences
 from chaosrunner.http import Http
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model.environment import Environment
@@ -24,6 +25,9 @@ from chaosrunner.stages.joining import Asked, may_join
 from chaosrunner.stages.load import Loaded, load_experiment
 from chaosrunner.stages.plan import Finding, Intent, make_plan
 from chaosrunner.stages.sample import sample
+
+if TYPE_CHECKING:
+    from chaosrunner.alerts import Alertmanager, PrometheusAlerts
 
 
 @dataclass(frozen=True)
@@ -146,11 +150,27 @@ def _command(order: Order, seed: int) -> str:
 
 
 def _alerts(environment: Environment, http: Http) -> Alerts | None:
-    if environment.spec.prometheus is None:
-        return None
-    from chaosrunner.alerts import PrometheusAlerts
+    found = alert_sources(environment, http)
+    return found[0] if found else None
 
-    return PrometheusAlerts(environment.spec.prometheus, http)
+
+def alert_sources(environment: Environment, http: Http) -> Sequence[PrometheusAlerts | Alertmanager]:
+    """Where an environment's alerts can be read, whose word counts first."""
+    spec = environment.spec
+    if spec.prometheus is None and spec.alertmanager is None:
+        return ()
+    from chaosrunner.alerts import source_of
+
+    return source_of(spec.prometheus, spec.alertmanager, http)
+
+
+def silences_of(environment: Environment, http: Http) -> Silences | None:
+    """Where an environment's silences are made; None: it names no Alertmanager."""
+    if environment.spec.alertmanager is None:
+        return None
+    from chaosrunner.alerts import Alertmanager
+
+    return Alertmanager(environment.spec.alertmanager, http)
 
 
 async def plan_experiment(order: Order, *, read: bool = True) -> tuple[Plan, dict[str, Reading]]:

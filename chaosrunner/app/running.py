@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from chaosrunner import __version__
 from chaosrunner.app.desk import Desk, Tell, look_at_items
 from chaosrunner.app.healing import heal_before
-from chaosrunner.app.orders import FINDING, Order, Prepared, prepared
+from chaosrunner.app.orders import FINDING, Order, Prepared, alert_sources, prepared, silences_of
 from chaosrunner.clock import new_run_id
 from chaosrunner.engine.recorder import Observer
 from chaosrunner.engine.stop import Stop
@@ -148,6 +148,8 @@ class _signals(AbstractContextManager[None]):
     at which a signal kills.
     """
 
+        alerts=alert_sources(ready.plan.environment, ready.http),
+        silences=silences_of(ready.plan.environment, ready.http),
     def __init__(self, stop: Stop, tell: Tell) -> None:
         self._stop = stop
         self._tell = tell

@@ -114,7 +114,16 @@ def _held(verdict: Verdict) -> str:
     if verdict.recovery is not None and verdict.recovery.seconds is not None:
         back = f"; recovered in {show(verdict.recovery.seconds, 's')}"
     spilled = f"; but {len(verdict.spilled)} things that were no targets changed" if verdict.spilled else ""
-    return f"{every} held while {_names(seen)} {'was' if len(seen) == 1 else 'were'} in force{closest}{back}{spilled}."
+    return f"{every} held while {_names(seen)} {'was' if len(seen) == 1 else 'were'} in force{closest}{back}{spilled}{_alerts(verdict)}."
+
+
+def _alerts(verdict: Verdict) -> str:
+    """Of expected alerts: how long the slowest took, or which did not come."""
+    silent = [one.alert for one in verdict.alerts if one.answer is Answer.BROKEN]
+    if silent:
+        return f"; but the alert {_list(silent)} did not fire in time"
+    took = [one.detected_after for one in verdict.alerts if one.detected_after is not None]
+    return f"; detected in {show(max(took), 's')}" if took else ""
 
 
 def _list(names: list[str]) -> str:

@@ -18,6 +18,22 @@ class PrometheusSource(Access):
     """Base URL, without `/api/v1`."""
 
 
+class AlertmanagerSource(Access):
+    """How to reach Alertmanager, or what speaks its API v2 (Mimir)."""
+
+    url: str
+    """Base URL, without `/api/v2`."""
+
+
+class AlertWatch(Frozen):
+    """How alerts are watched while a run lasts, where the environment names a Prometheus or an Alertmanager."""
+
+    every: Duration = Field(default=1.0, gt=0)
+    """From one look to the next, and so how exactly the time to detect is known; default 1s."""
+    unnoticed: bool = True
+    """Whether a hypothesis that breaks while no alert begins to fire is a gap, `undetected`; default true."""
+
+
 class MaxAffected(Frozen):
     """How much of what owns the targets may be hit at once."""
 
@@ -88,6 +104,10 @@ class Environment(Frozen):
     api_version: Literal["chaosrunner.dev/v1"]
     kind: Literal["Environment"]
     metadata: Metadata
+    alertmanager: AlertmanagerSource | None = None
+    """Where alerts are routed, and silences made."""
+    alerts: AlertWatch = AlertWatch()
+    """How alerts are watched."""
     spec: EnvironmentSpec
 
     @property

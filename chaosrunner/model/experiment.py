@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from chaosrunner.model.alerts import MatcherText, narrow
 from chaosrunner.model.frozen import Call, Frozen, JsonObject
 from chaosrunner.model.hypothesis import Hypothesis, HypothesisSpec
 from chaosrunner.model.marks import BeforeValidator, Discriminator, Field, JsonValue, Tag, model_validator
@@ -89,10 +90,28 @@ class Selector(Frozen):
 class ExpectAlert(Frozen):
     """An alert that this fault should raise."""
 
-    name: str
+    name: str = Field(min_length=1)
     """The alert's name."""
     within: Duration
     """From the fault in force to the alert firing."""
+    labels: dict[str, str] = {}
+    """Only alerts that have all of these labels; default: any."""
+    source: Literal["prometheus", "alertmanager"] | None = None
+    """Who must say that it fires. Default: the environment's Prometheus, or its Alertmanager if it names no Prometheus.
+    How long the other one took is measured, too."""
+
+
+class Silence(Frozen):
+    """Alerts that Alertmanager keeps from people while the faults are in force. chaosrunner sees them all the same."""
+
+    matchers: tuple[MatcherText, ...] = Field(min_length=1)
+    """All must match: `service="checkout"`, `severity=~"page|ticket"`. One of them must name what the experiment hits:
+    its service, or a target's service, workload, namespace or node."""
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Silence:
+        narrow(self.matchers)
+        return self
 
 
 class FaultStep(Frozen):
@@ -245,6 +264,8 @@ class ExperimentSpec(Frozen):
     """Faults, waits, and faults together, in this order."""
     recovery: RecoverySpec = RecoverySpec()
     """`{within, holds}`."""
+    silence: Silence | None = None
+    """Alerts to silence in the environment's Alertmanager while the faults are in force; default: none."""
     risk: Risk | None = None
     """`{occurrence: 4}`."""
     remediation: Remediation | None = None

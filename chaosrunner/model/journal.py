@@ -248,6 +248,78 @@ class Spilled(_Event):
     detail: str
 
 
+class AlertRuleSeen(_Event):
+    """What Prometheus says of the rule of an expected alert: at first, and whenever that changes."""
+
+    type: Literal["alert-rule-seen"] = "alert-rule-seen"
+    alert: str
+    waits: float = 0.0
+    """Its `for`, seconds."""
+    every: float = 0.0
+    """Seconds from one evaluation to the next; 0: not known."""
+    trouble: str = ""
+    """Why its silence means nothing; empty: it is evaluated."""
+
+
+class AlertsRead(_Event):
+    """A look at the alerts of one source: the first, the last, and those at which it began or ceased to answer."""
+
+    type: Literal["alerts-read"] = "alerts-read"
+    source: Literal["prometheus", "alertmanager"]
+    began: float
+    ended: float
+    """In the journal's `t`."""
+    trouble: str = ""
+    """Why it does not say; empty: it does."""
+    rules: int | None = None
+    """How many alerting rules it has; None: it does not say."""
+    quickest: float | None = None
+    """Seconds after which the quickest of them could fire: its `for` and two evaluations."""
+
+
+class AlertSeen(_Event):
+    """An alert is seen in another state than at the look before."""
+
+    type: Literal["alert-seen"] = "alert-seen"
+    source: Literal["prometheus", "alertmanager"]
+    alert: str
+    labels: dict[str, str] = {}
+    state: Literal["pending", "firing", "silenced", "gone"]
+    since: float | None = None
+    """Wall time since which its source calls it active."""
+    after: float | None = None
+    """When the last look began (`t`) that saw it otherwise: it changed between that and `ended`."""
+    ended: float
+    """When this look ended (`t`)."""
+
+
+class SilencePrepared(_Event):
+    """On disk before a silence is made: what is needed to find and to end it."""
+
+    type: Literal["silence-prepared"] = "silence-prepared"
+    matchers: tuple[str, ...]
+    starts_at: float
+    ends_at: float
+    """Wall time at which it ends by itself, whoever dies."""
+    comment: str
+    """What it is found by."""
+
+
+class SilenceMade(_Event):
+    """Alertmanager has it."""
+
+    type: Literal["silence-made"] = "silence-made"
+    id: str
+
+
+class SilenceEnded(_Event):
+    """All silences of this run are ended, or `trouble` says why that is not known."""
+
+    type: Literal["silence-ended"] = "silence-ended"
+    ids: tuple[str, ...] = ()
+    trouble: str = ""
+
+
 class TrafficSample(_Event):
     """One second of the built-in load. Latencies are of requests that should have started in it, in seconds."""
 
@@ -324,6 +396,12 @@ Event = Known | Unknown
 """What a reader may meet."""
 
 
+    | AlertRuleSeen
+    | AlertsRead
+    | AlertSeen
+    | SilencePrepared
+    | SilenceMade
+    | SilenceEnded
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the journal."""

@@ -12,6 +12,7 @@ from chaosrunner.model.experiment import (
     Remediation,
     Risk,
     Selector,
+    Silence,
     TrafficSpec,
 )
 from chaosrunner.model.frozen import Frozen, JsonObject
@@ -125,6 +126,7 @@ class Plan(Frozen):
     baseline: BaselineSpec
     method: tuple[PlannedItem, ...]
     recovery: RecoverySpec
+    silence: Silence | None = None
     risk: Risk | None = None
     remediation: Remediation | None = None
     aliases: tuple[str, ...] = ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from chaosrunner.model.frozen import Frozen
 from chaosrunner.model.target import Target
 from chaosrunner.model.tolerance import Value
@@ -110,6 +112,28 @@ class AbortVerdict(Frozen):
     """Seconds from the reading that completed the limit to the last fault undone."""
 
 
+class AlertVerdict(Frozen):
+    """One expected alert: did it fire in time?"""
+
+    step: str
+    """The fault step that should raise it."""
+    alert: str
+    source: Literal["prometheus", "alertmanager"]
+    """Whose word counts."""
+    within: float
+    answer: Answer
+    """Held: it fired in time; broken: it did not; inconclusive: that cannot be said."""
+    reason: str
+    detected_after: float | None = None
+    """Seconds from the fault in force to the first look that saw it fire, at the source whose word counts."""
+    prometheus_after: float | None = None
+    alertmanager_after: float | None = None
+    exact_to: float | None = None
+    """How much earlier than the look it may have fired: the time since the look before."""
+    silenced: bool = False
+    """Whether Alertmanager kept it from people."""
+
+
 class Verdict(Frozen):
     """What a run says: the fault was in force, the hypotheses' answers, the fault is gone and the system is back."""
 
@@ -128,5 +152,11 @@ class Verdict(Frozen):
     recovery: RecoveryVerdict | None = None
     abort: AbortVerdict | None = None
     spilled: tuple[str, ...] = ()
+    alerts: tuple[AlertVerdict, ...] = ()
+    """One for each alert that the experiment expects."""
+    noticed: tuple[str, ...] = ()
+    """Hypotheses that broke, and some alert began to fire."""
+    unnoticed: tuple[str, ...] = ()
+    """Hypotheses that broke while no alert began to fire, where alerts could be read."""
     seconds: float = 0.0
     """How long the run took."""

@@ -176,6 +176,34 @@ class Narrator:
     def spilled(self, event: j.Spilled) -> Told:
         return Told(Tone.BAD, "spill-over", f"{event.service}: {event.what}: {event.detail}")
 
+    def alert_rule(self, event: j.AlertRuleSeen) -> Told | None:
+        if not event.trouble:
+            return None
+        return Told(Tone.WARN, "alert", f"{event.alert}: {event.trouble}")
+
+    def alerts_read(self, event: j.AlertsRead) -> Told | None:
+        if not event.trouble:
+            return None
+        return Told(Tone.WARN, "alert", f"{event.source.capitalize()} does not say which alerts fire: {event.trouble}")
+
+    def alert_seen(self, event: j.AlertSeen) -> Told:
+        what = f"{event.alert}{' (' + _labels(event.labels) + ')' if event.labels else ''}"
+        words = {"pending": "is pending", "firing": "FIRES", "silenced": "fires, silenced", "gone": "fires no more"}
+        fires = event.state in ("firing", "silenced") and event.after is not None
+        tone = Tone.WARN if fires else Tone.INFO
+        return Told(tone, "alert", f"{event.source.capitalize()}: {what} {words[event.state]}", fires)
+
+    def silence_prepared(self, event: j.SilencePrepared) -> Told:
+        return Told(Tone.INFO, "silence", f"silencing {', '.join(event.matchers)}", False)
+
+    def silence_made(self, event: j.SilenceMade) -> Told:
+        return Told(Tone.INFO, "silence", f"Alertmanager has the silence {event.id}")
+
+    def silence_ended(self, event: j.SilenceEnded) -> Told:
+        if event.trouble:
+            return Told(Tone.WARN, "silence", f"a silence may still be there: {event.trouble}")
+        return Told(Tone.INFO, "silence", "the silence is ended" if event.ids else "no silence is left")
+
     def misbehaved(self, event: j.PluginMisbehaved) -> Told:
         return Told(Tone.BAD, "plugin", f"{event.plugin}: {event.error}")
 
@@ -213,6 +241,12 @@ def _plain(value: object) -> str:
         return number(value)
     return str(value)
 
+def _labels(labels: dict[str, str]) -> str:
+    """The first few of an alert's labels."""
+    shown = [f"{key}={value}" for key, value in sorted(labels.items())]
+    return ", ".join([*shown[:4], *(["…"] if len(shown) > 4 else [])])
+
+
 
 _TELLERS: dict[type, Callable[..., Told | None]] = {
     j.RunStarted: Narrator.run_started,
@@ -242,3 +276,9 @@ _TELLERS: dict[type, Callable[..., Told | None]] = {
     j.RunEnded: Narrator.ended,
     j.Unknown: Narrator.unknown,
 }
+    j.AlertRuleSeen: Narrator.alert_rule,
+    j.AlertsRead: Narrator.alerts_read,
+    j.AlertSeen: Narrator.alert_seen,
+    j.SilencePrepared: Narrator.silence_prepared,
+    j.SilenceMade: Narrator.silence_made,
+    j.SilenceEnded: Narrator.silence_ended,

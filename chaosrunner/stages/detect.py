@@ -5,6 +5,7 @@
 | impact | a hypothesis broke while a fault was in force | near miss |
 | no recovery | a hypothesis was not back in time after the last undo | near miss |
 | aborted | an abort limit was reached | near miss |
+| undetected | the expected alert did not fire in time; or a hypothesis broke and no alert began to fire | near miss |
 | close call | held, with less than 10 % room, for latencies, ratios and rates only | unsafe condition |
 | spill-over | something that was not a target broke | incident |
 | undo failed | a fault may still be in force | near miss |
@@ -34,6 +35,7 @@ CLOSE_CALL = 0.10
 def detect(verdict: Verdict, plan: Plan) -> tuple[Gap, ...]:
     """The gaps that a run showed; none, one or many."""
     gaps = [gap for hypothesis in verdict.hypotheses if (gap := _of_hypothesis(hypothesis, verdict, plan)) is not None]
+    gaps += _undetected(verdict, plan)
     return (*gaps, *_spilled(verdict, plan), *_not_undone(verdict, plan), *_without_redundancy(plan))
 
 
@@ -195,6 +197,38 @@ def _close_call(
 
 
 # -------------------------------------------------------------------------------------- what is not of a hypothesis
+
+
+def _undetected(verdict: Verdict, plan: Plan) -> list[Gap]:
+    """One for each expected alert that did not fire in time, and each hypothesis that broke with nobody told."""
+    gaps = []
+    for alert in verdict.alerts:
+        if alert.answer is Answer.BROKEN:
+            faults = [fault for fault in verdict.faults if fault.step == alert.step]
+            said = f"{_faults(faults, plan)} was in force, and the alert {alert.alert} should fire: {alert.reason}."
+            gaps.append(_silent(alert.alert, f"the alert {alert.alert} does not fire in time", said, faults, plan))
+    for name in verdict.unnoticed:
+        broken = next(one for one in verdict.hypotheses if one.name == name)
+        faults = [fault for fault in verdict.faults if fault.fault in broken.broken_during] or _all_in_force(verdict)
+        said = f"{name} broke ({broken.reason}), and no alert began to fire: nobody would have been told."
+        gaps.append(_silent(name, f"nobody is alerted when {name} breaks", said, faults, plan))
+    return gaps
+
+
+def _silent(subject: str, title: str, story: str, faults: Sequence[FaultVerdict], plan: Plan) -> Gap:
+    marks = _marks(faults, plan)
+    return Gap(
+        kind=GapKind.UNDETECTED,
+        finding=FindingClass.NEAR_MISS,
+        title=f"{plan.service}: {title} under {_faults(faults, plan)}",
+        story=story,
+        environment_class=plan.environment.class_name,
+        service=plan.service,
+        subject=subject,
+        fault_classes=marks.classes,
+        identity=marks.identity,
+        target_services=marks.services,
+    )
 
 
 def _spilled(verdict: Verdict, plan: Plan) -> list[Gap]:

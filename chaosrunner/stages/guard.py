@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from chaosrunner.engine.leash import Leash
 from chaosrunner.errors import ChaosrunnerError
+from chaosrunner.model.alerts import naming
 from chaosrunner.model.environment import Guards
 from chaosrunner.model.plan import GuardAnswer, Plan, PlannedFault, PlannedItem
 from chaosrunner.ports import Affected, Intended, Platform
@@ -51,7 +52,8 @@ class Circumstances:
 async def ask(plan: Plan, circumstances: Circumstances) -> tuple[GuardAnswer, ...]:
     """All answers, in a fixed order; those that the environment does not set are left out."""
     guards = plan.environment.spec.guards
-    answers = await _passing(guards, circumstances)
+    answers = await _passing(guards, plan, circumstances)
+    answers += _silence(plan)
     answers += await _how_much(guards, plan, circumstances.platform)
     answers += await _of_the_platform(guards, plan, circumstances)
     return tuple(answers)
@@ -61,7 +63,7 @@ async def ask_again(plan: Plan, circumstances: Circumstances) -> tuple[GuardAnsw
     """The answers of those guards that the environment names under `always`. What the plan was held against before
     anything was touched (how much is hit, what the platform says) is not asked again: the fault itself changes it."""
     always = set(plan.environment.spec.guards.always)
-    answers = await _passing(plan.environment.spec.guards, circumstances)
+    answers = await _passing(plan.environment.spec.guards, plan, circumstances)
     return tuple(answer for answer in answers if answer.guard in always)
 
 
@@ -72,11 +74,11 @@ async def ask_how_much(plan: Plan, fault: PlannedFault, circumstances: Circumsta
     return [asked] if isinstance(asked, GuardAnswer) else [_max_affected(guards, fault, each) for each in asked]
 
 
-async def _passing(guards: Guards, circumstances: Circumstances) -> list[GuardAnswer]:
+async def _passing(guards: Guards, plan: Plan, circumstances: Circumstances) -> list[GuardAnswer]:
     """Those whose answer changes by itself."""
     answers = [_production(guards, circumstances)]
     answers += [_windows(guards.windows, circumstances.now)] if guards.windows else []
-    answers += await _firing(guards, circumstances)
+    answers += await _firing(guards, plan, circumstances)
     if guards.error_budget is not None:
         answers.append(_refuse("errorBudget", "the error budget cannot be read yet; take the guard out to go on"))
     return answers
@@ -246,19 +248,22 @@ def _within(guards: Guards, words: str, hit: int, of: int) -> GuardAnswer:
 # -- alerts
 
 
-async def _firing(guards: Guards, circumstances: Circumstances) -> list[GuardAnswer]:
+async def _firing(guards: Guards, plan: Plan, circumstances: Circumstances) -> list[GuardAnswer]:
     wanted = [name for name, words in _alert_guards(guards) if words]
     if not wanted:
         return []
     if circumstances.alerts is None:
-        return [_refuse(name, "the environment names no Prometheus, so alerts cannot be read") for name in wanted]
+        nobody = "the environment names no Prometheus or Alertmanager, so alerts cannot be read"
+        return [_refuse(name, nobody) for name in wanted]
     try:
         firing = await circumstances.alerts.firing()
     except ChaosrunnerError as error:
         return [_refuse(name, f"cannot be answered: {error}") for name in wanted]
     answers = []
     if guards.refuse_while_firing:
-        hits = [_alert(labels) for labels in firing for rule in guards.refuse_while_firing if _matches(labels, rule)]
+        expected = {fault.expect_alert.name for fault in plan.faults if fault.expect_alert is not None}
+        others = [labels for labels in firing if labels.get("alertname") not in expected]
+        hits = [_alert(labels) for labels in others for rule in guards.refuse_while_firing if _matches(labels, rule)]
         answers.append(
             _refuse("refuseWhileFiring", f"firing: {', '.join(sorted(set(hits)))}")
             if hits
@@ -287,3 +292,44 @@ def _matches(labels: Mapping[str, str], rule: str) -> bool:
     """`severity=critical` by label, or an alert's name."""
     label, equals, value = rule.partition("=")
     return labels.get(label) == value if equals else labels.get("alertname") == rule
+
+
+# -- silences
+
+
+def _silence(plan: Plan) -> list[GuardAnswer]:
+    """Whether the silence that the file asks for can be made, and is about what the experiment hits."""
+    if plan.silence is None:
+        return []
+    if plan.environment.spec.alertmanager is None:
+        return [_refuse("silence", "the environment names no Alertmanager, so nothing can be silenced there")]
+    matchers = ", ".join(plan.silence.matchers)
+    names = _blast_radius(plan)
+    if naming(plan.silence.matchers, names):
+        return [_go("silence", f"{matchers} while the faults are in force")]
+    return [
+        _refuse(
+            "silence",
+            f"{matchers} names nothing that this experiment hits, so it could hide other people's alerts: expected a "
+            f"matcher for {', '.join(sorted(names)) or 'a target'}",
+        )
+    ]
+
+
+def _blast_radius(plan: Plan) -> set[str]:
+    """Names of what is tested and hit: services, workloads, namespaces, nodes, and the targets themselves."""
+    names = {plan.service}
+    for fault in plan.faults:
+        if fault.selector is not None:
+            workload = fault.selector.workload or ""
+            names |= {workload.rpartition("/")[2], fault.selector.namespace or "", fault.selector.node or ""}
+        for target in fault.targets:
+            names |= {target.service or "", target.to or "", target.name}
+    services = plan.environment.spec.platform.with_.get("services")
+    known = services if isinstance(services, dict) else {}
+    for name in [*names]:
+        told = known.get(name)
+        if isinstance(told, dict):
+            places = [told.get("workload"), told.get("namespace"), told.get("service")]
+            names |= {place.rpartition("/")[2] for place in places if isinstance(place, str)}
+    return names - {""}

@@ -10,13 +10,32 @@ from chaosrunner.engine.fault_run import FaultRun, Limits, Means
 from chaosrunner.engine.leash import Leash
 from chaosrunner.engine.method import FindFault
 from chaosrunner.engine.recorder import Recorder
+from chaosrunner.engine.silencing import Silences, end_silences
 from chaosrunner.engine.stop import Stop
 from chaosrunner.errors import JournalFailed
-from chaosrunner.model.journal import FaultPrepared, FaultUndone, Noted, RunStarted, UndoFailed
+from chaosrunner.model.journal import (
+    FaultPrepared,
+    FaultUndone,
+    Noted,
+    RunStarted,
+    SilenceEnded,
+    SilenceMade,
+    SilencePrepared,
+    UndoFailed,
+)
 from chaosrunner.model.plan import Plan
 from chaosrunner.ports import Platform
 from chaosrunner.records.light import dataclass
 from chaosrunner.store.journal import Journal, read_journal
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSilence:
+    """What a journal says of a silence that may still be there."""
+
+    order: SilencePrepared
+    ids: tuple[str, ...] = ()
+    """As Alertmanager called it, where it could say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +45,8 @@ class Ledger:
     started: RunStarted
     open: Mapping[str, FaultPrepared]
     """By fault id, in the order of their injection."""
+    silence: OpenSilence | None = None
+    """One that was made, or was about to be, and is not known to have ended."""
 
     @property
     def plan(self) -> Plan:
@@ -41,7 +62,20 @@ def read_ledger(journal: Path) -> Ledger:
     started, unfinished = _faults(journal)
     if started is None:
         raise JournalFailed(f"{journal}: the first line does not say what was run")
-    return Ledger(started, unfinished)
+    return Ledger(started, unfinished, _silence(journal) if started.plan.silence is not None else None)
+
+
+def _silence(journal: Path) -> OpenSilence | None:
+    found: OpenSilence | None = None
+    for entry in read_journal(journal, skip_damaged=True):
+        event = entry.event
+        if isinstance(event, SilencePrepared):
+            found = OpenSilence(event)
+        elif isinstance(event, SilenceMade) and found is not None:
+            found = OpenSilence(found.order, (*found.ids, event.id))
+        elif isinstance(event, SilenceEnded) and not event.trouble:
+            found = None
+    return found
 
 
 def _faults(journal: Path) -> tuple[RunStarted | None, dict[str, FaultPrepared]]:
@@ -77,6 +111,10 @@ class Healed:
     failed: tuple[UndoFailed, ...] = ()
     trouble: str = ""
     """Why nothing could be done about it at all; empty: something could."""
+    silences: tuple[str, ...] = ()
+    """Ids of silences that were ended."""
+    silence_left: str = ""
+    """Why one may still be there, and until when; empty: none is. It ends by itself, so it is no trouble."""
 
     @property
     def whole(self) -> bool:
@@ -98,11 +136,23 @@ def without_plan(run: str, journal: Path, why: str) -> Healed:
     return Healed(run, failed=tuple(failed), trouble="" if failed else words)
 
 
-async def heal(
-    ledger: Ledger, journal: Path, platform: Platform, find_fault: FindFault, clock: Clock, who: str
-) -> Healed:
-    """Undo every open entry of the ledger, newest first, and write it down. The run must be dead (its lock taken)."""
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What healing takes beside the ledger."""
+
+    platform: Platform
+    find_fault: FindFault
+    clock: Clock
+    who: str
+    silences: Silences | None = None
+    """Where the run's silence was made; None: it made none."""
+
+
+async def heal(ledger: Ledger, journal: Path, tools: Tools) -> Healed:
+    """Undo every open entry of the ledger, newest first, then end its silence, and write it down. The run must be dead
+    (its lock taken)."""
     stop, leash = Stop(), Leash()
+    platform, clock, who = tools.platform, tools.clock, tools.who
     failed: list[UndoFailed] = []
     recorder = Recorder(
         Journal(journal, clock),
@@ -123,7 +173,7 @@ async def heal(
         recorder.record(Noted(who=who, text=f"healing {len(ledger.open)} faults that a dead run left"))
     undone = []
     for entry in reversed(list(ledger.open.values())):
-        plugin = find_fault(entry.kind)
+        plugin = tools.find_fault(entry.kind)
         if entry.undo_version > plugin.undo_version:
             words = "a newer chaosrunner injected this: heal with that one, or run the commands by hand"
             recorder.record(UndoFailed(fault=entry.fault, error=words, attempts=0, commands=entry.by_hand))
@@ -132,5 +182,21 @@ async def heal(
         await fault.take_back("heal")
         if fault.over:
             undone.append(entry.fault)
+    ended = await _end_silence(ledger, tools, leash)
+    if ended is not None:
+        recorder.record(ended)
     await recorder.finish()
-    return Healed(ledger.started.run, tuple(undone), tuple(failed))
+    silences, left = (ended.ids, ended.trouble) if ended is not None else ((), "")
+    return Healed(ledger.started.run, tuple(undone), tuple(failed), silences=silences, silence_left=left)
+
+
+async def _end_silence(ledger: Ledger, tools: Tools, leash: Leash) -> SilenceEnded | None:
+    """None: there is none to end."""
+    found = ledger.silence
+    if found is None:
+        return None
+    over = found.order.ends_at <= tools.clock.now()
+    if tools.silences is None:
+        return None if over else SilenceEnded(trouble="the environment named no Alertmanager")
+    ended = await end_silences(tools.silences, found.order.comment, found.ids, leash)
+    return SilenceEnded(ids=ended.ids) if over else ended

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from chaosrunner.judging.alerts import alert_verdicts, told_or_not
 from chaosrunner.judging.during import rule_in
 from chaosrunner.judging.facts import Facts, gather
 from chaosrunner.judging.faults import fault_verdicts, span_of, strength
@@ -19,6 +20,7 @@ from chaosrunner.model.journal import Entry
 from chaosrunner.model.plan import PlannedHypothesis
 from chaosrunner.model.verdict import (
     AbortVerdict,
+    AlertVerdict,
     FaultVerdict,
     HypothesisVerdict,
     PhaseVerdict,
@@ -57,18 +59,21 @@ def judge(entries: Iterable[Entry]) -> Verdict:
         for hypothesis in facts.plan.hypotheses
     )
     recovery = _recovery(facts, state, hypotheses)
-    because = _inconclusive_because(facts, faults, hypotheses, recovery)
+    alerts = alert_verdicts(facts)
+    noticed, unnoticed = told_or_not(facts, hypotheses, alerts)
+    because = _inconclusive_because(facts, faults, hypotheses, recovery, alerts)
     # A recovery that failed is in the hypotheses' answers already, one that cannot be told in the reasons against it.
     answer = worst(*(one.answer for one in hypotheses), *([Answer.INCONCLUSIVE] if because else []))
     ending = facts.ended.ending if facts.ended is not None else None
     undo_failed = any(fault.undo_failed for fault in faults)
+    gap = bool(facts.spilled or unnoticed) or any(one.answer is Answer.BROKEN for one in alerts)
     verdict = Verdict(
         run=facts.started.run,
         experiment=facts.plan.experiment,
         answer=answer,
         ending=ending,
         ending_reason=facts.ended.reason if facts.ended is not None else "the journal stops before the run's end",
-        exit_code=exit_code(answer, ending, undo_failed=undo_failed, gap=bool(facts.spilled), halted=facts.halted),
+        exit_code=exit_code(answer, ending, undo_failed=undo_failed, gap=gap, halted=facts.halted),
         summary="",
         inconclusive_because=because,
         hypotheses=hypotheses,
@@ -76,6 +81,9 @@ def judge(entries: Iterable[Entry]) -> Verdict:
         recovery=recovery,
         abort=_abort(facts),
         spilled=tuple(f"{spill.service}: {spill.what}, {spill.detail}" for spill in facts.spilled),
+        alerts=alerts,
+        noticed=noticed,
+        unnoticed=unnoticed,
         seconds=facts.last,
     )
     return verdict.model_copy(update={"summary": summary(verdict)})
@@ -214,6 +222,7 @@ def _inconclusive_because(
     faults: Sequence[FaultVerdict],
     hypotheses: Sequence[HypothesisVerdict],
     recovery: RecoveryVerdict | None,
+    alerts: Sequence[AlertVerdict],
 ) -> tuple[str, ...]:
     """Every reason for which this run may not be called held, the first cause first."""
     reasons = []
@@ -244,4 +253,5 @@ def _inconclusive_because(
     reasons += [f"{one.name}: {one.reason}" for one in hypotheses if one.answer is Answer.INCONCLUSIVE]
     if recovery is not None and recovery.answer is Answer.INCONCLUSIVE:
         reasons.append(f"recovery: {recovery.reason}")
+    reasons += [f"the alert {one.alert}: {one.reason}" for one in alerts if one.answer is Answer.INCONCLUSIVE]
     return tuple(dict.fromkeys(reasons))

@@ -9,7 +9,7 @@ from typing import Any
 from chaosrunner.engine.leash import Leash, Overdue
 from chaosrunner.errors import CannotDoHonestly, RedundancyMissing, UsageError
 from chaosrunner.model.environment import Environment
-from chaosrunner.model.experiment import Experiment, FaultStep, Selector, Step, TogetherStep, WaitStep
+from chaosrunner.model.experiment import ExpectAlert, Experiment, FaultStep, Selector, Step, TogetherStep, WaitStep
 from chaosrunner.model.hypothesis import Hypothesis, Measure
 from chaosrunner.model.plan import (
     GuardAnswer,
@@ -62,7 +62,7 @@ async def make_plan(intent: Intent, platform: Platform, finding: Finding, seed: 
     Raises `UsageError` for a selector that the platform does not know, `NotPossibleNow` if it cannot be asked.
     """
     spec = intent.experiment.spec
-    resolver = _Resolver(platform, finding, seed, _given_ids(spec.method))
+    resolver = _Resolver(platform, finding, seed, _given_ids(spec.method), intent.environment)
     method = [await resolver.item(step) for step in spec.method]
     return Plan(
         experiment=intent.experiment.metadata.name,
@@ -78,6 +78,7 @@ async def make_plan(intent: Intent, platform: Platform, finding: Finding, seed: 
         baseline=spec.baseline,
         method=tuple(method),
         recovery=spec.recovery,
+        silence=spec.silence,
         risk=spec.risk,
         remediation=spec.remediation,
         aliases=spec.aliases,
@@ -148,7 +149,9 @@ def _given_ids(method: Sequence[Step]) -> Set[str]:
 class _Resolver:
     """Finds the targets of all steps, in the file's order."""
 
-    def __init__(self, platform: Platform, finding: Finding, seed: int, given: Set[str]) -> None:
+    def __init__(
+        self, platform: Platform, finding: Finding, seed: int, given: Set[str], environment: Environment
+    ) -> None:
         self._platform = platform
         self._finding = finding
         self._seed = seed
@@ -156,6 +159,7 @@ class _Resolver:
         self._by_step: dict[str, tuple[tuple[Target, ...], int]] = {}
         self._kinds: dict[str, int] = {}
         self._given = given
+        self._environment = environment
         self.refusals: list[GuardAnswer] = []
         self.warnings: list[str] = []
 
@@ -244,8 +248,8 @@ class _Resolver:
                     unsafe[str(refusal)] = refusal.subject or target.service or target.name
             except Overdue:
                 reasons.append(f"{target.name}: could not be checked within {CHECKING:g} s")
-        if step.expect_alert is not None:
-            reasons.append("expectAlert: alerts cannot be watched yet, so the expectation could not be judged")
+        if step.expect_alert is not None and (nobody := _nobody_to_ask(step.expect_alert, self._environment)):
+            reasons.append(f"expectAlert: {nobody}")
         unique = dict.fromkeys(reasons)
         self.refusals += [
             GuardAnswer(
@@ -277,6 +281,16 @@ class _Resolver:
             acts_on = " or a ".join(sorted(plugin.acts_on))
             return [f"the fault {plugin.kind} acts on a {acts_on}, and {wrong[0].name} is a {wrong[0].kind}"]
         return []
+
+
+def _nobody_to_ask(expected: ExpectAlert, environment: Environment) -> str:
+    """Why the expectation could never be judged; empty: it can."""
+    spec = environment.spec
+    if expected.source is None and spec.prometheus is None and spec.alertmanager is None:
+        return "the environment names neither a Prometheus nor an Alertmanager, so nobody says whether it fires"
+    if expected.source is not None and getattr(spec, expected.source) is None:
+        return f"the environment names no {expected.source.capitalize()}, which should say whether it fires"
+    return ""
 
 
 def replace_id(target: Target, step: str) -> Target:

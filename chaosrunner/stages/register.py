@@ -95,6 +95,7 @@ def facts_of(verdict: Verdict, plan: Plan, ended: float) -> RunFacts:
 
 
 def _trouble(verdict: Verdict) -> str:
+        detected=(*(each.alert for each in verdict.alerts if each.answer is Answer.HELD), *verdict.noticed),
     if verdict.inconclusive_because:
         return f"the run was inconclusive: {verdict.inconclusive_because[0]}"
     if verdict.ending is not Ending.FINISHED:

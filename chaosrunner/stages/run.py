@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from chaosrunner.clock import Clock
+from chaosrunner.engine.alerting import AlertLooks, AlertSource
 from chaosrunner.engine.fault_run import Limits, Means
 from chaosrunner.engine.following import Joining
 from chaosrunner.engine.halting import HaltWatch
@@ -21,12 +22,14 @@ from chaosrunner.engine.method import FindFault, Method
 from chaosrunner.engine.pulse import Pulse
 from chaosrunner.engine.recorder import Observer, Recorder
 from chaosrunner.engine.sampler import Sampler
+from chaosrunner.engine.silencing import Silences, Silencing
 from chaosrunner.engine.stop import Stop
 from chaosrunner.engine.watching import Watching
 from chaosrunner.errors import Busy, JournalFailed, NotPossibleNow, UndoFailed
 from chaosrunner.model.experiment import TrafficSpec
 from chaosrunner.model.journal import (
     BaselineTaken,
+    Entry,
     GuardAnswered,
     HaltRequested,
     Noted,
@@ -97,6 +100,10 @@ class Setting:
     """None: no guard says `always`."""
     may_join: Joining | None = None
     """Asks the guards, and the fault itself, about a target that appears under `follow`; None: nobody is asked."""
+    alerts: Sequence[AlertSource] = ()
+    """Where alerts are watched; the first one's word counts, unless the file says otherwise."""
+    silences: Silences | None = None
+    """Where silences are made; None: the environment names no Alertmanager."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,8 @@ class RunOutcome:
     trouble: str
     """Why the journal is not complete; empty: it is."""
     undo_failed: bool
+    silence_left: str = ""
+    """Why a silence may still be there; empty: none is."""
 
 
 async def run(plan: Plan, identity: RunStarted, setting: Setting) -> RunOutcome:
@@ -131,7 +140,7 @@ async def run(plan: Plan, identity: RunStarted, setting: Setting) -> RunOutcome:
         return await execution.carry_out()
     finally:
         # Off the list first: one that is on it without its lock is taken for dead, and healed.
-        if not execution.may_be_in_force:
+        if not execution.may_be_left:
             setting.machine.leave(identity.run)
         lock.drop()
 
@@ -145,7 +154,13 @@ class _Execution:
         self._setting = setting
         self._journal = journal
         self._stop = setting.stop
-        self._recorder = Recorder(journal, setting.stop, setting.observers)
+        self._looks: AlertLooks | None = None
+        self._recorder = Recorder(journal, setting.stop, [*setting.observers, self._look_on])
+        if setting.alerts:
+            self._looks = AlertLooks(plan, setting.alerts, self._recorder, setting.clock)
+        self._silencing: Silencing | None = None
+        if plan.silence is not None and setting.silences is not None:
+            self._silencing = Silencing(plan, identity.run, setting.silences, self._recorder, setting.clock)
         self._watching = Watching(plan, self._recorder, setting.stop)
         self._leash = Leash()
         self._method = Method(
@@ -169,7 +184,12 @@ class _Execution:
         self._halt_noted = False
         self._defect: BaseException | None = None
         self._spills: set[tuple[str, str]] = set()
-        self.may_be_in_force = True
+        self.may_be_left = True
+        """A fault in force, or a silence."""
+
+    def _look_on(self, entry: Entry) -> None:
+        if self._looks is not None:
+            self._looks.on_entry(entry)
 
     async def carry_out(self) -> RunOutcome:
         """Everything, from the first line of the journal to the last."""
@@ -177,7 +197,8 @@ class _Execution:
         try:
             self._recorder.record(self._identity)
             if await self._may_go():
-                beside = (self._listen(), self._tick(), self._keep_asking(), self._pulse.beat())
+                beside = [self._listen(), self._tick(), self._keep_asking(), self._pulse.beat()]
+                beside += [self._looks.run()] if self._looks is not None else []
                 helpers += [self._beside(each) for each in beside]
                 if await self._platform_opens():
                     await self._under_load()
@@ -303,6 +324,8 @@ class _Execution:
             return
         before = await self._others()
         sampler.phase = Phase.FAULT
+        if not await self._silence():
+            return
         self._recorder.record(PhaseBegan(phase=Phase.FAULT))
         self._watching.arm()
         try:
@@ -319,6 +342,24 @@ class _Execution:
             await self._recovery(undone_at)
             await self._spilled(before)
 
+        if self._looks is not None and self._stop.cause is None:
+            await self._looks.until_settled(self._stop)
+
+    async def _let_people_know_again(self) -> None:
+        """Everything is undone: nothing is watched any more, and what fires from now on may wake somebody."""
+        if self._looks is not None:
+            self._looks.close()
+        if self._silencing is not None:
+            await self._silencing.end()
+
+    async def _silence(self) -> bool:
+        """Make the silence that the file asks for; nobody is woken by a fault that should have been silent."""
+        trouble = await self._silencing.make() if self._silencing is not None else ""
+        if trouble:
+            answer = GuardAnswer(guard="silence", go=False, reason=trouble)
+            self._recorder.record(GuardAnswered(answer=answer))
+            self._stop.now(Ending.REFUSED, answer.guard, answer.reason)
+        return not trouble and not self._stop.asked
     async def _baseline(self) -> bool:
         self._recorder.record(PhaseBegan(phase=Phase.BASELINE))
         state = await self._watching.until_steady()
@@ -427,7 +468,8 @@ class _Execution:
         self._note_halt()
         self._recorder.record(RunEnded(ending=ending, reason=reason))
         await self._recorder.finish()
-        self.may_be_in_force = self._method.undo_failed
+        silence_left = self._silencing.left if self._silencing is not None else ""
+        self.may_be_left = self._method.undo_failed or bool(silence_left)
         return RunOutcome(
             run=self._identity.run,
             journal=self._journal.path,
@@ -436,3 +478,4 @@ class _Execution:
             trouble=self._recorder.trouble,
             undo_failed=self._method.undo_failed,
         )
+            silence_left=silence_left,

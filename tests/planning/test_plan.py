@@ -283,9 +283,9 @@ def test_redundancy_that_is_missing_is_an_unsafe_condition() -> None:
     assert (refusal.unsafe_condition, refusal.subject) == (True, "zones")
 
 
-def test_an_expected_alert_is_refused_rather_than_passed_over() -> None:
+def test_an_expected_alert_that_nobody_can_see_is_refused() -> None:
     found = planned([step(expectAlert={"name": "Slow", "within": "5s"})])
-    assert "alerts cannot be watched yet" in found.guards[0].reason
+    assert "the environment names neither a Prometheus nor an Alertmanager" in found.guards[0].reason
 
 
 def test_planning_touches_nothing() -> None:
