@@ -135,6 +135,8 @@ def _setting(ready: Prepared, run_id: str, machine: Machine, stop: Stop, observe
         make_load=make_load,
         ask_again=ready.ask_again if ready.plan.environment.spec.guards.always else None,
         may_join=ready.may_join,
+        alerts=alert_sources(ready.plan.environment, ready.http),
+        silences=silences_of(ready.plan.environment, ready.http),
         observers=observers,
         halt_file=ready.order.halt_file,
     )
@@ -148,8 +150,6 @@ class _signals(AbstractContextManager[None]):
     at which a signal kills.
     """
 
-        alerts=alert_sources(ready.plan.environment, ready.http),
-        silences=silences_of(ready.plan.environment, ready.http),
     def __init__(self, stop: Stop, tell: Tell) -> None:
         self._stop = stop
         self._tell = tell

@@ -91,6 +91,10 @@ class EnvironmentSpec(Frozen):
     platform: Call
     """Where targets live: `local` or `kubernetes`, with its settings."""
     prometheus: PrometheusSource | None = None
+    alertmanager: AlertmanagerSource | None = None
+    """Where alerts are routed, and silences made."""
+    alerts: AlertWatch = AlertWatch()
+    """How alerts are watched."""
     guards: Guards = Guards()
     tracker: Call | None = None
     """Where remediation items go; default: `local`, Markdown files."""
@@ -104,10 +108,6 @@ class Environment(Frozen):
     api_version: Literal["chaosrunner.dev/v1"]
     kind: Literal["Environment"]
     metadata: Metadata
-    alertmanager: AlertmanagerSource | None = None
-    """Where alerts are routed, and silences made."""
-    alerts: AlertWatch = AlertWatch()
-    """How alerts are watched."""
     spec: EnvironmentSpec
 
     @property

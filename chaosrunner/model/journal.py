@@ -386,6 +386,12 @@ Known = (
     | LimitReached
     | HaltRequested
     | Spilled
+    | AlertRuleSeen
+    | AlertsRead
+    | AlertSeen
+    | SilencePrepared
+    | SilenceMade
+    | SilenceEnded
     | TrafficSample
     | PluginMisbehaved
     | Noted
@@ -396,12 +402,6 @@ Event = Known | Unknown
 """What a reader may meet."""
 
 
-    | AlertRuleSeen
-    | AlertsRead
-    | AlertSeen
-    | SilencePrepared
-    | SilenceMade
-    | SilenceEnded
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the journal."""

@@ -236,16 +236,16 @@ _UNDONE = {
 }
 
 
-def _plain(value: object) -> str:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return number(value)
-    return str(value)
-
 def _labels(labels: dict[str, str]) -> str:
     """The first few of an alert's labels."""
     shown = [f"{key}={value}" for key, value in sorted(labels.items())]
     return ", ".join([*shown[:4], *(["…"] if len(shown) > 4 else [])])
 
+
+def _plain(value: object) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return number(value)
+    return str(value)
 
 
 _TELLERS: dict[type, Callable[..., Told | None]] = {
@@ -271,14 +271,14 @@ _TELLERS: dict[type, Callable[..., Told | None]] = {
     j.LimitReached: Narrator.limit,
     j.HaltRequested: Narrator.halt,
     j.Spilled: Narrator.spilled,
-    j.PluginMisbehaved: Narrator.misbehaved,
-    j.Noted: Narrator.noted,
-    j.RunEnded: Narrator.ended,
-    j.Unknown: Narrator.unknown,
-}
     j.AlertRuleSeen: Narrator.alert_rule,
     j.AlertsRead: Narrator.alerts_read,
     j.AlertSeen: Narrator.alert_seen,
     j.SilencePrepared: Narrator.silence_prepared,
     j.SilenceMade: Narrator.silence_made,
     j.SilenceEnded: Narrator.silence_ended,
+    j.PluginMisbehaved: Narrator.misbehaved,
+    j.Noted: Narrator.noted,
+    j.RunEnded: Narrator.ended,
+    j.Unknown: Narrator.unknown,
+}

@@ -89,13 +89,13 @@ def facts_of(verdict: Verdict, plan: Plan, ended: float) -> RunFacts:
         tracker=plan.environment.spec.tracker.kind if plan.environment.spec.tracker else None,
         conditions=_conditions(plan, plan.faults, plan.measures),
         held=tuple(each.name for each in verdict.hypotheses if each.answer is Answer.HELD),
+        detected=(*(each.alert for each in verdict.alerts if each.answer is Answer.HELD), *verdict.noticed),
         trouble=_trouble(verdict),
         recovered=verdict.recovery is not None and verdict.recovery.answer is Answer.HELD,
     )
 
 
 def _trouble(verdict: Verdict) -> str:
-        detected=(*(each.alert for each in verdict.alerts if each.answer is Answer.HELD), *verdict.noticed),
     if verdict.inconclusive_because:
         return f"the run was inconclusive: {verdict.inconclusive_because[0]}"
     if verdict.ending is not Ending.FINISHED:

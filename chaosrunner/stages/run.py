@@ -212,6 +212,7 @@ class _Execution:
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
+            await self._let_people_know_again()
             await self._setting.platform.close()
             for lease in self._leases:
                 lease.drop()
@@ -323,9 +324,9 @@ class _Execution:
         if not await self._baseline():
             return
         before = await self._others()
-        sampler.phase = Phase.FAULT
         if not await self._silence():
             return
+        sampler.phase = Phase.FAULT
         self._recorder.record(PhaseBegan(phase=Phase.FAULT))
         self._watching.arm()
         try:
@@ -341,7 +342,6 @@ class _Execution:
             sampler.phase = Phase.RECOVERY
             await self._recovery(undone_at)
             await self._spilled(before)
-
         if self._looks is not None and self._stop.cause is None:
             await self._looks.until_settled(self._stop)
 
@@ -360,6 +360,7 @@ class _Execution:
             self._recorder.record(GuardAnswered(answer=answer))
             self._stop.now(Ending.REFUSED, answer.guard, answer.reason)
         return not trouble and not self._stop.asked
+
     async def _baseline(self) -> bool:
         self._recorder.record(PhaseBegan(phase=Phase.BASELINE))
         state = await self._watching.until_steady()
@@ -477,5 +478,5 @@ class _Execution:
             reason=reason,
             trouble=self._recorder.trouble,
             undo_failed=self._method.undo_failed,
-        )
             silence_left=silence_left,
+        )
