@@ -47,6 +47,8 @@ class InPod:
         if do == "update":
             self.effects[request["id"]]["match"]["to"] = request["to"]
             return {"ok": True}
+        if do == "sweep":
+            return {"ok": True, "removed": [], "failed": {}}
         if do == "met":
             return {"ok": True, "met": 3}
         if do == "bye":

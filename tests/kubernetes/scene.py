@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,20 @@ from tests.kubernetes import shapes
 from tests.kubernetes.fake_api import FakeApi
 
 Object = dict[str, Any]
+
+
+class QuickClock(SystemClock):
+    """Time that passes when somebody waits, and only then."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def monotonic(self) -> float:
+        return self.passed
+
+    async def sleep(self, seconds: float) -> None:
+        self.passed += seconds
+        await asyncio.sleep(0)
 
 
 def selector(**fields: Any) -> Selector:

@@ -26,22 +26,9 @@ from chaosrunner.platforms.kubernetes.spec import Spec
 from chaosrunner.ports import Hold, Objects
 from tests.kubernetes import scene, shapes
 from tests.kubernetes.fake_api import FakeApi
+from tests.kubernetes.scene import QuickClock
 
 CART = "/apis/apps/v1/namespaces/shop/deployments/cart"
-
-
-class QuickClock(SystemClock):
-    """Time that passes when somebody waits, and only then."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def monotonic(self) -> float:
-        return self.passed
-
-    async def sleep(self, seconds: float) -> None:
-        self.passed += seconds
-        await asyncio.sleep(0)
 
 
 def pods(*names: str) -> list[Target]:
