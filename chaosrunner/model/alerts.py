@@ -17,7 +17,7 @@ from chaosrunner.records.patterns import pattern
 AlertState = Literal["pending", "firing", "silenced"]
 """`silenced`: it fires, and Alertmanager keeps it from people (a silence, or an inhibition)."""
 _MATCHER = pattern(r'([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|([^"\s]*))')
-_LITERAL = pattern(r"[\w.:/@ -]|\\.")
+_LITERAL = pattern(r"(?:[\w:/@ -]|\\[^a-zA-Z0-9])(?![*?{])")
 """How a regular expression begins that does not match whatever comes."""
 
 

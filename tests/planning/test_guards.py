@@ -188,3 +188,51 @@ async def test_only_guards_named_under_always_are_asked_again() -> None:
     environment = guarded(windows=["Wed 11:00-13:00"], requireFiring=["Watchdog"], always=["windows"])
     again = await ask_again(plan(environment=environment), Circumstances(now=at("2026-11-25T13:00"), who="ana"))
     assert [(answer.guard, answer.go) for answer in again] == [("windows", False)]
+
+
+# -- expected alerts, and silences
+
+
+def expecting(alert: str) -> list[PlannedItem]:
+    return [PlannedItem(faults=(fault(expect_alert={"name": alert, "within": "10s"}),))]
+
+
+async def test_an_alert_that_the_experiment_expects_does_not_refuse_it() -> None:
+    slow = {"alertname": "Slow", "severity": "critical"}
+    environment = guarded(refuseWhileFiring=["severity=critical"])
+    assert not (await answers(environment, alerts=Firing(slow)))["refuseWhileFiring"].go
+    assert (await answers(environment, expecting("Slow"), alerts=Firing(slow)))["refuseWhileFiring"].go
+    other = {"alertname": "DiskFull", "severity": "critical"}
+    refused = (await answers(environment, expecting("Slow"), alerts=Firing(slow, other)))["refuseWhileFiring"]
+    assert (refused.go, refused.reason) == (False, "firing: DiskFull")
+
+
+async def silence_guard(matchers: Sequence[str], **spec: Any) -> GuardAnswer:
+    found = ENVIRONMENT.as_json()
+    services = {"shop": {"namespace": "prod", "workload": "deployment/shop-web"}}
+    found["spec"] |= {"platform": {"fake": {"services": services}}} | spec  # type: ignore[operator]
+    made = plan(environment=Environment.model_validate(found), silence={"matchers": list(matchers)})
+    asked = await ask(made, Circumstances(now=at("2026-11-25T12:00"), who="ana"))
+    return next(answer for answer in asked if answer.guard == "silence")
+
+
+AM = {"alertmanager": {"url": "http://127.0.0.1:9093"}}
+
+
+@pytest.mark.parametrize("matcher", ['service="shop"', 'app=~"cart|shop-web"', 'namespace="prod"', 'pod=~"shop-.*"'])
+async def test_a_silence_that_names_what_is_hit_may_be_made(matcher: str) -> None:
+    assert (await silence_guard(['severity="page"', matcher], **AM)).go
+
+
+async def test_a_silence_of_others_alerts_is_refused() -> None:
+    refused = await silence_guard(['service="payments"'], **AM)
+    assert not refused.go
+    assert "could hide other people's alerts: expected a matcher for prod, shop, shop-1, shop-web" in refused.reason
+
+
+async def test_a_silence_needs_an_alertmanager() -> None:
+    refused = await silence_guard(['service="shop"'])
+    assert (refused.go, refused.reason) == (
+        False,
+        "the environment names no Alertmanager, so nothing can be silenced there",
+    )
