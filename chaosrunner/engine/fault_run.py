@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from dataclasses import field
 from typing import Any, Literal, TypeVar
 
-from chaosrunner.clock import Clock
-from chaosrunner.engine.leash import Leash, Outcome
+from chaosrunner.engine.leash import Outcome
+from chaosrunner.engine.means import Means
 from chaosrunner.engine.muster import Muster
-from chaosrunner.engine.recorder import Recorder
-from chaosrunner.engine.stop import Stop
-from chaosrunner.engine.turns import Turns
+from chaosrunner.engine.sight import Sight
 from chaosrunner.errors import BarrierHeld, JournalFailed, UndoFailed
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.journal import BarrierHeld as BarrierHeldEvent
@@ -21,7 +18,6 @@ from chaosrunner.model.journal import (
     FaultInjected,
     FaultLost,
     FaultPrepared,
-    FaultSeen,
     FaultTouched,
     FaultUndone,
     TargetAppeared,
@@ -31,14 +27,10 @@ from chaosrunner.model.journal import UndoFailed as UndoFailedEvent
 from chaosrunner.model.plan import PlannedFault
 from chaosrunner.model.target import Target
 from chaosrunner.model.words import Ending
-from chaosrunner.ports import Fault, Hold, Platform, Sighting
-from chaosrunner.records.light import dataclass
+from chaosrunner.ports import Fault, Hold, Sighting
 
 T = TypeVar("T")
 
-AT_ONCE = 200
-"""Faults of a run that are brought into force at the same time; the others wait for their turn, so that the time limits
-of each are about itself. Undos never wait."""
 TURN = 0.03
 """Seconds that a fault waits for its turn at most, for each target before it: so much later it ends by itself."""
 LOOKS = 500.0
@@ -47,47 +39,6 @@ ENOUGH = 0.95
 """A target that goes away by itself counts as undone; after this share of the step that costs nothing."""
 
 Because = Literal["finished", "aborted", "halted", "failed", "barrier", "deadline", "target-gone", "heal"]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Time limits in seconds; the defaults suit real systems, tests shorten them."""
-
-    ready: float = 90.0
-    """For what must be started beside the target; the platform's own limit is shorter."""
-    prepare: float = 10.0
-    inject: float = 10.0
-    confirm: float = 5.0
-    """Of one look."""
-    seen_within: float = 5.0
-    """A fault that was not seen in force so long after its injection has failed."""
-    look_every: float = 1.0
-    look_late: float = 2.0
-    """After the last look before the planned end; later than that it is looked at once more."""
-    touched: float = 0.3
-    undo: float = 10.0
-    """Of one attempt."""
-    undo_attempts: int = 4
-    gone_within: float = 3.0
-    """After the undo returned, it must be seen gone within so long."""
-    retry_after: float = 0.2
-    """Before the second undo; doubled for each further one."""
-    spare: float = 10.0
-    """How much later than planned a fault ends by itself."""
-
-
-@dataclass(frozen=True)
-class Means:
-    """What carrying out faults takes; one for each run."""
-
-    run: str
-    platform: Platform
-    recorder: Recorder
-    stop: Stop
-    leash: Leash
-    clock: Clock
-    limits: Limits = Limits()
-    turns: Turns = field(default_factory=lambda: Turns(AT_ONCE))
 
 
 _BECAUSE: dict[Ending, Because] = {
@@ -128,6 +79,7 @@ class FaultRun:
             seconds=seconds,
         )
         self._fault = plugin(params, target, means.platform, self._hold)
+        self._sight = Sight(self.id, self._fault, target, self._hold, means)
         self._prepared: JsonObject | None = None
         self._by_hand: tuple[str, ...] = ()
         self._stray = False
@@ -278,20 +230,8 @@ class FaultRun:
             pause = min(pause * 2, 0.5)
 
     async def _look(self, before: Sighting | None = None) -> Sighting | None:
-        """One confirmation, recorded if it tells anything else than the one before; a look that fails sees nothing.
-        None if the run stops meanwhile."""
         assert self._prepared is not None
-        looked = await self._ask(self._confirm(self._prepared), self._limits.confirm)
-        if looked.cut:
-            return None
-        sighting = _sighting(looked)
-        if sighting != before:
-            self._means.recorder.record(FaultSeen(fault=self.id, seen=sighting.seen, how=sighting.how))
-        return sighting
-
-    async def _confirm(self, prepared: JsonObject) -> Sighting:
-        told = self._means.platform.seen(self.target, self._hold)
-        return await self._fault.confirm(prepared) if told is None else told
+        return await self._sight.look(self._prepared, before)
 
     async def _last(self) -> Because:
         """Stay in force for the planned time, looking again and again. Why it ended."""
@@ -399,7 +339,7 @@ class FaultRun:
             if isinstance(undone.error, UndoFailed) and undone.error.commands:
                 self._by_hand = tuple(undone.error.commands)
             return undone.trouble, None, ""
-        gone, how = await self._see_it_gone(prepared)
+        gone, how = await self._sight.gone(prepared, instant=self.planned.instant)
         return (f"after the undo it is still seen in force: {how}" if gone is False else ""), gone, how
 
     async def sweep(self) -> None:
@@ -414,31 +354,3 @@ class FaultRun:
             self._failed("touched", counted.trouble)
         else:
             self._means.recorder.record(FaultTouched(fault=self.id, count=counted.value))
-
-    async def _see_it_gone(self, prepared: JsonObject) -> tuple[bool | None, str]:
-        """Whether it was seen gone; None where that cannot be seen (over at once, or the look fails)."""
-        if self.planned.instant:
-            after = await self._means.leash.ask(self._fault.afterwards(prepared), self._limits.confirm)
-            return None, after.trouble or after.value or ""
-        ends = self._means.clock.monotonic() + self._limits.gone_within
-        pause = 0.02
-        while True:
-            looked = await self._means.leash.ask(self._confirm(prepared), self._limits.confirm)
-            if looked.error is not None:
-                return None, f"could not look: {looked.trouble}"
-            sighting = _sighting(looked)
-            if not sighting.seen:
-                return True, sighting.how
-            if self._means.clock.monotonic() >= ends:
-                return False, sighting.how
-            await self._means.clock.sleep(pause)
-            pause = min(pause * 2, 0.5)
-
-
-def _sighting(looked: Outcome[Sighting]) -> Sighting:
-    """A look that failed, or that returned something else, has seen nothing."""
-    if looked.error is not None:
-        return Sighting(False, f"the look failed: {looked.trouble}")
-    if not isinstance(looked.value, Sighting):
-        return Sighting(False, f"confirm returned {looked.value!r}, expected a Sighting")
-    return looked.value

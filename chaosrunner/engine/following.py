@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
 
-from chaosrunner.engine.fault_run import FaultRun, Means
+from chaosrunner.engine.fault_run import FaultRun
+from chaosrunner.engine.means import Means
 from chaosrunner.engine.muster import Muster
 from chaosrunner.errors import ChaosrunnerError
 from chaosrunner.model.journal import TargetAppeared

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
-from chaosrunner.engine.fault_run import AT_ONCE, FaultRun, Means
+from chaosrunner.engine.fault_run import FaultRun
 from chaosrunner.engine.following import Following, Joining
+from chaosrunner.engine.means import AT_ONCE, Means
 from chaosrunner.engine.muster import Muster
 from chaosrunner.model.journal import FaultFailed, StepBegan, StepEnded
 from chaosrunner.model.plan import Plan, PlannedFault, PlannedItem

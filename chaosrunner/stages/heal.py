@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from chaosrunner.clock import Clock
-from chaosrunner.engine.fault_run import FaultRun, Limits, Means
+from chaosrunner.engine.fault_run import FaultRun
 from chaosrunner.engine.leash import Leash
+from chaosrunner.engine.means import Limits, Means
 from chaosrunner.engine.method import FindFault
 from chaosrunner.engine.recorder import Recorder
 from chaosrunner.engine.silencing import Silences, end_silences

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 from chaosrunner.clock import Clock
 from chaosrunner.engine.alerting import AlertLooks, AlertSource
-from chaosrunner.engine.fault_run import Limits, Means
 from chaosrunner.engine.following import Joining
 from chaosrunner.engine.halting import HaltWatch
 from chaosrunner.engine.leash import Leash
+from chaosrunner.engine.means import Limits, Means
 from chaosrunner.engine.method import FindFault, Method
 from chaosrunner.engine.pulse import Pulse
 from chaosrunner.engine.recorder import Observer, Recorder

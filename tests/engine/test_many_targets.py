@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from chaosrunner.engine.fault_run import AT_ONCE
+from chaosrunner.engine.means import AT_ONCE
 from chaosrunner.engine.muster import Muster
 from chaosrunner.model.journal import FaultInForce, FaultPrepared, FaultSeen, FaultUndone, UndoBegan
 from chaosrunner.model.plan import PlannedItem

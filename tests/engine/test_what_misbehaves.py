@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chaosrunner.app.concluding import Desk, conclude
-from chaosrunner.engine.fault_run import Limits
+from chaosrunner.engine.means import Limits
 from chaosrunner.errors import FaultFailed, JournalFailed, NoAnswer, NoReading, UndoFailed
 from chaosrunner.model.journal import (
     FaultFailed as FaultFailedEvent,

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaosrunner.engine.fault_run import Limits
 from chaosrunner.engine.following import Joining
+from chaosrunner.engine.means import Limits
 from chaosrunner.engine.stop import Stop
 from chaosrunner.errors import FaultFailed, NoAnswer, NoReading, NotPossibleNow, UndoFailed
 from chaosrunner.judging.reading import Reading

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaosrunner.engine.fault_run import Limits
+from chaosrunner.engine.means import Limits
 from chaosrunner.errors import CannotDoHonestly, FaultFailed, UndoFailed
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes.beside import NETWORK
