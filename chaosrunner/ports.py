@@ -33,6 +33,7 @@ from chaosrunner.records.light import dataclass
 if TYPE_CHECKING:
     from chaosrunner.http import Http, Reply, Request
     from chaosrunner.model.environment import Environment, Guards
+    from chaosrunner.model.material import Material, Window
     from chaosrunner.model.plan import GuardAnswer, PlannedFault
 
 __all__ = [
@@ -71,7 +72,9 @@ __all__ = [
     "Selector",
     "Sending",
     "ServiceCalls",
+    "ServiceLogs",
     "Sighting",
+    "Source",
     "StopAsked",
     "StressEffect",
     "Target",
@@ -787,6 +790,14 @@ class Containers(ABC):
         """Send it, in words. Raises `FaultFailed` if it was not sent, or would not be heard."""
 
 
+class ServiceLogs(ABC):
+    """Files that what services print goes to."""
+
+    @abstractmethod
+    def log_file(self, service: str) -> Path:
+        """Of a service that chaosrunner started. Raises `UsageError` for one that the environment does not name."""
+
+
 class Policies(ABC):
     """What a NetworkPolicy cannot say by itself, and whether one works: a cluster may have none who enforces them."""
 
@@ -862,7 +873,7 @@ class ClusterReader(ABC):
 
     @abstractmethod
     async def events(self, namespace: str, reason: str) -> Sequence[JsonObject]:
-        """The events of a namespace with this reason that the cluster still keeps (an hour, usually)."""
+        """The events of a namespace with this reason (empty: with any) that the cluster still keeps (an hour, usually)."""
 
     @abstractmethod
     async def log(
@@ -972,6 +983,11 @@ class Probe(Plugin[P], ABC):
     room: ClassVar[Literal["latency", "ratio", "rate"] | None] = None
     """What sort of quantity it reads, where a close call can be told; may depend on the parameters, see `kind_of`."""
 
+    @classmethod
+    def promql(cls, params: P) -> Sequence[str]:
+        """Which of its parameters (`query`, `ratio.bad`) hold PromQL that `check` is to read."""
+        return ()
+
     def __init__(self, params: P, context: ProbeContext) -> None:
         self.params = params
         self.context = context
@@ -1066,6 +1082,26 @@ class Tracker(Plugin[P], ABC):
     ) -> ItemSeen:
         """Bring the text up to date without losing what people wrote, add the comment (empty: none), reopen or close
         the item if asked; what is asked for and already so is left."""
+
+
+class Source(Plugin[P], ABC):
+    """Where evidence comes from: what a system's metrics, logs or events were like before a fault and while it was in
+    force. Asked after the undo, and only where a run found a gap; failing changes no verdict."""
+
+    def __init__(self, params: P, context: ProbeContext) -> None:
+        self.params = params
+        self.context = context
+
+    def note(self, at: float) -> None:
+        """Called during the run where a phase begins, and when the last fault is undone, at this wall time: to note how
+        far something has come that cannot be asked for by time. Quick, asks nobody, raises nothing."""
+        return
+
+    @abstractmethod
+    async def gather(self, window: Window) -> Material:
+        """What there is of a stretch of time, and of the time before it, within bounds of its own. Raises `NoReading`,
+        `NoAnswer` or `NotPossibleNow` with the reason where there is nothing to be had; whatever is only partly known is
+        said in `unknown`."""
 
 
 class Notifier(Plugin[P], ABC):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from chaosrunner.errors import UsageError
 from chaosrunner.http import Exchange, Http, Url
@@ -43,6 +43,8 @@ Counter = Annotated[str, AfterValidator(_check_selector)]
 """A selector of counters."""
 Query = Annotated[str, AfterValidator(_check_query)]
 """PromQL."""
+Dialect = Literal["promql", "other"]
+"""Whether `check` reads queries as PromQL."""
 
 
 class OfPrometheus(Access):

@@ -43,13 +43,19 @@ def _without_load(hypothesis: CheckedHypothesis) -> Iterator[Problem]:
             yield hypothesis.spot.problem(f"{name} reads the experiment's own load, and there is none", "`traffic:`")
 
 
-def advice(hypotheses: Sequence[CheckedHypothesis], steps: Sequence[CheckedStep]) -> Iterator[Problem]:
-    """Warnings about an experiment whose files are right."""
+def advice(
+    hypotheses: Sequence[CheckedHypothesis], steps: Sequence[CheckedStep], baseline: float = 30.0
+) -> Iterator[Problem]:
+    """Warnings about an experiment whose files are right; `baseline` is how long that lasts."""
     for step in steps:
         yield from _settling(step)
         for hypothesis in hypotheses:
             for measure in hypothesis.measures:
-                yield from _too_short(step, f"{hypothesis.name}/{measure.measure.name}", measure)
+                name = f"{hypothesis.name}/{measure.measure.name}"
+                yield from _too_short(step, name, measure) or _too_few(step, name, measure, baseline)
+    for hypothesis in hypotheses:
+        for measure in hypothesis.measures:
+            yield from _looks_further(f"{hypothesis.name}/{measure.measure.name}", measure)
     for hypothesis in hypotheses:
         if not any(one.measure.tolerance and one.measure.tolerance.fault for one in hypothesis.measures):
             yield hypothesis.spot.problem(f"nothing of {hypothesis.name} is judged while a fault is in force")
@@ -63,15 +69,47 @@ def _settling(step: CheckedStep) -> Iterator[Problem]:
         yield place.problem(f"`settle` lasts as long as the fault ({write_duration(step.lasts)}): nothing is judged")
 
 
-def _too_short(step: CheckedStep, name: str, measure: CheckedMeasure) -> Iterator[Problem]:
+def _too_short(step: CheckedStep, name: str, measure: CheckedMeasure) -> list[Problem]:
     place = step.spot.get("for") or step.spot.get("observe") or step.spot
     lasts = write_duration(step.lasts)
     tolerance = measure.measure.tolerance
     if tolerance is None or tolerance.fault is None:
-        return
+        return []
     if step.lasts < 2 * measure.lag:
         lag = write_duration(measure.lag)
-        yield place.problem(f"{lasts} is less than twice the lag of {name} ({lag}): it will be inconclusive")
-    elif measure.measure.every > step.lasts:
+        more = f", of which its query looks back {write_duration(measure.reach)}" if measure.queries else ""
+        told = f"{lasts} is less than twice the lag of {name} ({lag}{more}): it will be inconclusive"
+        return [place.problem(told)]
+    if measure.measure.every > step.lasts:
         every = write_duration(measure.measure.every)
-        yield place.problem(f"{name} is read every {every}, and the fault lasts only {lasts}")
+        return [place.problem(f"{name} is read every {every}, and the fault lasts only {lasts}")]
+    return []
+
+
+def _looks_further(name: str, one: CheckedMeasure) -> Iterator[Problem]:
+    """A query that looks back further than the file says: readings of a phase would tell of the one before."""
+    lag = one.measure.lag
+    if lag is not None and lag < one.reach:
+        written, reach = write_duration(lag), write_duration(one.reach)
+        place = one.spot.nearest("lag")
+        yield place.problem(f"`lag` of {name} is {written}, and its probe looks back {reach}: phases would mix")
+
+
+def _too_few(step: CheckedStep, name: str, one: CheckedMeasure, baseline: float) -> Iterator[Problem]:
+    """A rank test that will hardly have the readings that it needs."""
+    rule = one.measure.tolerance.fault if one.measure.tolerance is not None else None
+    if rule is None or rule.like is None:
+        return
+    from chaosrunner.model.rank_test import Question, needed
+
+    apart = max(one.measure.every, one.lag)
+    before = max(1, int(baseline / apart))
+    during = max(1, int((step.lasts - (step.step.settle or 0.0) - one.lag) / apart))
+    asked = Question(rule.least_effect, rule.detectable, rule.found_with, rule.alarms, rule.side or "either")
+    enough = needed(asked, before / (before + during))
+    if before + during < sum(enough):
+        place = step.spot.get("for") or step.spot.get("observe") or step.spot
+        have = f"{during} readings of this fault to compare with {before} of the baseline"
+        overlap = ", as each tells of " + write_duration(one.lag) if one.lag > one.measure.every else ""
+        told = f"{name} has about {have}{overlap}; for `like baseline` it takes {enough[1]} and {enough[0]}"
+        yield place.problem(f"{told}: only a great difference would show, and nothing else could be said")

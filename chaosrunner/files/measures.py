@@ -13,7 +13,7 @@ from chaosrunner.files.validation import called, nearest, validated
 from chaosrunner.model.frozen import JsonObject, Parameters
 from chaosrunner.model.hypothesis import Measure
 from chaosrunner.model.marks import JsonValue
-from chaosrunner.model.quantities import UNITS, convert
+from chaosrunner.model.quantities import UNITS, convert, rate_of
 from chaosrunner.model.tolerance import Amount, Rule
 from chaosrunner.model.words import During, Phase
 from chaosrunner.records.light import dataclass
@@ -27,6 +27,10 @@ class CheckedMeasure:
     measure: Measure
     lag: float
     """Seconds; as written, or what the probe says, or 0 where only an import could tell."""
+    reach: float = 0.0
+    """Seconds; how far back it looks at the least, as its probe says."""
+    queries: tuple[Spot, ...] = ()
+    """Where its PromQL stands."""
 
 
 def hypothesis_value(spot: Spot, problems: list[Problem]) -> JsonValue:
@@ -109,6 +113,11 @@ def checked_measures(spot: Spot, problems: list[Problem]) -> list[CheckedMeasure
         measure = validated(Measure, place, value, silent)
         if measure is not None and not silent:
             found.append(_checked(place, measure, problems))
+    queries = [query for one in found for query in one.queries]
+    if queries:
+        from chaosrunner.files.promql import query_problems
+
+        problems += query_problems(queries)
     return found
 
 
@@ -130,8 +139,19 @@ def _checked(spot: Spot, measure: Measure, problems: list[Problem]) -> CheckedMe
         place = spot.nearest("abortAt")
         text = f"`abortAt` looks at readings in the fault, and `during: {measure.during.value}` takes none there"
         problems.append(place.problem(text, at_key=True))
+    if measure.during in (During.FAULT, During.END):
+        for rule_spot, name, rule in rules(spot, measure):
+            if rule.relative and name != "abortAt":
+                during = f"`during: {measure.during.value}`"
+                text = f"the {name} compares with the baseline, and {during} reads nothing there"
+                problems.append(rule_spot.problem(text))
+                break
     said = probe.lag(params) if probe is not None and params is not None else 0.0
-    return CheckedMeasure(spot, measure, said if measure.lag is None else measure.lag)
+    queries = probe.promql(params) if probe is not None and params is not None else ()
+    own = _child(spot, measure.probe)
+    places = [found for name in queries if (found := own.get(*name.split("."))) is not None]
+    reach = said - float(getattr(params, "max_age", 0.0))
+    return CheckedMeasure(spot, measure, said if measure.lag is None else measure.lag, reach, tuple(places))
 
 
 def rules(spot: Spot, measure: Measure) -> Iterator[tuple[Spot, str, Rule]]:
@@ -163,7 +183,7 @@ def _misfits(spot: Spot, measure: Measure, unit: str | None) -> Iterator[Problem
             if limit is None or limit.unit is None or limit.share:
                 continue
             try:
-                convert(1.0, limit.unit, unit)
+                convert(1.0, limit.unit, rate_of(unit) if rule.take == "rate" else unit)
             except ValueError as error:
                 if where.path not in told:
                     yield where.problem(str(error))

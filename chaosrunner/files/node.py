@@ -38,7 +38,9 @@ class Node:
     height: int = 1
     """Levels, itself included."""
     written: str = ""
-    """A scalar's text as it stands in the file."""
+    """A scalar's text as it is meant, whatever its type."""
+    raw: str = ""
+    """A text as it stands in the file, with its quotes and breaks, where that differs from what is meant."""
 
 
 @dataclass(frozen=True, slots=True)

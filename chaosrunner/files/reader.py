@@ -77,7 +77,7 @@ def read(data: bytes, file: str) -> Parsed:
     text = _text(data, file, parsed.problems)
     if text is None:
         return parsed
-    builder = _Builder(file, parsed)
+    builder = _Builder(file, text, parsed)
     try:
         for event in _events(text, file, parsed.problems):
             builder.take(event)
@@ -156,8 +156,9 @@ class _Open:
 class _Builder:
     """Builds nodes of events. Its own stack, so that depth costs no recursion."""
 
-    def __init__(self, file: str, parsed: Parsed) -> None:
+    def __init__(self, file: str, text: str, parsed: Parsed) -> None:
         self.file = file
+        self.text = text
         self.parsed = parsed
         self.stack: list[_Open] = []
         self.anchors: dict[str, Node | None] = {}
@@ -194,13 +195,19 @@ class _Builder:
         plain = bool(event.implicit[0]) and event.tag is None
         expects_key = self._expects_key()
         value = event.value if expects_key else self._value(event, place, plain)
-        node = Node(value, place, written=event.value)
+        node = Node(value, place, written=event.value, raw=self._raw(event))
         self._remember(event.anchor, node)
         if expects_key and plain and event.value == "<<":
             self._report(place, "merge keys (`<<`) are not supported", "the fields written out")
             self.stack[-1].drop = True
             return
         self._put(node)
+
+    def _raw(self, event: yaml.ScalarEvent) -> str:
+        start, end = event.start_mark, event.end_mark
+        if start is None or end is None or (not event.style and start.line == end.line):
+            return ""
+        return self.text[start.index : end.index]
 
     def _value(self, event: yaml.ScalarEvent, place: Place, plain: bool) -> JsonValue:
         text: str = event.value

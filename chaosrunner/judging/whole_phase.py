@@ -20,7 +20,7 @@ from chaosrunner.judging.middle import median
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model import rank_test
 from chaosrunner.model.plan import PlannedMeasure
-from chaosrunner.model.quantities import UNITS, show
+from chaosrunner.model.quantities import rate_of, show
 from chaosrunner.model.rank_test import Compared, Question
 from chaosrunner.model.tolerance import EFFECTS, Rule
 from chaosrunner.model.words import Answer
@@ -171,10 +171,7 @@ def _shown(measure: PlannedMeasure, numbers: Sequence[float]) -> str:
 
 def unit_of(measure: PlannedMeasure, rule: Rule) -> str | None:
     """The unit of what a `take` rule holds: a rate is a second's."""
-    if rule.take != "rate":
-        return measure.unit
-    rate = f"{measure.unit}/s" if measure.unit is not None else "/s"
-    return rate if rate in UNITS else None
+    return rate_of(measure.unit) if rule.take == "rate" else measure.unit
 
 
 def taken(rule: Rule, pieces: Sequence[Sequence[Reading]], *, away: float = math.inf) -> float | None:

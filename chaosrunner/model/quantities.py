@@ -184,6 +184,12 @@ UNITS = tuple(_UNITS)
 """Every unit that a measure or a limit may have."""
 
 
+def rate_of(unit: str | None) -> str | None:
+    """The unit of how fast something in a unit grows, a second; None: there is no name for it."""
+    rate = "/s" if unit is None else f"{unit}/s"
+    return rate if rate in _UNITS else None
+
+
 def convert(value: float, unit: str, to: str | None) -> float:
     """`value` in another unit of the same dimension. A share (`1%`) also fits a measure without a unit.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal, NoReturn
 
 from chaosrunner import prometheus
@@ -12,7 +13,7 @@ from chaosrunner.model.frozen import Frozen
 from chaosrunner.model.marks import Field, model_validator
 from chaosrunner.model.quantities import Duration, write_duration
 from chaosrunner.ports import Probe, Value
-from chaosrunner.prometheus import Counter, OfPrometheus, Query, in_promql
+from chaosrunner.prometheus import Counter, Dialect, OfPrometheus, Query, in_promql
 
 _FRESH = 15.0
 _POINTS = 60
@@ -52,6 +53,8 @@ class Params(OfPrometheus):
     max_age: Duration = Field(default=_FRESH, gt=0)
     """A sample that is older is no reading, where Prometheus by itself would repeat it for 5 minutes after its source
     died; default 15s. Set it to twice the scrape interval. Part of the readings' lag."""
+    dialect: Dialect = "promql"
+    """`other`: `check` does not read the query, as for MetricsQL and what only newer versions know; default promql."""
 
     @model_validator(mode="after")
     def _fits(self) -> Params:
@@ -117,6 +120,12 @@ class Prometheus(Probe[Params]):
     @classmethod
     def kind_of(cls, params: Params) -> Literal["latency", "ratio", "rate"] | None:
         return "ratio" if params.ratio is not None else None
+
+    @classmethod
+    def promql(cls, params: Params) -> Sequence[str]:
+        if params.dialect == "other":
+            return ()
+        return ("query",) if params.ratio is None else ("ratio.bad", "ratio.total")
 
     async def open(self) -> None:
         params = self.params

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from chaosrunner import prometheus
@@ -10,7 +11,7 @@ from chaosrunner.model.error_budget import budget_left, burn_rate
 from chaosrunner.model.marks import Field, model_validator
 from chaosrunner.model.quantities import Duration, Ratio, write_duration
 from chaosrunner.ports import Probe, Value
-from chaosrunner.prometheus import Counter, OfPrometheus, in_promql
+from chaosrunner.prometheus import Counter, Dialect, OfPrometheus, in_promql
 
 _FRESH = 15.0
 _OLDEST = 0.1
@@ -41,6 +42,8 @@ class Params(OfPrometheus):
     """Fewer events within any of these times: no reading; default 1."""
     max_age: Duration = Field(default=_FRESH, gt=0)
     """No sample of the total that is younger: no reading; default 15s. Set it to twice the scrape interval."""
+    dialect: Dialect = "promql"
+    """`other`: `check` does not read the selectors, as for MetricsQL; default promql."""
 
     @model_validator(mode="after")
     def _fits(self) -> Params:
@@ -85,6 +88,10 @@ class PrometheusSlo(Probe[Params]):
     @classmethod
     def unit(cls, params: Params) -> str | None:
         return "ratio" if params.read == "budget" else None
+
+    @classmethod
+    def promql(cls, params: Params) -> Sequence[str]:
+        return ("bad", "total") if params.dialect == "promql" else ()
 
     @classmethod
     def lag(cls, params: Params) -> float:

@@ -203,7 +203,8 @@ class _Look:
         if not isinstance(found, Experiment):
             return None
         self.problems += impossible(spec, found, hypotheses)
-        self.warnings += advice(hypotheses, checked_steps(spec.nearest("method")))
+        steps = checked_steps(spec.nearest("method"))
+        self.warnings += advice(hypotheses, steps, found.spec.baseline.for_)
         return found
 
     def _hypotheses(self, file: File, spec: Spot, found: Experiment | None) -> list[CheckedHypothesis]:
