@@ -26,9 +26,10 @@ from chaosrunner.model.near_miss import (
     RunFacts,
     day_of,
 )
+from chaosrunner.model.stats import Stats
 from chaosrunner.model.words import Priority, State
 from chaosrunner.records.light import dataclass
-from chaosrunner.register import finding, recording, rows, sorting
+from chaosrunner.register import figures, finding, recording, rows, sorting
 from chaosrunner.register.database import connect, reading, writing, written
 from chaosrunner.register.finding import Wanted
 from chaosrunner.register.items import Items
@@ -87,7 +88,7 @@ class Register:
 
         def write(connection: sa.Connection) -> list[Recorded]:
             rows.add_run(connection, facts, len(gaps))
-            return [recording.record_gap(connection, facts, gap, teller) for gap in recording.merged(gaps)]
+            return recording.record_gaps(connection, facts, gaps, teller)
 
         return self._write(write)
 
@@ -187,6 +188,21 @@ class Register:
         """How many match, on all pages."""
         with reading(self._engine) as connection:
             return int(connection.execute(finding.count(wanted or Wanted())).scalar_one())
+
+    def stats(self, wanted: Wanted | None = None) -> Stats:
+        """What all of them say together, or those of one service, owner or environment class."""
+        with reading(self._engine) as connection:
+            return figures.stats(connection, wanted or Wanted(closed=True), day_of(self._clock.now()))
+
+    def events(self, since: float, until: float | None = None) -> Sequence[HistoryEvent]:
+        """All that happened from one time until another (default: now), oldest first."""
+        with reading(self._engine) as connection:
+            return rows.events_since(connection, since, self._clock.now() if until is None else until)
+
+    def runs(self, since: float = 0.0) -> Sequence[RunFacts]:
+        """The runs that were recorded since, oldest first, also those that found nothing."""
+        with reading(self._engine) as connection:
+            return rows.runs_since(connection, since)
 
     def get(self, id: str) -> NearMiss:
         """One near miss. Its id may be written in any case and shortened (`42`, `nm-2026-42`).

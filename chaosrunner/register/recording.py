@@ -62,17 +62,30 @@ class Teller(NamedTuple):
 # ----------------------------------------------------------------------------------------------------------- gaps
 
 
-def record_gap(connection: sa.Connection, facts: RunFacts, what: Found, teller: Teller) -> Recorded:
-    """Make or find its near miss, and add the occurrence. One that is there already adds nothing."""
+def record_gaps(connection: sa.Connection, facts: RunFacts, gaps: Sequence[Found], teller: Teller) -> list[Recorded]:
+    """Make or find a near miss for each gap of a run, and add the occurrence. One that is there already adds
+    nothing."""
+    shown = rows.shown_by(connection, facts.run)
+    return [_record_gap(connection, facts, what, teller, shown) for what in merged(gaps)]
+
+
+def _record_gap(
+    connection: sa.Connection, facts: RunFacts, what: Found, teller: Teller, shown: dict[str, str]
+) -> Recorded:
+    """`shown`: fingerprints that the run has shown already -> their near misses."""
     near_miss, alias = _find(connection, facts, what)
+    fingerprint = what.gap.fingerprint
     if near_miss is None:
-        return _new(connection, facts, what, teller)
-    if rows.has_occurrence(connection, facts.run, what.gap.fingerprint):
+        new = _new(connection, facts, what, teller)
+        shown[fingerprint] = new.near_miss.id
+        return new
+    if fingerprint in shown:
         return Recorded(near_miss, Sighting.KNOWN)
     why = Why(teller.actor, teller.now, run=facts.run)
     if alias:
         near_miss = _adopt(connection, near_miss, what, alias, why)
-    another = near_miss.id not in rows.near_misses_of_run(connection, facts.run)
+    another = near_miss.id not in shown.values()
+    shown[fingerprint] = near_miss.id
     after, sighting = seen_again(near_miss, facts, what, another_run=another)
     occurrence = occurrence_of(near_miss.id, facts, what)
     told = occurrence.model_copy(update={"source": teller.source, "links": teller.evidence})
@@ -149,7 +162,7 @@ def _adopt(connection: sa.Connection, near_miss: NearMiss, what: Found, alias: s
 
 def record_passes(connection: sa.Connection, facts: RunFacts, now: float) -> list[Tried]:
     """Hold against a run the near misses that it tried and did not show; and those that it is linked to."""
-    shown = rows.near_misses_of_run(connection, facts.run)
+    shown = {*rows.shown_by(connection, facts.run).values()}
     result = []
     for near_miss in rows.of_services(connection, facts.environment_class, (facts.service, *facts.aliases)):
         if near_miss.source is Source.RUN and near_miss.id not in shown and tried(near_miss, facts):

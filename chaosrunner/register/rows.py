@@ -12,6 +12,9 @@ from chaosrunner.model.near_miss import HistoryEvent, NearMiss, Occurrence, Pass
 from chaosrunner.model.words import Source, State
 from chaosrunner.register import schema
 
+BOTH = (schema.near_miss, schema.near_miss_record)
+"""What is locked: a row that is not would be shown as it was before another process's change was waited for."""
+
 
 class Why(NamedTuple):
     """Who makes a change, when, why, and the run that led to it."""
@@ -200,7 +203,7 @@ def _near_misses(connection: sa.Connection, statement: sa.Select[Any]) -> list[N
 def load(connection: sa.Connection, id: str) -> NearMiss:
     """One that is there; locked for this transaction where the database can."""
     table = schema.near_miss
-    statement = _records_of().where(table.c.id == id).with_for_update(of=table)
+    statement = _records_of().where(table.c.id == id).with_for_update(of=BOTH)
     return NearMiss.model_validate(connection.execute(statement).scalar_one())
 
 
@@ -212,9 +215,10 @@ def read(connection: sa.Connection, id: str) -> NearMiss:
 
 def by_fingerprint(connection: sa.Connection, fingerprint: str) -> NearMiss | None:
     """The near miss that this fingerprint leads to."""
-    table = schema.fingerprint
-    id = connection.execute(sa.select(table.c.near_miss).where(table.c.fingerprint == fingerprint)).scalar()
-    return None if id is None else load(connection, id)
+    known, table = schema.fingerprint, schema.near_miss
+    of_it = _records_of().join(known, known.c.near_miss == table.c.id).where(known.c.fingerprint == fingerprint)
+    record = connection.execute(of_it.with_for_update(of=BOTH)).scalar()
+    return None if record is None else NearMiss.model_validate(record)
 
 
 def add_split(connection: sa.Connection, fingerprint: str, by: str, value: str, near_miss: str) -> None:
@@ -239,7 +243,7 @@ def of_services(connection: sa.Connection, environment_class: str, services: Seq
         _records_of()
         .where(table.c.environment_class == environment_class, table.c.service.in_(services), may_pass)
         .order_by(table.c.id)
-        .with_for_update(of=table)
+        .with_for_update(of=BOTH)
     )
     return _near_misses(connection, statement)
 
@@ -251,7 +255,7 @@ def linked_to(connection: sa.Connection, experiment: str) -> list[NearMiss]:
         _records_of()
         .where(table.c.source != Source.RUN.value, table.c.covered, sa.not_(table.c.closed))
         .order_by(table.c.id)
-        .with_for_update(of=table)
+        .with_for_update(of=BOTH)
     )
     return [each for each in _near_misses(connection, statement) if experiment in each.links]
 
@@ -259,21 +263,14 @@ def linked_to(connection: sa.Connection, experiment: str) -> list[NearMiss]:
 def waiver_ended(connection: sa.Connection, today: date) -> list[NearMiss]:
     """Whose waiver is over."""
     table = schema.near_miss
-    return _near_misses(connection, _records_of().where(table.c.waived_until < today).with_for_update(of=table))
+    return _near_misses(connection, _records_of().where(table.c.waived_until < today).with_for_update(of=BOTH))
 
 
 def waived(connection: sa.Connection, environment_class: str) -> list[NearMiss]:
     """Those with a waiver, in environments of this class."""
     table = schema.near_miss
     of_class = (table.c.environment_class == environment_class, table.c.waived_until.is_not(None))
-    return _near_misses(connection, _records_of().where(*of_class).with_for_update(of=table))
-
-
-def has_occurrence(connection: sa.Connection, run: str, fingerprint: str) -> bool:
-    """Whether this run has been recorded with this fingerprint."""
-    table = schema.occurrence
-    statement = sa.select(table.c.n).where(table.c.run == run, table.c.fingerprint == fingerprint)
-    return connection.execute(statement).first() is not None
+    return _near_misses(connection, _records_of().where(*of_class).with_for_update(of=BOTH))
 
 
 def has_pass(connection: sa.Connection, near_miss: str, run: str) -> bool:
@@ -283,10 +280,11 @@ def has_pass(connection: sa.Connection, near_miss: str, run: str) -> bool:
     return connection.execute(statement).first() is not None
 
 
-def near_misses_of_run(connection: sa.Connection, run: str) -> set[str]:
-    """Those that a run showed."""
+def shown_by(connection: sa.Connection, run: str) -> dict[str, str]:
+    """The fingerprints of a run's occurrences, with the near misses that they are counted for."""
     table = schema.occurrence
-    return set(connection.execute(sa.select(table.c.near_miss).where(table.c.run == run)).scalars())
+    statement = sa.select(table.c.fingerprint, table.c.near_miss).where(table.c.run == run)
+    return {each.fingerprint: each.near_miss for each in connection.execute(statement)}
 
 
 def lying_at(connection: sa.Connection, near_miss: str) -> list[Occurrence]:
@@ -322,3 +320,18 @@ def passes(connection: sa.Connection, near_miss: str) -> tuple[Pass, ...]:
 def events(connection: sa.Connection, near_miss: str) -> tuple[HistoryEvent, ...]:
     """Its history, oldest first."""
     return tuple(map(HistoryEvent.model_validate, _records(connection, schema.history, near_miss)))
+
+
+def events_since(connection: sa.Connection, since: float, until: float) -> list[HistoryEvent]:
+    """All events of these times, oldest first."""
+    table = schema.history
+    then = (table.c.at >= since, table.c.at <= until)
+    statement = sa.select(table.c.record).where(*then).order_by(table.c.at, table.c.n)
+    return [HistoryEvent.model_validate(record) for record in connection.execute(statement).scalars()]
+
+
+def runs_since(connection: sa.Connection, since: float) -> list[RunFacts]:
+    """Recorded runs, oldest first."""
+    table = schema.recorded_run
+    statement = sa.select(table.c.record).where(table.c.at >= since).order_by(table.c.at, table.c.run)
+    return [RunFacts.model_validate(record) for record in connection.execute(statement).scalars()]

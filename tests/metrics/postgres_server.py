@@ -20,7 +20,8 @@ PASSWORD = "p:@ss/w0rd %41"
 class PostgresServer:
     """Made, started and stopped without waiting for anything in an event loop; one for a module of tests."""
 
-    def __init__(self, certificate: str = "", key: str = "") -> None:
+    def __init__(self, certificate: str = "", key: str = "", connections: int = 10) -> None:
+        self._connections = connections
         self._program = program("postgres", "postgresql")
         self._initdb = program("initdb", "postgresql")
         # Not below pytest's own folder, which other users may not enter: PostgreSQL refuses to run as root.
@@ -70,7 +71,7 @@ class PostgresServer:
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "fsync": "off",
-            "max_connections": "10",
+            "max_connections": str(self._connections),
         }
         settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         log = (self.folder / "log").open("ab")

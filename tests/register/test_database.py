@@ -8,7 +8,9 @@ import shutil
 import sqlite3
 import sys
 from contextlib import closing
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -21,37 +23,9 @@ from chaosrunner.register import open_register, schema
 from chaosrunner.register.database import MIGRATIONS, bring_up_to_date, connect
 from chaosrunner.register.near_misses import Register, Wanted
 from tests.near_misses.world import ONE_RUN, START, SetClock, facts, finding, gap, passing
+from tests.register.conftest import Place
 
 FIRST = Path(__file__).parent / "first-schema.sql"
-WORKER = """
-import sys
-from pathlib import Path
-from chaosrunner.register import open_register
-from tests.near_misses.world import SetClock, facts, finding, gap, START
-state, name = Path(sys.argv[1]), sys.argv[2]
-with open_register(state, SetClock()) as register:
-    for number in range(50):
-        what = finding(gap(service="shared")) if number % 2 else finding(gap(service=f"s{number}"))
-        register.record(facts(f"{name}-{number}", at=START + number), [what])
-"""
-
-
-async def test_four_processes_record_two_hundred_gaps_and_none_is_lost_or_doubled(tmp_path: Path) -> None:
-    """They also race to make the register."""
-    workers = [
-        await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, str(tmp_path / "state"), f"worker{number}")
-        for number in range(4)
-    ]
-    assert await asyncio.gather(*(worker.wait() for worker in workers)) == [0, 0, 0, 0]
-    with open_register(tmp_path / "state", SetClock()) as register:
-        near_misses = register.list()
-        assert len(near_misses) == 26
-        assert sorted(each.id for each in near_misses) == [f"NM-2026-{number:04d}" for number in range(1, 27)]
-        counts = {each.service: each.occurrences for each in near_misses}
-        assert counts.pop("shared") == 100 and set(counts.values()) == {4}
-        runs = [seen.run for each in near_misses for seen in register.show(each.id).occurrences]
-        assert sorted(runs) == sorted(f"worker{n}-{number}" for n in range(4) for number in range(50))
-    assert [file.name for file in (tmp_path / "state").iterdir()] == ["register.db"]
 
 
 async def test_opening_a_register_that_is_up_to_date_does_not_import_alembic(tmp_path: Path) -> None:
@@ -74,30 +48,97 @@ def filled(register: Register) -> None:
     register.record(facts(), [finding(), finding(gap(identity={"to": "inventory"}))])
 
 
-def test_a_register_of_the_first_schema_is_read_with_everything_in_it(tmp_path: Path) -> None:
-    file = tmp_path / "register.db"
-    with closing(sqlite3.connect(file)) as raw:
+def first_schema(where: Path | str) -> None:
+    """A register as the first chaosrunner left it; in another database than SQLite: its tables, with the same rows."""
+    if isinstance(where, Path):
+        where.mkdir()
+        with closing(sqlite3.connect(where / "register.db")) as raw:
+            raw.executescript(FIRST.read_text())
+        return
+    engine = engine_at(where)
+    bring_up_to_date(engine, MIGRATIONS, "0001")
+    tables = sa.MetaData()
+    tables.reflect(engine)
+    with closing(sqlite3.connect(":memory:")) as raw, engine.begin() as connection:
         raw.executescript(FIRST.read_text())
-    with open_register(tmp_path, SetClock()) as register:
+        raw.row_factory = sqlite3.Row
+        for table in tables.sorted_tables:
+            for row in raw.execute(f"select * from {table.name}") if table.name != "alembic_version" else ():
+                values = {column.name: read(column, row[column.name]) for column in table.columns if column.name != "n"}
+                connection.execute(table.insert().values(**values))
+    engine.dispose()
+
+
+def read(column: sa.Column[Any], value: Any) -> Any:
+    if isinstance(column.type, sa.JSON):
+        return json.loads(value)
+    return date.fromisoformat(value) if isinstance(column.type, sa.Date) and value else value
+
+
+def engine_at(where: Path | str) -> sa.Engine:
+    url = f"sqlite:///{where}" if isinstance(where, Path) else where.replace("postgresql:", "postgresql+pg8000:")
+    return sa.create_engine(url)
+
+
+def test_a_register_of_the_first_schema_is_read_with_everything_in_it(fresh: Place) -> None:
+    where = fresh("old")
+    first_schema(where)
+    with open_register(where, SetClock()) as register:
         assert [each.id for each in register.list()] == ["NM-2026-0001", "NM-2026-0002"]
         record = register.show("1")
         assert [each.run for each in record.occurrences] == ["run-1", "run-3"]
         assert [each.run for each in record.passes] == ["run-2"]
         assert record.near_miss.regressed and record.history[0].what == "found"
+        assert [(each.month, each.event, each.count) for each in register.stats().over_time] == [
+            ("2026-09", "fix-ready", 1),
+            ("2026-09", "found", 2),
+            ("2026-09", "regressed", 1),
+            ("2026-09", "verified", 1),
+        ]
         recorded = register.record(facts("run-4", at=START + 900), [finding()])
         assert recorded[0].near_miss.occurrences == 3
-    with closing(sqlite3.connect(file)) as raw:
-        assert raw.execute("select version_num from alembic_version").fetchone() == (schema.HEAD,)
+        assert register.count(Wanted(service="checkout")) == 2
 
 
-def test_the_migrations_lead_to_the_tables_that_a_new_register_has(tmp_path: Path) -> None:
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'empty.db'}")
+def test_an_export_of_the_first_schema_is_read(tmp_path: Path) -> None:
+    """With the columns that were in it then."""
+    first_schema(tmp_path / "old")
+    with closing(sqlite3.connect(tmp_path / "old" / "register.db")) as raw:
+        raw.row_factory = sqlite3.Row
+        lines = [json.dumps({"type": "register", "format": "chaosrunner.register/1", "schema": "0001"})]
+        for name in ("near_miss", "fingerprint", "occurrence", "passing", "history", "item", "counter"):
+            for row in raw.execute(f"select * from {name}"):
+                values = {key: value for key, value in dict(row).items() if key != "n"}
+                values |= {"record": json.loads(row["record"])} if "record" in values else {}
+                lines.append(json.dumps({"type": name, **values}))
+    with open_register(tmp_path / "old", SetClock()) as old, open_register(tmp_path / "new", SetClock()) as new:
+        assert new.load(lines) == len(lines) - 1
+        assert list(new.export()) == list(old.export())
+
+
+def test_the_migrations_lead_to_the_tables_that_a_new_register_has(fresh: Place) -> None:
+    where = fresh("migrated")
+    engine = engine_at(where)
     bring_up_to_date(engine)
     with engine.connect() as connection:
         options = {"include_name": lambda name, kind, _: (kind, name) != ("table", "alembic_version")}
         context = MigrationContext.configure(connection, opts={"compare_type": True, **options})
         assert compare_metadata(context, schema.metadata) == []
         assert connection.execute(sa.select(schema.version.c.version_num)).scalar() == schema.HEAD
+    engine.dispose()
+
+
+@pytest.mark.parametrize("migrated", [False, True])
+def test_the_database_itself_keeps_the_history(fresh: Place, migrated: bool) -> None:
+    where = fresh("kept")
+    if migrated:
+        first_schema(where)
+    with open_register(where, SetClock()) as register:
+        filled(register)
+    engine = engine_at(where / "register.db" if isinstance(where, Path) else where)
+    for statement in ("delete from history", "update history set at = 0"):
+        with pytest.raises(sa.exc.DatabaseError, match="the history is append-only"), engine.begin() as connection:
+            connection.execute(sa.text(statement))
     engine.dispose()
 
 
@@ -196,19 +237,24 @@ def test_a_url_opens_the_same_register(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------------------------- export, import
 
 
-def test_an_export_loaded_into_an_empty_register_is_the_same_register(tmp_path: Path) -> None:
-    with open_register(tmp_path / "one", SetClock()) as register:
+def test_an_export_loaded_into_an_empty_register_is_the_same_register(place: Place) -> None:
+    with open_register(place("one"), SetClock()) as register:
         filled(register)
         register.passed(passing("run-2", at=START + 5, verification=ONE_RUN))
+        register.record(facts("run-3", experiment="another"), [finding()])
+        register.split("1", "experiment", "another", "ana", "another problem")
+        for _ in range(2):
+            register.add_note("1", "ana", "twice the same, at the same time")
+        register.add_note("1", "ana", "ünïcode")
         lines = list(register.export())
         records = [register.show(each.id) for each in register.list(Wanted(closed=True))]
-    with open_register(tmp_path / "two", SetClock()) as other:
+    with open_register(place("two"), SetClock()) as other:
         assert other.load(lines) == len(lines) - 1
         assert list(other.export()) == lines
         assert [other.show(each.id) for each in other.list(Wanted(closed=True))] == records
         assert other.load(lines) == 0
         (new,) = other.record(facts("run-9"), [finding(gap(service="cart"))])
-        assert new.near_miss.id == "NM-2026-0003"
+        assert new.near_miss.id == "NM-2026-0004"
 
 
 @pytest.mark.parametrize(

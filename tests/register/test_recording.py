@@ -30,6 +30,7 @@ from tests.near_misses.world import (
     inputs,
     passing,
 )
+from tests.register.conftest import Place
 
 WAIVING: dict[str, Any] = {"waived_as": WaivedAs.PLANNED_REPLACEMENT, "controls": ("a person watches it",)}
 REJECTING: dict[str, Any] = {"rejected_as": RejectedAs.OUT_OF_SCOPE}
@@ -41,8 +42,8 @@ def clock() -> SetClock:
 
 
 @pytest.fixture
-def register(tmp_path: Path, clock: SetClock) -> Iterator[Register]:
-    with open_register(tmp_path / "state", clock) as opened:
+def register(place: Place, clock: SetClock) -> Iterator[Register]:
+    with open_register(place("state"), clock) as opened:
         yield opened
 
 
