@@ -7,46 +7,41 @@ to it. So whatever ends the run, it goes through the undo.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import field
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from chaosrunner.clock import Clock
-from chaosrunner.engine.alerting import AlertLooks, AlertSource
-from chaosrunner.engine.following import Joining
+from chaosrunner.engine.alerting import AlertLooks
 from chaosrunner.engine.halting import HaltWatch
 from chaosrunner.engine.leash import Leash
-from chaosrunner.engine.means import Limits, Means
-from chaosrunner.engine.method import FindFault, Method
+from chaosrunner.engine.means import Means
+from chaosrunner.engine.method import Method
 from chaosrunner.engine.pulse import Pulse
-from chaosrunner.engine.recorder import Observer, Recorder
+from chaosrunner.engine.recorder import Recorder
 from chaosrunner.engine.sampler import Sampler
-from chaosrunner.engine.silencing import Silences, Silencing
-from chaosrunner.engine.stop import Stop
+from chaosrunner.engine.setting import AskAgain, Load, Probes, Setting
+from chaosrunner.engine.silencing import Silencing
+from chaosrunner.engine.spilling import Spilling
+from chaosrunner.engine.taking import Taking
 from chaosrunner.engine.watching import Watching
-from chaosrunner.errors import Busy, JournalFailed, NotPossibleNow, UndoFailed
-from chaosrunner.model.experiment import TrafficSpec
+from chaosrunner.errors import JournalFailed, NotPossibleNow, UndoFailed
 from chaosrunner.model.journal import (
     BaselineTaken,
     Entry,
     GuardAnswered,
     HaltRequested,
-    Noted,
     PhaseBegan,
     PhaseEnded,
     RunEnded,
     RunStarted,
-    Spilled,
-    TrafficSample,
 )
-from chaosrunner.model.plan import GuardAnswer, Plan, PlannedFault, PlannedMeasure
-from chaosrunner.model.target import Target
+from chaosrunner.model.plan import GuardAnswer, Plan
 from chaosrunner.model.words import Ending, Phase
-from chaosrunner.ports import Platform, Probe, TrafficSource
 from chaosrunner.records.light import dataclass
 from chaosrunner.store.journal import Journal
-from chaosrunner.store.machine import ActiveRun, Lock, Machine
+from chaosrunner.store.machine import ActiveRun
+
+__all__ = ["AskAgain", "Load", "Probes", "RunOutcome", "Setting", "run"]
 
 HALT_LOOK = 0.2
 """Seconds between two looks for a halt."""
@@ -62,48 +57,6 @@ BLIND_LOOK = 0.25
 
 _WATCHED_BACK = (Ending.ABORTED, Ending.FAULT_FAILED, Ending.BARRIER_HELD)
 """Endings of the fault phase after which the system is watched coming back all the same."""
-
-
-class Load(TrafficSource, Protocol):
-    """The load generator, as the engine drives it."""
-
-    async def start(self) -> None:
-        """Begin; raises `NotPossibleNow` if it cannot."""
-
-    async def stop(self) -> None:
-        """End; idempotent."""
-
-
-Probes = Sequence[tuple[PlannedMeasure, Probe[Any]]]
-AskAgain = Callable[[], Coroutine[Any, Any, Sequence[GuardAnswer]]]
-"""Asks those guards that the environment names under `always`."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Everything beside the plan that a run takes; made by `app`."""
-
-    folder: Path
-    """Where the journal goes."""
-    platform: Platform
-    machine: Machine
-    clock: Clock
-    stop: Stop
-    find_fault: FindFault
-    make_probes: Callable[[TrafficSource | None], Probes]
-    make_load: Callable[[TrafficSpec, Callable[[TrafficSample], None]], Load]
-    observers: Sequence[Observer] = ()
-    halt_file: Path | None = None
-    limits: Limits = field(default_factory=Limits)
-    make_journal: Callable[[Path, Clock], Journal] = Journal
-    ask_again: AskAgain | None = None
-    """None: no guard says `always`."""
-    may_join: Joining | None = None
-    """Asks the guards, and the fault itself, about a target that appears under `follow`; None: nobody is asked."""
-    alerts: Sequence[AlertSource] = ()
-    """Where alerts are watched; the first one's word counts, unless the file says otherwise."""
-    silences: Silences | None = None
-    """Where silences are made; None: the environment names no Alertmanager."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,27 +116,23 @@ class _Execution:
             self._silencing = Silencing(plan, identity.run, setting.silences, self._recorder, setting.clock)
         self._watching = Watching(plan, self._recorder, setting.stop)
         self._leash = Leash()
-        self._method = Method(
-            plan,
-            setting.find_fault,
-            Means(
-                run=identity.run,
-                platform=setting.platform,
-                recorder=self._recorder,
-                stop=setting.stop,
-                leash=self._leash,
-                clock=setting.clock,
-                limits=setting.limits,
-            ),
-            self._join,
+        means = Means(
+            run=identity.run,
+            platform=setting.platform,
+            recorder=self._recorder,
+            stop=setting.stop,
+            leash=self._leash,
+            clock=setting.clock,
+            limits=setting.limits,
         )
+        self._taking = Taking(plan, identity, setting.machine, means, setting.may_join, lambda: self._method.targets)
+        self._method = Method(plan, setting.find_fault, means, self._taking.join)
+        self._spilling = Spilling(means, lambda: self._taking.targets)
         self._sampler: Sampler | None = None
-        self._leases: list[Lock] = []
         self._pulse = Pulse(setting.clock)
         self._halts = halts
         self._halt_noted = False
         self._defect: BaseException | None = None
-        self._spills: set[tuple[str, str]] = set()
         self.may_be_left = True
         """A fault in force, or a silence."""
 
@@ -214,8 +163,7 @@ class _Execution:
             await asyncio.gather(*helpers, return_exceptions=True)
             await self._let_people_know_again()
             await self._setting.platform.close()
-            for lease in self._leases:
-                lease.drop()
+            self._taking.let_go()
             outcome = await self._end()
             self._shout_before(outcome)
         if self._defect is not None:
@@ -246,9 +194,9 @@ class _Execution:
 
     async def _may_go(self) -> bool:
         """Record the guards' answers, take the targets; whether nobody refuses."""
-        answers = [*self._plan.guards, self._take_targets()]
+        answers = [*self._plan.guards, self._taking.lease()]
         if all(answer.go for answer in answers):
-            answers += await self._claim_targets()
+            answers += await self._taking.claim()
         for answer in answers:
             self._recorder.record(GuardAnswered(answer=answer))
         refusals = [answer for answer in answers if not answer.go]
@@ -260,35 +208,6 @@ class _Execution:
                 self._stop.now(Ending.FAULT_FAILED, fault.id, "no target matched")
                 return False
         return not self._stop.asked
-
-    def _take_targets(self) -> GuardAnswer:
-        targets = [target for fault in self._plan.faults for target in fault.targets if target.kind != "nothing"]
-        keys = [self._setting.platform.lease(target) for target in targets]
-        self._leases, taken = self._setting.machine.lease_all(keys, self._identity.run)
-        if taken:
-            return GuardAnswer(guard="leases", go=False, reason=f"{taken}; wait for it, or `chaosrunner halt` it")
-        return GuardAnswer(guard="leases", go=True, reason="no other run acts on these targets")
-
-    async def _claim_targets(self) -> Sequence[GuardAnswer]:
-        """The same against runs from other machines, where the platform can tell."""
-        targets = [target for target in self._targets() if target.kind != "nothing"]
-        try:
-            await self._setting.platform.claim(self._identity.run, self._identity.who, targets)
-        except Busy as busy:
-            return [GuardAnswer(guard="leases", go=False, reason=f"{busy}; wait for it, or `chaosrunner halt` it")]
-        return []
-
-    async def _join(self, planned: PlannedFault, in_force: Sequence[Target], new: Target) -> str:
-        """Take a target that appeared during a step; why it must be left alone, or nothing."""
-        if self._setting.may_join is not None and (why := await self._setting.may_join(planned, in_force, new)):
-            return why
-        locks, taken = self._setting.machine.lease_all([self._setting.platform.lease(new)], self._identity.run)
-        if taken:
-            return taken
-        self._leases += locks
-        known = {target.id: target for target in (*self._targets(), new)}
-        work = self._setting.platform.claim(self._identity.run, self._identity.who, list(known.values()))
-        return (await self._leash.ask(work, GUARD_TAKES, self._stop)).trouble
 
     async def _platform_opens(self) -> bool:
         """Nothing is injected where what would hold the faults, or take them back, cannot be brought up."""
@@ -323,7 +242,7 @@ class _Execution:
     async def _phases(self, sampler: Sampler) -> None:
         if not await self._baseline():
             return
-        before = await self._others()
+        await self._spilling.begin()
         if not await self._silence():
             return
         sampler.phase = Phase.FAULT
@@ -337,11 +256,11 @@ class _Execution:
         undone_at = self._recorder.t
         because = self._stop.cause.ending.value if self._stop.cause else "done"
         self._recorder.record(PhaseEnded(phase=Phase.FAULT, because=because))
-        await self._spilled(before)
+        await self._spilling.look()
         if self._stop.cause is None or self._stop.cause.ending in _WATCHED_BACK:
             sampler.phase = Phase.RECOVERY
             await self._recovery(undone_at)
-            await self._spilled(before)
+            await self._spilling.look()
         if self._looks is not None and self._stop.cause is None:
             await self._looks.until_settled(self._stop)
 
@@ -436,29 +355,6 @@ class _Execution:
     def _alive(self) -> bool:
         """Asked from the heartbeat's thread: a hung event loop must not keep its faults in force."""
         return self._pulse.since_beat < HUNG
-
-    async def _others(self) -> Mapping[str, str]:
-        seen = await self._leash.ask(self._setting.platform.observe(self._targets()), 5.0)
-        if seen.value is None:
-            self._recorder.record(Noted(who="chaosrunner", text=f"could not look at what is no target: {seen.trouble}"))
-            return {}
-        return seen.value
-
-    def _targets(self) -> Sequence[Target]:
-        """What is planned, and what appeared and was acted on, too."""
-        planned = [target for fault in self._plan.faults for target in fault.targets]
-        known = {target.id for target in planned}
-        return [*planned, *(target for target in self._method.targets if target.id not in known)]
-
-    async def _spilled(self, before: Mapping[str, str]) -> None:
-        """Record what changed about everything that is not a target."""
-        after = await self._others()
-        for service, was in before.items():
-            now = after.get(service, was)
-            if now != was and (service, now) not in self._spills:
-                self._spills.add((service, now))
-                detail = f"was {was}, is {now}" if was and now else now or f"was {was}"
-                self._recorder.record(Spilled(what="changed", service=service, detail=detail))
 
     # -- after
 
