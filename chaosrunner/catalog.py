@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from chaosrunner.errors import PluginDefect, UsageError
 from chaosrunner.model.frozen import JsonObject
-from chaosrunner.ports import Fault, Notifier, Platform, Plugin, Probe, Runbook, Tracker
+from chaosrunner.ports import Fault, Notifier, Platform, Plugin, Probe, Runbook, Source, Tracker
 from chaosrunner.records.patterns import pattern
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ ROLES: Mapping[str, type] = {
     "trackers": Tracker,
     "notifiers": Notifier,
     "runbooks": Runbook,
+    "sources": Source,
 }
 """Folder (and entry point group) of each role, and its contract."""
 

@@ -57,6 +57,9 @@ WORDS: Mapping[str, str] = {
     "close call": "A gap: it held, with less than 10 % room.",
     "no redundancy": "A gap: a guard refused, because there was nothing that could have taken over.",
     "spill-over": "A gap: something that was not a target broke.",
+    "evidence": "What else changed while a fault was in force: metrics, log lines, events, other runs and deploys. "
+    "Hints with numbers and a time, the strongest first; never a cause.",
+    "clue": "One thing that changed while a fault was in force; part of the evidence of a gap.",
     "near miss": "The lasting record of a gap. The same gap found again is the same near miss.",
     "unsafe condition": "The class of a near miss that is a weak or missing defence, such as a single replica, or a "
     "close call.",

@@ -873,7 +873,7 @@ class ClusterReader(ABC):
 
     @abstractmethod
     async def events(self, namespace: str, reason: str) -> Sequence[JsonObject]:
-        """The events of a namespace with this reason (empty: with any) that the cluster still keeps (an hour, usually)."""
+        """The events of a namespace with this reason (empty: any) that the cluster still keeps, for an hour usually."""
 
     @abstractmethod
     async def log(
@@ -1100,8 +1100,8 @@ class Source(Plugin[P], ABC):
     @abstractmethod
     async def gather(self, window: Window) -> Material:
         """What there is of a stretch of time, and of the time before it, within bounds of its own. Raises `NoReading`,
-        `NoAnswer` or `NotPossibleNow` with the reason where there is nothing to be had; whatever is only partly known is
-        said in `unknown`."""
+        `NoAnswer` or `NotPossibleNow` with the reason where there is nothing to be had; whatever is only partly known
+        is said in `unknown`."""
 
 
 class Notifier(Plugin[P], ABC):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from chaosrunner.app.desk import Desk, context_of
@@ -21,8 +22,12 @@ from chaosrunner.stages.run import RunOutcome
 from chaosrunner.store.journal import read_journal
 
 if TYPE_CHECKING:
+    from chaosrunner.app.lookout import Lookout
+    from chaosrunner.model.evidence import Clues
     from chaosrunner.model.near_miss import NearMiss
     from chaosrunner.register.near_misses import Tried
+
+_NO_CLUES: Mapping[str, Clues] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,13 @@ class RunReport:
         return any(gap.kind is GapKind.CLOSE_CALL for gap in self.gaps)
 
 
-async def conclude(plan: Plan, outcome: RunOutcome, desk: Desk) -> RunReport:
-    """Judge the journal, keep what was found, write the report. What fails here changes no verdict: it is told."""
+async def conclude(plan: Plan, outcome: RunOutcome, desk: Desk, there: Lookout | None = None) -> RunReport:
+    """Judge the journal, look for what else changed, keep what was found, write the report. What fails here changes no
+    verdict: it is told. `there`: the sources of evidence that took note of the run."""
     verdict = _verdict(outcome)
     gaps = detect(verdict, plan)
-    found, verified = await _keep(plan, verdict, gaps, desk)
+    clues = await _look_around(verdict, gaps, outcome.journal, desk, there)
+    found, verified = await _keep(plan, verdict, gaps, desk, clues=clues)
     account = gather(read_journal(outcome.journal))
     html = _write_report(account, verdict, found, outcome.journal, desk)
     return RunReport(plan, outcome, verdict, gaps, account, found, verified, html)
@@ -76,9 +83,24 @@ async def conclude_dead(plan: Plan, journal: Path, desk: Desk) -> tuple[ShownGap
     entries = list(read_journal(journal, skip_damaged=True))
     verdict = judge(entries)
     gaps = detect(verdict, plan)
-    found, _ = await _keep(plan, verdict, gaps, desk, ended=entries[-1].at)
+    clues = await _look_around(verdict, gaps, journal, desk, None, dead=True)
+    found, _ = await _keep(plan, verdict, gaps, desk, entries[-1].at, clues)
+    entries = list(read_journal(journal, skip_damaged=True))
     _write_report(gather(entries), verdict, found, journal, desk)
     return found
+
+
+async def _look_around(
+    verdict: Verdict, gaps: Sequence[Gap], journal: Path, desk: Desk, there: Lookout | None, *, dead: bool = False
+) -> Mapping[str, Clues]:
+    """What else changed, by the gap's fingerprint; nobody is asked where there is no gap."""
+    if not gaps:
+        if there is not None:
+            await there.close()
+        return {}
+    from chaosrunner.app.lookout import look_around
+
+    return await look_around(verdict, gaps, journal, desk, there, dead=dead)
 
 
 def _write_report(account: Account, verdict: Verdict, found: tuple[ShownGap, ...], journal: Path, desk: Desk) -> Path:
@@ -93,7 +115,12 @@ def _write_report(account: Account, verdict: Verdict, found: tuple[ShownGap, ...
 
 
 async def _keep(
-    plan: Plan, verdict: Verdict, gaps: Sequence[Gap], desk: Desk, ended: float | None = None
+    plan: Plan,
+    verdict: Verdict,
+    gaps: Sequence[Gap],
+    desk: Desk,
+    ended: float | None = None,
+    clues: Mapping[str, Clues] = _NO_CLUES,
 ) -> tuple[tuple[ShownGap, ...], tuple[str, ...]]:
     """Record near misses and their remediation. The register is opened only where there is something to say to it."""
     from chaosrunner.register import open_register, register_exists
@@ -106,24 +133,24 @@ async def _keep(
     try:
         with open_register(desk.state, desk.clock) as book:
             tracker = open_tracker(plan.environment, context_of(plan, desk))
-            done = register(verdict, plan, gaps, book, desk.clock, ended)
+            done = register(verdict, plan, gaps, book, desk.clock, ended, clues=clues)
             items = await remediate(done, book, tracker, desk.clock)
             known = [book.get(each.near_miss.id) for each in done.recorded]
     except NotPossibleNow as error:
         desk.tell(
             f"the near misses of this run are not recorded: {error}; they are in `chaosrunner judge {verdict.run}`"
         )
-        return tuple(ShownGap(gap) for gap in gaps), ()
+        return tuple(ShownGap(gap, clues=clues.get(gap.fingerprint)) for gap in gaps), ()
     for item in items:
         if item.trouble:
             desk.tell(f"{item.near_miss.id}: {item.trouble}")
-    return _shown(gaps, known), tuple(progress(each) for each in done.tried)
+    return _shown(gaps, known, clues), tuple(progress(each) for each in done.tried)
 
 
-def _shown(gaps: Sequence[Gap], known: Sequence[NearMiss]) -> tuple[ShownGap, ...]:
+def _shown(gaps: Sequence[Gap], known: Sequence[NearMiss], clues: Mapping[str, Clues]) -> tuple[ShownGap, ...]:
     """Each gap with its near miss; gaps of one fingerprint share theirs."""
     by_fingerprint = {fingerprint: each for each in known for fingerprint in each.fingerprints.values()}
-    return tuple(shown(gap, by_fingerprint.get(gap.fingerprint)) for gap in gaps)
+    return tuple(shown(gap, by_fingerprint.get(gap.fingerprint), clues.get(gap.fingerprint)) for gap in gaps)
 
 
 def progress(tried: Tried) -> str:

@@ -33,6 +33,7 @@ from chaosrunner.store.runs import Runs
 
 if TYPE_CHECKING:
     from chaosrunner.app.concluding import RunReport
+    from chaosrunner.app.lookout import Lookout
 
 HALTING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -63,6 +64,9 @@ async def run_experiment(
         desk = Desk(order.state, ready.clock, ready.http, tell)
         await look_at_items(ready.plan, desk)
         run_id = new_run_id(ready.clock)
+        there = _sources(ready.plan, desk)
+        if there is not None:
+            observers = (*observers, there.observe)
         with signals:
             asyncio.get_running_loop().call_later(AFTER, _import_ahead)
             outcome = await run(
@@ -71,7 +75,16 @@ async def run_experiment(
             from chaosrunner.app.concluding import conclude
 
             # An impatient Ctrl-C must not keep what was found from being written down.
-            return await conclude(ready.plan, outcome, desk)
+            return await conclude(ready.plan, outcome, desk, there)
+
+
+def _sources(plan: Plan, desk: Desk) -> Lookout | None:
+    """Where evidence comes from, if the environment names any."""
+    if not plan.environment.spec.evidence.sources:
+        return None
+    from chaosrunner.app.lookout import lookout
+
+    return lookout(plan, desk)
 
 
 def _import_ahead() -> None:

@@ -178,6 +178,12 @@ def _what_happened(record: Record) -> Iterator[str]:
         limit = f", limit {number(each.limit, each.unit)}" if each.limit is not None else ""
         usual = f", baseline {number(each.baseline, each.unit)}" if each.baseline is not None else ""
         yield f"  {each.measure}: worst {worst(each)}{limit}{usual}"
+    if latest.clues is not None:
+        yield from _part("What else changed meanwhile (hints, not causes)")
+        yield from (f"  {clue.says}" for clue in latest.clues.found)
+        if not latest.clues.found:
+            yield "  nothing that was looked at"
+        yield from (f"  not known: {said}" for said in latest.clues.unknown)
     yield from _part("See it again")
     yield f"  {latest.command or f'chaosrunner run {latest.experiment} --seed {latest.seed}'}"
     if len(record.occurrences) > 1:

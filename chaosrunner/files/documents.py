@@ -115,6 +115,10 @@ def _environment(spec: Spot, problems: list[Problem]) -> JsonValue:
     notify = spec.child("notify")
     if notify is not None and isinstance(notify.value, list):
         value["notify"] = [plugins.call("notifiers", one, problems) or _NOTHING for one in notify.items()]
+    sources, evidence = spec.get("evidence", "sources"), value.get("evidence")
+    if sources is not None and isinstance(sources.value, list) and isinstance(evidence, dict):
+        named: list[JsonValue] = [plugins.call("sources", one, problems) or _NOTHING for one in sources.items()]
+        value["evidence"] = {**evidence, "sources": named}
     return value
 
 

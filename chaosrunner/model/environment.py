@@ -83,6 +83,19 @@ class Verification(Frozen):
     """0: by priority."""
 
 
+class EvidenceSpec(Frozen):
+    """Where to look, after a run that found a gap, for what else changed while the fault was in force."""
+
+    sources: tuple[Call, ...] = ()
+    """Metrics, logs and events, one plugin each; the catalogue lists them."""
+    history: Duration = Field(default=600.0, gt=0, le=86400.0)
+    """How far before the fault to look for what is usual; at least as far as the fault lasted. Default 10m."""
+    within: Duration = Field(default=20.0, gt=0, le=300.0)
+    """How long all sources together may take; what has not answered by then is said not to be known. Default 20s."""
+    show: int = Field(default=10, ge=1, le=50)
+    """How many clues are kept for each gap, the strongest first; default 10."""
+
+
 class EnvironmentSpec(Frozen):
     """`spec` of an Environment document."""
 
@@ -100,6 +113,8 @@ class EnvironmentSpec(Frozen):
     """Where remediation items go; default: `local`, Markdown files."""
     notify: tuple[Call, ...] = ()
     verification: Verification = Verification()
+    evidence: EvidenceSpec = EvidenceSpec()
+    """Where to look for what else changed, when a run finds a gap."""
 
 
 class Environment(Frozen):

@@ -348,6 +348,16 @@ class Noted(_Event):
     text: str
 
 
+class EvidenceGathered(_Event):
+    """Written after the run's end, one for each gap: what else changed meanwhile. It changes no verdict."""
+
+    type: Literal["evidence-gathered"] = "evidence-gathered"
+    gap: str
+    """Its fingerprint."""
+    clues: JsonObject
+    """As `model.evidence.Clues` reads it."""
+
+
 class RunEnded(_Event):
     """The last line of a run that could still write it."""
 
@@ -395,6 +405,7 @@ Known = (
     | TrafficSample
     | PluginMisbehaved
     | Noted
+    | EvidenceGathered
     | RunEnded
 )
 """Every event that this version writes."""

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from typing import Literal
 
 from chaosrunner.model.environment import Verification
+from chaosrunner.model.evidence import Clues
 from chaosrunner.model.experiment import TrafficSpec
 from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.model.gap import FINGERPRINT_RULE, Gap
@@ -105,6 +106,8 @@ class Found(Frozen):
 
     gap: Gap
     evidence: tuple[Evidence, ...] = ()
+    clues: Clues | None = None
+    """What else changed meanwhile; None: nobody looked."""
     conditions: Conditions
     scoring: Scoring
     """Before regressions of an earlier near miss are known."""
@@ -171,6 +174,8 @@ class Occurrence(Frozen):
     story: str
     strength: str = ""
     evidence: tuple[Evidence, ...] = ()
+    clues: Clues | None = None
+    """What else changed while the fault was in force: hints, not causes. None: nobody looked."""
     measures: tuple[JsonObject, ...] = ()
     """As the gap told them."""
     source: Source = Source.RUN

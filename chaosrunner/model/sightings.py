@@ -96,6 +96,7 @@ def occurrence_of(near_miss: str, facts: RunFacts, what: Found) -> Occurrence:
         story=gap.story,
         strength=gap.strength,
         evidence=what.evidence,
+        clues=what.clues,
         measures=gap.measures,
         failure_mode=what.failure_mode,
         detected_by=what.detected_by,

@@ -13,6 +13,7 @@ from dataclasses import field
 
 from chaosrunner.errors import JournalFailed
 from chaosrunner.model import journal as j
+from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.plan import GuardAnswer, Plan, PlannedMeasure
 from chaosrunner.model.target import Target
 from chaosrunner.model.tolerance import Value
@@ -125,6 +126,8 @@ class Account:
     traffic_due: int = 0
     traffic_errors: int = 0
     ended: j.RunEnded | None = None
+    evidence: dict[str, JsonObject] = field(default_factory=dict)
+    """What else changed, by the gap's fingerprint, as `model.evidence.Clues` reads it."""
 
     @property
     def plan(self) -> Plan:
@@ -153,7 +156,8 @@ class Gathering:
     def add(self, entry: j.Entry) -> None:
         """Take in one entry. Raises `JournalFailed` where the first one does not say what was run."""
         account = self._account = self._account or _begin(entry)
-        account.seconds = max(account.seconds, entry.t)
+        if not isinstance(entry.event, j.EvidenceGathered):  # that is looked for when the run is over
+            account.seconds = max(account.seconds, entry.t)
         taker = _TAKERS.get(type(entry.event))
         if taker is not None:
             taker(account, entry.t, entry.event)
@@ -270,6 +274,10 @@ def _ended(account: Account, t: float, event: j.RunEnded) -> None:
     account.ended = event
 
 
+def _evidence(account: Account, t: float, event: j.EvidenceGathered) -> None:
+    account.evidence[event.gap] = event.clues
+
+
 _TAKERS: dict[type, Callable[..., None]] = {
     j.ReadingTaken: _reading,
     j.PhaseBegan: _phase_began,
@@ -289,4 +297,5 @@ _TAKERS: dict[type, Callable[..., None]] = {
     j.LimitReached: _limit,
     j.TrafficSample: _traffic,
     j.RunEnded: _ended,
+    j.EvidenceGathered: _evidence,
 }

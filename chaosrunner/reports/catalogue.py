@@ -12,6 +12,7 @@ _HEADINGS = {
     "platforms": "Platforms: where targets live",
     "trackers": "Trackers: where remediation items go",
     "notifiers": "Notifiers: who is told",
+    "sources": "Sources: where evidence comes from",
     "runbooks": "Runbooks: automation that fixes or checks",
 }
 

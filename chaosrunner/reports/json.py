@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from chaosrunner.clock import iso
+from chaosrunner.model.evidence import Clues
 from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.model.plan import GuardAnswer, Source
 from chaosrunner.model.target import Target
@@ -78,6 +79,8 @@ class GapPart(Frozen):
     fingerprint: str
     gap: JsonObject
     near_miss: NearMissPart | None = None
+    clues: Clues | None = None
+    """What else changed while its faults were in force: hints, not causes."""
 
 
 class PhasePart(Frozen):
@@ -231,7 +234,7 @@ def _gap(one: ShownGap) -> GapPart:
             remediation=one.remediation,
             regressed=one.regressed,
         )
-    return GapPart(fingerprint=one.gap.fingerprint, gap=one.gap.as_json(), near_miss=near_miss)
+    return GapPart(fingerprint=one.gap.fingerprint, gap=one.gap.as_json(), near_miss=near_miss, clues=one.clues)
 
 
 def _fault(span: FaultSpan) -> FaultPart:

@@ -210,6 +210,11 @@ class Narrator:
     def noted(self, event: j.Noted) -> Told:
         return Told(Tone.INFO, "note", f"{event.who}: {event.text}")
 
+    def evidence(self, event: j.EvidenceGathered) -> Told:
+        found = event.clues.get("found")
+        changes = count(len(found) if isinstance(found, list) else 0, "change")
+        return Told(Tone.INFO, "evidence", f"what else changed was looked for: {changes}", False)
+
     def ended(self, event: j.RunEnded) -> Told:
         tone = Tone.GOOD if event.ending == "finished" else Tone.WARN
         ending = _ENDS.get(event.ending.value, event.ending.value)
@@ -279,6 +284,7 @@ _TELLERS: dict[type, Callable[..., Told | None]] = {
     j.SilenceEnded: Narrator.silence_ended,
     j.PluginMisbehaved: Narrator.misbehaved,
     j.Noted: Narrator.noted,
+    j.EvidenceGathered: Narrator.evidence,
     j.RunEnded: Narrator.ended,
     j.Unknown: Narrator.unknown,
 }

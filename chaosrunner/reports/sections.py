@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from chaosrunner.model.quantities import show
 from chaosrunner.model.verdict import MeasureVerdict, PhaseVerdict, Verdict
@@ -26,6 +27,9 @@ from chaosrunner.reports.words import (
     wall,
     why_ended,
 )
+
+if TYPE_CHECKING:
+    from chaosrunner.model.evidence import Clue
 
 GAP_TONES = {
     FindingClass.INCIDENT: Tone.BAD,
@@ -112,8 +116,45 @@ def _gap(one: ShownGap) -> str:
     fix = f"<p>Remediation: {_link(one.remediation)}</p>" if one.remediation else ""
     return (
         f'<section class="card gap {tone}"><div class="head">{"".join(head)}</div><h3>{text(gap.title)}</h3>'
-        f"<p>{text(gap.story)}{strength}</p>{fix}</section>"
+        f"<p>{text(gap.story)}{strength}</p>{fix}{_clues(one)}</section>"
     )
+
+
+def _clues(one: ShownGap) -> str:
+    """What else changed: hints with numbers, and what is not known."""
+    clues = one.clues
+    if clues is None:
+        return ""
+    rows = "".join(
+        f'<li><span class="chip info">{text(clue.how)}</span> {text(clue.says)}{_further(clue)}</li>'
+        for clue in clues.found
+    )
+    listed = f"<ol>{rows}</ol>" if rows else '<p class="soft">Nothing that was looked at.</p>'
+    more = f'<p class="soft">And {count(clues.left_out, "weaker change")}, left out.</p>' if clues.left_out else ""
+    looked = "".join(f"<li>{text(said)}</li>" for said in clues.looked)
+    unknown = "".join(f"<li>{text(said)}</li>" for said in clues.unknown)
+    not_known = f"<h5>Not known</h5><ul>{unknown}</ul>" if unknown else ""
+    span = (
+        f"{wall(clues.began)} to {wall(clues.ended)[11:]}, compared with the time since {wall(clues.usual_from)[11:]}"
+    )
+    return (
+        f'<div class="clues"><h4>What else changed while the fault was in force</h4><p class="soft">Hints, the '
+        f"strongest first: they go together with the fault in time, and nothing here says why. {span}.</p>"
+        f"{listed}{more}"
+        f"<details><summary>What was looked at{', and what is not known' if unknown else ''}</summary>"
+        f"<ul>{looked}</ul>{not_known}</details></div>"
+    )
+
+
+def _further(clue: Clue) -> str:
+    """A line of the log, and where to look on."""
+    sample = f"<pre>{text(clue.sample)}</pre>" if clue.sample else ""
+    links = " ".join(
+        f'<a href="{text(link.url)}" rel="noreferrer noopener">{text(link.name)}</a>'
+        for link in clue.links
+        if link.url.startswith(("https://", "http://"))
+    )
+    return f' <span class="links">{links}</span>{sample}' if links else sample
 
 
 def _link(place: str) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from chaosrunner.records.light import dataclass
 
 if TYPE_CHECKING:
+    from chaosrunner.model.evidence import Clues
     from chaosrunner.model.gap import Gap
     from chaosrunner.model.near_miss import NearMiss
 
@@ -28,6 +29,8 @@ class ShownGap:
     """Path or URL of the work that fixes it."""
     regressed: bool = False
     """Whether it came back after it had been closed."""
+    clues: Clues | None = None
+    """What else changed meanwhile; None: nobody looked."""
 
     @property
     def news(self) -> str:
@@ -39,10 +42,10 @@ class ShownGap:
         return f"seen {self.occurrences} times" if self.occurrences else ""
 
 
-def shown(gap: Gap, near_miss: NearMiss | None) -> ShownGap:
+def shown(gap: Gap, near_miss: NearMiss | None, clues: Clues | None = None) -> ShownGap:
     """A gap with its near miss, or by itself."""
     if near_miss is None:
-        return ShownGap(gap)
+        return ShownGap(gap, clues=clues)
     return ShownGap(
         gap=gap,
         id=near_miss.id,
@@ -51,6 +54,7 @@ def shown(gap: Gap, near_miss: NearMiss | None) -> ShownGap:
         occurrences=near_miss.occurrences,
         remediation=_place(near_miss.item.url or near_miss.item.key) if near_miss.item else "",
         regressed=near_miss.regressed,
+        clues=clues,
     )
 
 

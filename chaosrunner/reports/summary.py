@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.records.patterns import pattern
@@ -21,6 +22,12 @@ from chaosrunner.reports.words import (
     why_ended,
 )
 
+if TYPE_CHECKING:
+    from chaosrunner.model.evidence import Clues
+
+SHOWN = 3
+"""Clues of each gap on a terminal; the report has all."""
+NOT_ALL = "not everything could be looked at"
 _COLOURS = {Tone.GOOD: "32", Tone.BAD: "31", Tone.WARN: "33", Tone.INFO: "90"}
 _NUMBER_AND_UNIT = pattern(r"(?<=\d) (?=(?:s|ms|min|h|times)\b|%)")
 """The space between them, where no line should end."""
@@ -99,6 +106,22 @@ def _gaps(page: _Page, found: Sequence[ShownGap]) -> None:
         page.add(f"{head}: {one.gap.title}", SIGNS[Tone.BAD], Tone.BAD, indent=2)
         if one.remediation:
             page.plain(f"    remediation: {clean(one.remediation)}")
+        if one.clues is not None:
+            _clues(page, one.clues)
+
+
+def _clues(page: _Page, clues: Clues) -> None:
+    """The strongest hints, and that there is more."""
+    if not clues.found:
+        but = f"; {NOT_ALL}" if clues.unknown else ""
+        page.add(f"what else changed meanwhile: nothing that was seen{but}", indent=4)
+        return
+    page.add("what else changed meanwhile (hints, not causes):", indent=4)
+    for clue in clues.found[:SHOWN]:
+        page.add(clue.says, "·", indent=6)
+    more = len(clues.found) - SHOWN + clues.left_out
+    if more > 0:
+        page.add(f"and {count(more, 'more change')}, in the report", indent=8)
 
 
 def _next(page: _Page, verdict: Verdict, found: Sequence[ShownGap], report: str) -> None:

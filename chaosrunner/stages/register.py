@@ -6,11 +6,12 @@ what becomes of a near miss is decided by `model.sightings`, and kept by the reg
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from chaosrunner import catalog
 from chaosrunner.clock import Clock
 from chaosrunner.errors import ChaosrunnerError
+from chaosrunner.model.evidence import Clues
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.gap import Gap
 from chaosrunner.model.near_miss import Conditions, Evidence, Expectation, FaultCondition, Found, NearMiss, RunFacts
@@ -19,7 +20,7 @@ from chaosrunner.model.priority import ScoreInputs, StoppedBy, projected_budget,
 from chaosrunner.model.quantities import UNITS, convert
 from chaosrunner.model.sightings import Sighting
 from chaosrunner.model.verdict import HypothesisVerdict, MeasureVerdict, PhaseVerdict, Verdict
-from chaosrunner.model.words import Answer, Ending, GapKind, Phase
+from chaosrunner.model.words import Answer, DetectedBy, Ending, FailureMode, GapKind, Phase
 from chaosrunner.records.light import dataclass
 from chaosrunner.register.near_misses import Recorded, Register, Tried
 
@@ -47,23 +48,28 @@ class Registered:
         return tuple(sorted(self.shown | verified | {near_miss.id for near_miss in self.woken}))
 
 
-def register(
+def register(  # noqa: PLR0913  what else changed stands beside the gaps
     verdict: Verdict,
     plan: Plan,
     gaps: Sequence[Gap],
     register: Register,
     clock: Clock,
     ended: float | None = None,
+    *,
+    clues: Mapping[str, Clues] | None = None,
 ) -> Registered:
     """Record a run: its gaps as occurrences of near misses, and itself as a pass of those that it tried and did not
-    show. The same run recorded twice changes nothing.
+    show. The same run recorded twice changes nothing. `clues`: what else changed, by the gap's fingerprint.
 
     `ended` is the wall time of the run's end; default: now. Raises `NotPossibleNow` where the register is out of reach.
     """
     at = clock.now() if ended is None else ended
     facts = facts_of(verdict, plan, at)
-    woken = register.wake()
-    recorded = register.record(facts, [_found(gap, verdict, plan, gaps) for gap in gaps])
+    woken = register.wake(facts)
+    found = [_found(gap, verdict, plan, gaps) for gap in gaps]
+    if clues:
+        found = [each.model_copy(update={"clues": clues.get(each.gap.fingerprint)}) for each in found]
+    recorded = register.record(facts, found)
     return Registered(tuple(recorded), tuple(register.passed(facts)), tuple(woken))
 
 
@@ -89,6 +95,9 @@ def facts_of(verdict: Verdict, plan: Plan, ended: float) -> RunFacts:
         tracker=plan.environment.spec.tracker.kind if plan.environment.spec.tracker else None,
         conditions=_conditions(plan, plan.faults, plan.measures),
         held=tuple(each.name for each in verdict.hypotheses if each.answer is Answer.HELD),
+        broken=tuple(each.name for each in verdict.hypotheses if each.answer is Answer.BROKEN),
+        answer=verdict.answer.value,
+        due_days=plan.environment.spec.due.days,
         detected=(*(each.alert for each in verdict.alerts if each.answer is Answer.HELD), *verdict.noticed),
         trouble=_trouble(verdict),
         recovered=verdict.recovery is not None and verdict.recovery.answer is Answer.HELD,
@@ -179,12 +188,51 @@ def _hardness(fault: PlannedFault) -> tuple[JsonObject, dict[str, float]]:
 def _found(gap: Gap, verdict: Verdict, plan: Plan, gaps: Sequence[Gap]) -> Found:
     hypothesis = next((each for each in verdict.hypotheses if each.name == gap.hypothesis), None)
     measures = [measure for measure in plan.measures if measure.hypothesis == gap.hypothesis]
+    evidence = tuple(_evidence(gap, hypothesis)) if hypothesis else ()
+    mode = failure_mode(gap, evidence, {measure.key: measure.room for measure in measures})
+    inputs = _inputs(gap, plan, gaps, hypothesis).model_copy(update={"failure_mode": mode})
     return Found(
         gap=gap,
-        evidence=tuple(_evidence(gap, hypothesis)) if hypothesis else (),
+        evidence=evidence,
         conditions=_conditions(plan, _faults_of(gap, hypothesis, plan), measures),
-        scoring=score(_inputs(gap, plan, gaps, hypothesis)),
+        scoring=score(inputs),
+        failure_mode=mode,
+        detected_by=_detected_by(gap, gaps, verdict),
+        recovered_in=verdict.recovery.seconds if verdict.recovery else None,
     )
+
+
+_MODES = {
+    GapKind.UNDETECTED: FailureMode.ALERT_MISSING,
+    GapKind.SPILL_OVER: FailureMode.BLAST_RADIUS_EXCEEDED,
+    GapKind.UNDO_FAILED: FailureMode.ROLLBACK_FAILED,
+    GapKind.NO_REDUNDANCY: FailureMode.NO_FAILOVER,
+    GapKind.NO_RECOVERY: FailureMode.NO_RECOVERY,
+}
+
+
+def failure_mode(
+    gap: Gap, evidence: Sequence[Evidence], rooms: Mapping[str, str | None]
+) -> FailureMode | None:
+    """How it failed, as far as the measures tell (`rooms`: what each measures, `latency`, `ratio`, `rate`); None where
+    they do not."""
+    if gap.kind in _MODES:
+        return _MODES[gap.kind]
+    failed = [each for each in evidence if each.phase is Phase.FAULT] or list(evidence)
+    if any(each.worst is None for each in failed):
+        return FailureMode.UNAVAILABLE
+    kinds = {rooms.get(each.measure) for each in failed}
+    if "ratio" in kinds:
+        return FailureMode.ERROR_RATE
+    return FailureMode.SLOW_RESPONSE if "latency" in kinds else None
+
+
+def _detected_by(gap: Gap, gaps: Sequence[Gap], verdict: Verdict) -> DetectedBy | None:
+    """Who would have noticed; None where nobody was asked."""
+    if any(GapKind.UNDETECTED in (each.kind, *each.also) for each in gaps):
+        return DetectedBy.CHAOSRUNNER
+    fired = verdict.noticed or any(each.answer is Answer.HELD for each in verdict.alerts)
+    return DetectedBy.ALERT if fired else None
 
 
 def _faults_of(gap: Gap, hypothesis: HypothesisVerdict | None, plan: Plan) -> list[PlannedFault]:

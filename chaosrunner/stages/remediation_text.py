@@ -14,6 +14,8 @@ from chaosrunner.model.words import FindingClass
 from chaosrunner.ports import Item
 from chaosrunner.register.near_misses import Record
 
+MOST_CLUES = 5
+"""That an item shows; the run's report has all."""
 _FINDING = {
     FindingClass.NEAR_MISS: "near miss",
     FindingClass.UNSAFE_CONDITION: "unsafe condition",
@@ -59,6 +61,7 @@ def _lines(record: Record) -> Iterator[str]:
     yield from ("## What happened", "", latest.story, "")
     yield from (f"Run {latest.run} of {latest.experiment} in {latest.environment}, {at} UTC.", "")
     yield from _table(latest)
+    yield from _clues(latest)
     again = latest.command or f"chaosrunner run {latest.experiment} --seed {latest.seed}"
     yield from ("## How to see it again", "", f"    {again}", "")
     yield from ("## What usually helps", "")
@@ -96,6 +99,30 @@ def _table(occurrence: Occurrence) -> Iterator[str]:
         )
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     yield ""
+
+
+def _clues(occurrence: Occurrence) -> Iterator[str]:
+    """What else changed, the strongest first; of what is not known only that there is something."""
+    clues = occurrence.clues
+    if clues is None:
+        return
+    yield from ("## What else changed meanwhile", "")
+    yield from ("Hints: they go together with the fault in time, and nothing here says why.", "")
+    for clue in clues.found[:MOST_CLUES]:
+        links = "".join(f" [{link.name}]({link.url})" for link in clue.links)
+        yield f"- {_plain(clue.says)}{links}"
+        if clue.sample:
+            yield from ("", f"      {_plain(clue.sample)}", "")
+    if not clues.found:
+        yield "- nothing that was looked at"
+    for said in clues.unknown[:MOST_CLUES]:
+        yield f"- not known: {_plain(said)}"
+    yield ""
+
+
+def _plain(text: str) -> str:
+    """Words from outside in one line, in which nothing is taken for Markdown that is none."""
+    return " ".join(text.split()).replace("<", "&lt;").replace("@", "@\u200b")
 
 
 def _why(near_miss: NearMiss) -> Iterator[str]:

@@ -17,7 +17,7 @@ from chaosrunner.clock import Clock, iso
 from chaosrunner.errors import ChaosrunnerError, JournalFailed, NotPossibleNow
 from chaosrunner.model.gap import Gap
 from chaosrunner.model.verdict import Verdict
-from chaosrunner.records.light import dataclass
+from chaosrunner.records.light import dataclass, replace
 from chaosrunner.reports.account import Account, Gathering, gather
 from chaosrunner.reports.brief import RunBrief, brief
 from chaosrunner.reports.shown_gap import ShownGap, shown
@@ -52,7 +52,17 @@ def review(journal: Path, lookup: Lookup = ShownGap) -> Review:
         raise JournalFailed(f"{journal} is empty: the run never began")
     verdict = judge(chain([first], entries))
     account = gathering.account
-    return Review(account, verdict, tuple(lookup(gap) for gap in detect(verdict, account.plan)))
+    return Review(account, verdict, tuple(_with_clues(lookup(gap), account) for gap in detect(verdict, account.plan)))
+
+
+def _with_clues(one: ShownGap, account: Account) -> ShownGap:
+    """With what the journal says of what else changed."""
+    written = account.evidence.get(one.gap.fingerprint)
+    if written is None:
+        return one
+    from chaosrunner.model.evidence import Clues
+
+    return replace(one, clues=Clues.model_validate(written))
 
 
 def written(run: Review, form: str, *, page: str = "", colour: bool = False, width: int = 100) -> str:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from chaosrunner.demo.shop.told import Say, Seldom, exposition, printed, silent
+
 REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 502: "Bad Gateway", 503: "Service Unavailable"}
 LARGEST_BODY = 1 << 20
 LOOPBACK = "127.0.0.1"
@@ -41,18 +43,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What is answered; the body is sent as JSON."""
+    """What is answered; the body is sent as JSON, text as it is."""
 
     status: int
     body: Any = field(default_factory=dict)
 
     def as_bytes(self) -> bytes:
         """The response as it goes over the wire."""
-        body = json.dumps(self.body).encode()
+        if isinstance(self.body, str):
+            body, kind = self.body.encode(), "text/plain; version=0.0.4"
+        else:
+            body, kind = json.dumps(self.body).encode(), "application/json"
         reason = REASONS.get(self.status, "Unknown")
-        head = (
-            f"HTTP/1.1 {self.status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
+        head = f"HTTP/1.1 {self.status} {reason}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
         return head.encode() + body
 
 
@@ -89,8 +92,8 @@ class Recent:
 class Service:
     """An HTTP server with so many workers: further requests wait until one is free.
 
-    `/healthz` and `/metrics.json` need no worker. That is how it often is, and why a shop that serves nobody any
-    more can look healthy.
+    `/healthz`, `/metrics.json` and `/metrics` need no worker. That is how it often is, and why a shop that serves
+    nobody any more can look healthy.
     """
 
     def __init__(self, name: str, workers: int, calls: Sequence[Upstream] = ()) -> None:
@@ -101,6 +104,9 @@ class Service:
         self.requests = Recent()
         self.errors = Recent()
         self.gauges: dict[str, Gauge] = {}
+        self.say: Say = silent
+        """Where its log goes."""
+        self._seldom = Seldom(0.2)
         self._busy = 0
         self._waiting = 0
         self._free = asyncio.Semaphore(workers)
@@ -166,6 +172,8 @@ class Service:
             return Response(200, {"service": self.name, "status": "ok"})
         if request.path == "/metrics.json":
             return Response(200, self.metrics())
+        if request.path == "/metrics":
+            return Response(200, exposition(self.metrics(), {call.name: call.numbers() for call in self._calls}))
         handler = self._routes.get((request.method, request.path))
         if handler is None:
             known = ", ".join(f"{method} {path}" for method, path in self._routes)
@@ -174,6 +182,9 @@ class Service:
 
     async def _work(self, handler: Handler, request: Request) -> Response:
         self.requests.count()
+        began = time.monotonic()
+        if self._free.locked() and self._seldom.may(began):
+            self.say("WARN", f"no free worker: {self._waiting + 1} requests wait")
         self._waiting += 1
         async with self._free:
             self._waiting -= 1
@@ -186,8 +197,12 @@ class Service:
                 response = Response(400, {"error": f"the body is not what {request.path} expects: {error!r}"})
             finally:
                 self._busy -= 1
+        took = (time.monotonic() - began) * 1e3
         if response.status >= 500:
             self.errors.count()
+            self.say("ERROR", f"{request.method} {request.path} {response.status}: {response.body['error']}")
+        else:
+            self.say("INFO", f"{request.method} {request.path} {response.status} in {took:.0f} ms")
         return response
 
 
@@ -202,15 +217,38 @@ class Upstream:
         self._host, self._port = place.hostname, place.port
         self._keep = keep
         self._kept: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._calls, self._failures, self._seconds, self._open = 0, 0, 0.0, 0
 
     async def call(self, method: str, path: str, body: Any = None, *, within: float | None = None) -> Any:
         """The body of the answer.
 
         Raises `Unavailable` for a 5xx and for no answer; `within` in seconds, None waits for ever.
         """
+        began = time.monotonic()
+        self._calls, self._open = self._calls + 1, self._open + 1
+        try:
+            answer = await self._called(self._wire(method, path, body), within)
+        except Unavailable:
+            self._failures += 1
+            raise
+        finally:
+            self._open -= 1
+            self._seconds += time.monotonic() - began
+        return answer
+
+    def numbers(self) -> dict[str, float]:
+        """Calls made, those that failed, the seconds that they took, and how many are under way."""
+        return {
+            "total": self._calls,
+            "failures_total": self._failures,
+            "seconds_sum": round(self._seconds, 6),
+            "open": self._open,
+        }
+
+    async def _called(self, wire: bytes, within: float | None) -> Any:
         try:
             async with asyncio.timeout(within):
-                response = await self._exchange(self._wire(method, path, body))
+                response = await self._exchange(wire)
         except TimeoutError:
             raise Unavailable(f"{self.name} did not answer in time") from None
         except (OSError, EOFError, ValueError) as error:
@@ -312,6 +350,7 @@ def arguments(service: str, *upstreams: str, repairs: str = "") -> argparse.Name
 
 def run(service: Service, port: int, host: str, beside: Coroutine[Any, Any, None] | None = None) -> None:
     """Serve until a signal ends the process; `beside`: what else it does."""
+    service.say = printed
 
     async def serve() -> None:
         await service.start(port, host)

@@ -123,7 +123,8 @@ class Reading(ClusterReader):
     async def events(self, namespace: str, reason: str) -> Sequence[JsonObject]:
         where = path("v1", "events", self._space(namespace))
         found: dict[str, Object] = {}
-        async for page in self._cluster.pages(where, accept="application/json", fieldSelector=f"reason={reason}"):
+        asked = {"fieldSelector": f"reason={reason}"} if reason else {}
+        async for page in self._cluster.pages(where, accept="application/json", **asked):
             found |= {each["metadata"]["uid"]: each for each in page.get("items") or ()}
         return list(found.values())
 

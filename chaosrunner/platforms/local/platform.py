@@ -21,10 +21,10 @@ from chaosrunner.platforms.local.links import LocalLinks
 from chaosrunner.platforms.local.signalling import LocalProcesses
 from chaosrunner.platforms.local.spec import meant
 from chaosrunner.platforms.local.system import LocalSystem
-from chaosrunner.ports import Platform, Selection, Selector
+from chaosrunner.ports import Platform, Selection, Selector, ServiceLogs
 
 
-class LocalPlatform(LocalProcesses, LocalLinks, LocalHolders, Platform):
+class LocalPlatform(LocalProcesses, LocalLinks, LocalHolders, ServiceLogs, Platform):
     """Processes and TCP connections of this machine: services that chaosrunner starts itself (`chaosrunner local up`)
     or that are found by port, pid file or command line, and the TCP links between them that its proxies carry. Needs
     no root; acts only on what the environment names."""
@@ -54,6 +54,9 @@ class LocalPlatform(LocalProcesses, LocalLinks, LocalHolders, Platform):
         if selector.to is None:
             return await self._instances(service)
         return await self._links_between(service, selector)
+
+    def log_file(self, service: str) -> Path:
+        return self.system.log("service", self._known(service, list(self.spec.services), "service"))
 
     def _known(self, name: str, known: list[str], sort: str) -> str:
         if name not in known:

@@ -1,0 +1,123 @@
+"""Which sorts of log lines are new, burst, dropped or gone while a fault was in force. Pure.
+
+Ranked by the log-likelihood ratio G² of so many lines in force against so many in the usual time, divided by how
+unevenly the lines come by themselves (their index of dispersion): a job that says twenty lines at once is one thing,
+not twenty.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from chaosrunner.judging.templates import Miner, Template
+from chaosrunner.model.evidence import How
+from chaosrunner.model.material import Stream, Window
+from chaosrunner.records.light import dataclass
+
+FEWEST = 5
+"""Lines in force (or, for those that are gone, lines that were to be expected); fewer are no clue."""
+BURST, DROP = 2.0, 0.5
+"""A rate so many times the usual one, half a line added to both counts."""
+LEAST_G2 = 10.83
+"""Of 1000 sorts of lines that come as ever, one has more by chance (χ² with one degree of freedom)."""
+LEAST_G2_TROUBLE = 5.0
+"""The same of lines that tell of trouble by their words and are new: of 40 such sorts one has more by chance."""
+_TROUBLE = re.compile(
+    r"\b(?:warn(?:ing)?|err(?:or)?|fatal|critical|panic|traceback|exception|fail(?:ed|ure|s)?|time[d -]?outs?|refused|"
+    r"reset|unavailable|rejected|exhausted|denied|killed|oom|deadlock|aborted|no (?:free|more|such))\b",
+    re.IGNORECASE,
+)
+_SLICES = 12
+"""Of the stretch that is asked about, for how unevenly lines come."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogChange:
+    """One sort of line that came otherwise than usual."""
+
+    template: Template
+    how: How
+    g2: float
+    lines: int
+    usual: int
+    before: float
+    """Lines a minute."""
+    during: float
+    at: float | None
+    """The first line in force; of what is gone, the last one before."""
+
+
+def log_changes(stream: Stream, window: Window) -> list[LogChange]:
+    """Of one log, the strongest first."""
+    quiet = window.quiet_since(stream.since)
+    if quiet <= 0 or window.length <= 0:
+        return []
+    miner = Miner(stream.name)
+    for at, line in stream.lines:
+        meant = window.is_meant(at)
+        if meant or window.is_usual(at):
+            miner.add(at, line, meant=meant)
+    found = [_change(template, window, quiet) for template in miner.templates]
+    fewer = () if stream.whole else ("dropped", "gone")
+    kept = [change for change in found if change is not None and change.how not in fewer]
+    return sorted(kept, key=lambda change: -change.g2)
+
+
+def _change(template: Template, window: Window, quiet: float) -> LogChange | None:
+    times = template.times
+    lines = sum(window.is_meant(at) for at in times)
+    usual = len(times) - lines
+    how = _how(lines, usual, window.length, quiet)
+    if how is None:
+        return None
+    strength = g2(lines, usual, window.length, quiet) / dispersion(times, window, quiet)
+    least = LEAST_G2_TROUBLE if how == "new" and _TROUBLE.search(template.text) else LEAST_G2
+    if strength < least:
+        return None
+    inside = [at for at in times if window.is_meant(at)]
+    first = min(inside) if inside else max(times)
+    before, during = 60 * usual / quiet, 60 * lines / window.length
+    return LogChange(template, how, strength, lines, usual, before, during, first)
+
+
+def _how(lines: int, usual: int, length: float, quiet: float) -> How | None:
+    ratio = ((lines + 0.5) / length) / ((usual + 0.5) / quiet)
+    if lines >= FEWEST and usual == 0:
+        return "new"
+    if lines >= FEWEST and ratio > BURST:
+        return "burst"
+    if ratio < DROP and usual * length / quiet >= FEWEST:
+        return "dropped" if lines else "gone"
+    return None
+
+
+def g2(lines: int, usual: int, length: float, quiet: float) -> float:
+    """The log-likelihood ratio of two counts over two lengths of time, against one rate for both."""
+    total, whole = lines + usual, length + quiet
+    parts = ((lines, total * length / whole), (usual, total * quiet / whole))
+    return 2 * sum(count * math.log(count / expected) for count, expected in parts if count)
+
+
+def dispersion(times: Sequence[float], window: Window, quiet: float) -> float:
+    """The variance of the counts of equal slices of time over their mean; 1 (as of lines that come independently) where
+    it is less. Of the usual time; of what is new, from its first slice to its last: that it began late is no
+    unevenness."""
+    width = window.length / _SLICES
+    usual = [int((window.began - at) / width) for at in times if not window.is_meant(at)]
+    if usual:
+        return _index(usual, max(2, round(quiet / width)))
+    meant = [int((at - window.began) / width) for at in times]
+    return _index(meant, max(meant) - min(meant) + 1)
+
+
+def _index(places: Sequence[int], slices: int) -> float:
+    if slices < 2:
+        return 1.0
+    counts: dict[int, int] = {}
+    for place in places:
+        counts[place] = counts.get(place, 0) + 1
+    mean = len(places) / slices
+    variance = sum((count - mean) ** 2 for count in counts.values()) + mean**2 * max(0, slices - len(counts))
+    return max(1.0, variance / (slices - 1) / mean)

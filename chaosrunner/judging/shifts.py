@@ -1,0 +1,129 @@
+"""How much a series moved while a fault was in force, against what is usual for it. Pure.
+
+Ranked by a robust z: the shift of the medians, in units of the usual spread with a floor. Measured on 300 synthetic
+series of mixed kinds (noise, random walks, seasons, heavy tails, sparse, constant), it found more of ten planted shifts
+than Kolmogorov-Smirnov, Mann-Whitney, mean over sigma or the largest z, see docs/evidence.md. Two more conditions keep
+out what moves by itself: Cliff's delta, and that the series never *wandered* nearly as far in the time before.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+
+from chaosrunner.judging.middle import median
+from chaosrunner.model.material import Point, Sampled, Window
+from chaosrunner.records.light import dataclass
+
+LEAST_Z = 3.0
+"""A smaller robust z is no clue; few points need more, see `needed`."""
+LEAST_DELTA = 0.8
+"""Of Cliff's delta: at least nine of ten pairs (one in force, one usual) must go the same way."""
+LEAST_RELATIVE = 0.05
+"""A shift of less than this share of the greater of both medians is no clue."""
+FEWEST_USUAL, FEWEST_MEANT = 4, 3
+"""Points; with fewer nothing is said of a series."""
+NEAR = 8
+"""Points right before the fault that a stretch is compared with at least, where there are so many."""
+WANDER = 2.5
+"""A shift counts only if it is so many times as large as any between neighbouring stretches of the same length
+before."""
+MOST_Z = 1000.0
+"""Beyond this all are alike: a series that never moved at all has no spread to compare with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A series that moved."""
+
+    z: float
+    """Positive: it rose."""
+    delta: float
+    """Cliff's: 1 if all points in force are above all usual ones."""
+    before: float
+    during: float
+    at: float
+    """When the first point in force was nearer to its new level than to the old one."""
+    usual: int
+    """Points that say what is usual."""
+    meant: int
+    """Points in force."""
+    known: float
+    """Seconds before, in which it was looked at how far it wanders by itself."""
+
+
+def shift(series: Sampled, window: Window) -> Shift | None:
+    """How a series moved; None where it did not, or where there are too few points to say."""
+    usual = [point for point in series.points if window.is_usual(point[0])]
+    near = _right_before(usual, window)
+    meant = _wholly_inside([point for point in series.points if window.is_meant(point[0])], series.lag, window)
+    if len(near) < FEWEST_USUAL or len(meant) < FEWEST_MEANT:
+        return None
+    ordered = sorted(value for _, value in near)
+    before, during = median(ordered), median([value for _, value in meant])
+    moved = during - before
+    if moved == 0 or abs(moved) < LEAST_RELATIVE * max(abs(before), abs(during)):
+        return None
+    delta = cliffs_delta([value for _, value in meant], ordered)
+    z = robust_z(moved, ordered, before)
+    if abs(delta) <= LEAST_DELTA or abs(z) < needed(min(len(near), len(meant))):
+        return None
+    if abs(moved) < WANDER * wandered(usual, near, window):
+        return None
+    middle = before + moved / 2
+    at = next(at for at, value in meant if (value - middle) * moved > 0)
+    return Shift(z, delta, before, during, at, len(near), len(meant), window.quiet_since(usual[0][0]))
+
+
+def _right_before(usual: Sequence[Point], window: Window) -> Sequence[Point]:
+    """What the stretch is compared with: as much time right before it, or a few more points where those are few."""
+    near = [point for point in usual if point[0] >= window.began - window.length]
+    return near if len(near) >= NEAR else usual[-NEAR:]
+
+
+def _wholly_inside(meant: Sequence[Point], lag: float, window: Window) -> Sequence[Point]:
+    """Points whose look back does not reach before the stretch; half of them where too few would be left."""
+    inside = [point for point in meant if point[0] >= window.began + lag]
+    return inside if len(inside) >= FEWEST_MEANT else meant[len(meant) // 2 :] if lag else meant
+
+
+def needed(points: int) -> float:
+    """The least robust z for so many points: by chance the medians of few points differ more."""
+    return LEAST_Z + 12.0 / points
+
+
+def robust_z(moved: float, ordered: Sequence[float], middle: float) -> float:
+    """A shift in units of the usual spread: the largest of 1.48 MAD, a quarter of the range from the 5th to the 95th
+    percentile, and 1 % of the median."""
+    mad = median([abs(value - middle) for value in ordered])
+    spread = max(1.48 * mad, 0.25 * (_at(ordered, 0.95) - _at(ordered, 0.05)), 0.01 * abs(middle))
+    if spread <= abs(moved) / MOST_Z:
+        return math.copysign(MOST_Z, moved)
+    return moved / spread
+
+
+def _at(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def cliffs_delta(these: Sequence[float], ordered: Sequence[float]) -> float:
+    """Of all pairs (one of these, one of the sorted others): the share in which this is greater, less that in which it
+    is smaller."""
+    score = sum(bisect_left(ordered, value) - (len(ordered) - bisect_right(ordered, value)) for value in these)
+    return score / (len(these) * len(ordered))
+
+
+def wandered(usual: Sequence[Point], near: Sequence[Point], window: Window) -> float:
+    """How far it moves by itself: the largest shift between the medians of neighbouring stretches, each as long as the
+    one that is asked about, and between both halves of the time right before it."""
+    length = max(window.length, 1e-9)
+    stretches: dict[int, list[float]] = {}
+    for at, value in usual:
+        stretches.setdefault(int((window.began - at) / length), []).append(value)
+    medians = [median(values) for _, values in sorted(stretches.items()) if len(values) >= FEWEST_MEANT]
+    half = len(near) // 2
+    halves = [median([value for _, value in part]) for part in (near[:half], near[half:])]
+    shifts = [abs(now - then) for row in (medians, halves) for now, then in pairwise(row)]
+    return max(shifts, default=0.0)

@@ -1,0 +1,1 @@
+"""Where evidence comes from: one file each, found by its name."""
