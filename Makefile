@@ -27,6 +27,10 @@ test: $(VENV)/with-dev  ## all tests: those that compute, those that wait for re
 	@$(BIN)/python -m pytest -n 3 --dist loadfile -m real_time
 	@test -z "$$CHAOSRUNNER_TEST_KUBECONFIG" || tools/on-cluster $(BIN)/python
 
+netem: $(VENV)/with-dev  ## what only netem can do; NETEM=COMMAND runs it under a kernel that has it, many times slower
+	@NETEM_S=1500 $(NETEM) $(BIN)/python -m pytest -q tests/netem -o timeout=600 -p no:cacheprovider
+	@test -z "$(NETEM_CLUSTER)" || tools/netem-cluster $(NETEM_CLUSTER) $(BIN)/python
+
 check: $(VENV)/with-dev  ## format, lint, types
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)

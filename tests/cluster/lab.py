@@ -139,7 +139,7 @@ class Space:
 
     # -- what is there
 
-    async def deploy(self, name: str, replicas: int = 1, port: int = 8080, **pod: Any) -> None:
+    async def deploy(self, name: str, replicas: int = 1, port: int = 8080, *, within: float = 60, **pod: Any) -> None:
         """A Deployment of the program of `service.py` with a Service of the same name on port 80, ready when done;
         more of the pod's spec by keyword."""
         labels = {"app": name}
@@ -167,7 +167,7 @@ class Space:
         ports = [{"port": 80, "targetPort": port}]
         await self.make("v1", "services", {"metadata": {"name": name}, "spec": {"selector": labels, "ports": ports}})
         self.services[name] = {"workload": f"deployment/{name}", "service": name}
-        await eventually(lambda: self._ready(name, replicas), 60, f"{name} is ready")
+        await eventually(lambda: self._ready(name, replicas), within, f"{name} is ready")
 
     async def make(self, api: str, resource: str, body: Object) -> Object:
         """Make an object in this namespace."""
