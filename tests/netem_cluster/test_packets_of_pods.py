@@ -81,7 +81,7 @@ def doubles(seen: Seen) -> bool:
 
 def overtakes(seen: Seen) -> bool:
     turned = sum(one > other for one, other in zip(seen["got"], seen["got"][1:], strict=False))
-    return turned >= 0.05 * MANY
+    return bool(turned >= 0.05 * MANY)
 
 
 def is_fine(seen: Seen) -> bool:
