@@ -1,8 +1,8 @@
 """How many faults are brought into force at the same time: as many as the system bears.
 
 An API server that is given more than it can do answers everything late, and faults run into their time limits although
-each of them would have been quick. So there are fewer at a time when they take a good part of their limit, and one more
-for each that was quick: additive increase, multiplicative decrease, as congestion control does (Chiu and Jain 1989).
+each of them would have been quick. So there are few at first, fewer when they take a good part of their limit, and one
+more for each that was quick: additive increase, multiplicative decrease, as congestion control does (Chiu and Jain 1989).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ SLOW = 0.4
 LESS = 0.7
 """What remains of the number after a slow one."""
 LEAST = 8
+BEGINS = 32
+"""Nothing is known of the system at first."""
 
 
 class Turns:
@@ -26,7 +28,7 @@ class Turns:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._allowed = float(most)
+        self._allowed = float(min(BEGINS, most))
         self._under_way = 0
         self._until_less = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
