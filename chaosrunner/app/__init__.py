@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chaosrunner.app.healing import heal_environment, heal_runs, under_way
     from chaosrunner.app.orders import Order, make_platform, plan_experiment, prepared
     from chaosrunner.app.running import run_experiment
+    from chaosrunner.app.serving import serve
     from chaosrunner.person import who
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "plan_experiment",
     "prepared",
     "run_experiment",
+    "serve",
     "under_way",
     "who",
 ]
@@ -46,6 +48,7 @@ _PLACES = {
     "plan_experiment": "app.orders",
     "prepared": "app.orders",
     "run_experiment": "app.running",
+    "serve": "app.serving",
     "under_way": "app.healing",
     "who": "person",
 }

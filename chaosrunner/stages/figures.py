@@ -1,0 +1,118 @@
+"""figures: a state folder -> what its metrics are made of.
+
+Judging a long run takes a while, so a run's figures are kept beside its journal, and used again while neither the
+journal nor chaosrunner has changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from chaosrunner import __version__
+from chaosrunner.clock import Clock
+from chaosrunner.errors import ChaosrunnerError, JournalFailed, NotPossibleNow
+from chaosrunner.exposition import Figures
+from chaosrunner.model.figures import NearMissFigures, RunFigures, figures_of_near_miss, figures_of_run
+from chaosrunner.model.gap import Gap
+from chaosrunner.model.plan import Plan
+from chaosrunner.model.verdict import Verdict
+from chaosrunner.stages.report import review, write_file
+from chaosrunner.store.machine import Machine
+from chaosrunner.store.runs import Runs
+
+
+def of_run(plan: Plan, verdict: Verdict, gaps: Sequence[Gap], began: float) -> RunFigures:
+    """Of a run that was judged; `began` is wall time."""
+    kinds = tuple(gap.kind.value for gap in gaps)
+    return figures_of_run(verdict, plan.environment.name, plan.service, began, kinds)
+
+
+class StateFigures:
+    """Those of one state folder. What was read of a run that has ended is not read again."""
+
+    def __init__(self, state: Path, machine: Machine, clock: Clock) -> None:
+        self._state = state
+        self._runs = Runs(state)
+        self._machine = machine
+        self._clock = clock
+        self._known: dict[str, tuple[str, RunFigures]] = {}
+        """By run, with the journal's key."""
+
+    def gather(self) -> Figures:
+        """Everything, as it is now. Takes as long as reading the runs that are new takes."""
+        listed = self._runs.list()
+        active = list(self._machine.runs())
+        alive = {each.run for each in active if each.alive}
+        read = [self._run(run) for run in listed if run not in alive]
+        self._known = {run: found for run, found in self._known.items() if run in set(listed)}
+        return Figures(
+            runs=[each for each in read if each is not None],
+            near_misses=self._near_misses(),
+            now=self._clock.now(),
+            under_way=Counter(each.environment for each in active if each.alive),
+            left=Counter(each.environment for each in active if not each.alive),
+            unreadable=sum(each is None for each in read),
+        )
+
+    def _run(self, run: str) -> RunFigures | None:
+        """None: its journal cannot be read."""
+        journal = self._runs.journal(run)
+        try:
+            key = _key(journal)
+            if run in self._known and self._known[run][0] == key:
+                return self._known[run][1]
+            kept = _kept(journal.with_name("figures.json"), key)
+            if kept is None:
+                seen = review(journal)
+                gaps = [shown.gap for shown in seen.found]
+                kept = of_run(seen.account.plan, seen.verdict, gaps, seen.account.began_at)
+                _keep(journal.with_name("figures.json"), key, kept)
+        except ChaosrunnerError:
+            return None
+        self._known[run] = (key, kept)
+        return kept
+
+    def _near_misses(self) -> list[NearMissFigures] | None:
+        try:
+            return near_misses(self._state, self._clock)
+        except NotPossibleNow:
+            return None
+
+
+def near_misses(state: Path, clock: Clock) -> list[NearMissFigures]:
+    """All of a register, closed ones too. Raises `NotPossibleNow` where it cannot be read."""
+    from chaosrunner.register import open_register, register_exists
+
+    if not register_exists(state):
+        return []
+    from chaosrunner.register.near_misses import Wanted
+
+    with open_register(state, clock) as register:
+        return [figures_of_near_miss(one, clock.now()) for one in register.list(Wanted(closed=True))]
+
+
+def _key(journal: Path) -> str:
+    try:
+        found = journal.stat()
+    except OSError as error:
+        raise JournalFailed(f"cannot read the journal {journal}: {error.strerror}") from error
+    return f"{__version__} {found.st_size} {found.st_mtime_ns}"
+
+
+def _kept(path: Path, key: str) -> RunFigures | None:
+    try:
+        found = json.loads(path.read_text())
+        return RunFigures.model_validate(found["figures"]) if found["key"] == key else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _keep(path: Path, key: str, figures: RunFigures) -> None:
+    """A read-only folder is no reason to fail: it is only judged again."""
+    try:
+        write_file(path, json.dumps({"key": key, "figures": figures.as_json()}))
+    except NotPossibleNow:
+        return
