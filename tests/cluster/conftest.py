@@ -15,6 +15,7 @@ from tests.cluster import lab
 
 HERE = Path(__file__).parent
 ALONE = (
+    "test_fighting",
     "test_experiments",  # a whole shop under load, on its limits where processors are few
     "test_ledger",
     "test_ledger_faults",

@@ -252,7 +252,8 @@ class Space:
             yield Run(process, file)
         finally:
             if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has just ended
+                    os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
 
     async def _start(self, words: tuple[str, ...], folder: Path, machine: str) -> asyncio.subprocess.Process:
