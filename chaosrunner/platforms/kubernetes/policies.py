@@ -22,6 +22,8 @@ NAME = "kubernetes.io/metadata.name"
 ANY_PORT = 1
 """Of a pod that names none: a port where nobody listens is refused, which shows that the way there is open."""
 LOOK_WITHIN = 4.5
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+EVERYWHERE: Sequence[Network] = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 Outcome = Literal["answered", "refused", "reset", "silent"]
 
 
@@ -49,10 +51,20 @@ class ClusterPolicies(Policies):
         if not blocks:
             raise CannotDoHonestly(f"{target.name}: {target.to} has no address now that a policy could leave out")
         peers: list[JsonObject] = []
-        for every in (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")):
+        for every in await self._families(target):
             left_out: Any = sorted({str(block) for block in blocks if block.version == every.version})
             peers.append({"ipBlock": {"cidr": str(every)} | ({"except": left_out} if left_out else {})})
         return peers + await self._pods_but(dependency.service)
+
+    async def _families(self, target: Target) -> Sequence[Network]:
+        """Every address of the families that the pod has: not every network takes blocks of another one."""
+        found = await self._cluster.find(
+            path("v1", "pods", str(target.details["namespace"]), str(target.details["pod"]))
+        )
+        status: Object = {} if found is None else found.get("status", {})
+        texts = [str(each["ip"]) for each in status.get("podIPs") or ()] or [str(target.details.get("ip") or "0.0.0.0")]
+        versions = {ipaddress.ip_address(text).version for text in texts}
+        return [every for every in EVERYWHERE if every.version in versions]
 
     async def _pods_but(self, service: tuple[str, str] | None) -> list[JsonObject]:
         """All pods but those of a Service."""
