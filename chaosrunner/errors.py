@@ -7,7 +7,8 @@ ChaosrunnerError
 │   └── CannotDoHonestly    a fault that this platform or target cannot do as asked
 │       └── RedundancyMissing   … because there is nothing that could take over: an unsafe condition
 ├── NotPossibleNow          something outside did not answer; try again                        exit 3
-│   └── Busy                another run holds the target
+│   ├── Busy                another run holds the target
+│   └── OutcomeUnknown      it was asked for a change and gave no answer: look before asking again
 ├── FaultFailed             a fault did not do what it should; an event of the run             exit 3
 │   └── BarrierHeld         … because a protection of the system kept it from it               exit 3
 ├── UndoFailed              a fault may still be in force                                      exit 7
@@ -93,6 +94,11 @@ class NotPossibleNow(ChaosrunnerError):
 
 class Busy(NotPossibleNow):
     """Another run acts on the same target; wait for it, or halt it."""
+
+
+class OutcomeUnknown(NotPossibleNow):
+    """Something outside was asked to change something, and no answer came: it may have been done. Whoever asks again
+    looks first."""
 
 
 class FaultFailed(ChaosrunnerError):

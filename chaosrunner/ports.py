@@ -1055,10 +1055,16 @@ class ItemSeen:
     url: str
     state: Literal["open", "closed", "gone"]
     assignee: str | None = None
+    given_up: bool = False
+    """Closed as something that will not be done: nothing was fixed."""
 
 
 class Tracker(Plugin[P], ABC):
-    """Where remediation items live."""
+    """Where remediation items live. What is not possible raises `NotPossibleNow` or `UsageError`, in words."""
+
+    settles: ClassVar[float] = 0.0
+    """Seconds after which `find` sees for certain what was made (search may lag behind). When it is not known whether
+    an item was made, it is looked for so long before another is."""
 
     def __init__(self, params: P, context: ProbeContext) -> None:
         self.params = params
@@ -1066,11 +1072,12 @@ class Tracker(Plugin[P], ABC):
 
     @abstractmethod
     async def find(self, fingerprint: str) -> ItemSeen | None:
-        """The item with this marker, if there is one; closed ones too."""
+        """The item with this marker, if there is one; closed ones too; of several the first that was made."""
 
     @abstractmethod
     async def create(self, item: Item) -> ItemSeen:
-        """Make the item. Only called when `find` found none and our own ledger knows of none."""
+        """Make the item. Only called when `find` found none and our own ledger knows of none. Raises `OutcomeUnknown`
+        where it may have been made, although nobody said so; every other error says that it was not."""
 
     @abstractmethod
     async def look(self, key: str) -> ItemSeen:

@@ -48,3 +48,14 @@ class Access(Parameters):
     def pair(self) -> tuple[str, SecretRef] | None:
         """User and password, as a request takes them."""
         return None if self.basic is None else (self.basic.user, self.basic.password)
+
+
+class Reach(Parameters):
+    """How a service that is told things is reached, whoever one is there."""
+
+    ca_file: str | None = None
+    """A private CA, PEM; the only one that is then trusted."""
+    client_cert: str | None = None
+    """A certificate of our own for servers that ask for one (mTLS), PEM, with its key."""
+    timeout: Duration = Field(default=10.0, gt=0, le=30.0)
+    """Of one request, from connecting to the answer's last byte; default 10s."""

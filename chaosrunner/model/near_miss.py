@@ -296,6 +296,8 @@ class ItemLink(Frozen):
     url: str
     state: Literal["open", "closed", "gone"]
     seen_at: float
+    assignee: str | None = None
+    """Who has it there."""
 
 
 class NearMiss(Frozen):

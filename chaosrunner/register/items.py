@@ -34,6 +34,10 @@ class ItemRecord(Frozen):
     told: dict[str, str] = {}
     """What of the near miss the item was last told."""
     claimed_at: float | None = None
+    sent_at: float | None = None
+    """When a tracker was asked to make it, where nobody said yet whether it did."""
+    assignee: str | None = None
+    """As last seen."""
 
 
 class Items:
@@ -58,9 +62,23 @@ class Items:
                 made = known.key is not None and known.state != "gone"
                 if made or making:
                     return known
-            claimed = ItemRecord(near_miss=near_miss, tracker=tracker, claimed_at=at)
+            sent = known.sent_at if known is not None and known.key is None else None
+            claimed = ItemRecord(near_miss=near_miss, tracker=tracker, claimed_at=at, sent_at=sent)
             _write(connection, claimed, new=known is None)
             return None
+
+        return written(self._engine, write)
+
+    def sending(self, near_miss: str, tracker: str, claimed_at: float, at: float | None) -> bool:
+        """Before the tracker is asked to make it: from now on one may be there, although nobody said so. None: none
+        was made. False: the claim is no longer ours, and nothing may be sent."""
+
+        def write(connection: sa.Connection) -> bool:
+            known = _read(connection, near_miss, tracker)
+            if known is None or known.key is not None or known.claimed_at != claimed_at:
+                return False
+            _write(connection, known.model_copy(update={"sent_at": at}), new=False)
+            return True
 
         return written(self._engine, write)
 
@@ -79,7 +97,7 @@ class Items:
 
         def write(connection: sa.Connection) -> NearMiss:
             known = _read(connection, record.near_miss, record.tracker)
-            _write(connection, record.model_copy(update={"claimed_at": None}), new=known is None)
+            _write(connection, record.model_copy(update={"claimed_at": None, "sent_at": None}), new=known is None)
             before = rows.load(connection, record.near_miss)
             link = ItemLink(
                 tracker=record.tracker,
@@ -87,6 +105,7 @@ class Items:
                 url=record.url,
                 state=record.state,
                 seen_at=record.seen_at,
+                assignee=record.assignee,
             )
             after = before.model_copy(update={"item": link})
             rows.save(connection, before, after, Why(CHAOSRUNNER, record.seen_at, why))

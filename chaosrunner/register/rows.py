@@ -94,6 +94,7 @@ def _told(near_miss: NearMiss) -> dict[str, str]:
         "duplicate of": near_miss.duplicate_of or "",
         "item": f"{item.tracker} {item.key}" if item else "",
         "item's state": item.state if item else "",
+        "item's assignee": item.assignee or "" if item else "",
     }
 
 

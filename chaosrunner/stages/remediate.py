@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
 
 from chaosrunner import catalog
-from chaosrunner.clock import Clock
-from chaosrunner.errors import ChaosrunnerError, NotPossibleNow, PluginDefect
+from chaosrunner.clock import Clock, iso
+from chaosrunner.errors import ChaosrunnerError, NotPossibleNow, OutcomeUnknown, PluginDefect, UsageError
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.frozen import Parameters
 from chaosrunner.model.life_cycle import Change, Party
@@ -154,7 +155,8 @@ class _Work:
     def _follow(self, near_miss: NearMiss, known: ItemRecord, seen: ItemSeen) -> NearMiss:
         """What a person did to the item since it was last looked at, done to the near miss."""
         now = self.clock.now()
-        closed = known.state == "open" and seen.state == "closed" and near_miss.id not in self.shown
+        closed = known.state == "open" and seen.state == "closed" and not seen.given_up
+        closed = closed and near_miss.id not in self.shown
         reopened = known.state == "closed" and seen.state == "open"
         where = f"{self.tracker.kind} {seen.key}"
         change: Change | None = None
@@ -169,7 +171,8 @@ class _Work:
     async def _tell(self, record: Record, known: ItemRecord, seen: ItemSeen) -> Remediated:
         near_miss = record.near_miss
         active = not near_miss.closed and near_miss.state not in (State.FIX_READY, State.WAIVED)
-        reopen = active and seen.state == "closed"
+        given_up = seen.given_up and near_miss.id not in self.shown
+        reopen = active and seen.state == "closed" and not given_up
         close = near_miss.closed and seen.state == "open"
         news = _news(record, known.told)
         if reopen and not news:
@@ -179,13 +182,18 @@ class _Work:
             item = item_of(record)
             seen = await self.tracker.update(seen.key, item, news, reopen=reopen, close=close)
             step = Step.REOPENED if reopen else Step.CLOSED if close else Step.UPDATED
-        return self._keep(record, known, seen, step)
+        done = self._keep(record, known, seen, step)
+        if active and given_up:
+            words = f"it was closed as not to be done: waive or reject {near_miss.id}, or open its item again"
+            return replace(done, trouble=words)
+        return done
 
     async def _make(self, record: Record) -> Remediated:
         near_miss, items = record.near_miss, self.register.items
         if near_miss.closed:
             return Remediated(near_miss, Step.NOT_NEEDED)
-        in_the_way = items.claim(near_miss.id, self.tracker.kind, self.clock.now())
+        claimed_at = self.clock.now()
+        in_the_way = items.claim(near_miss.id, self.tracker.kind, claimed_at)
         if in_the_way is not None:
             if in_the_way.key is None:
                 return Remediated(near_miss, Step.UNCHANGED, trouble="another process is making its item")
@@ -195,8 +203,49 @@ class _Work:
         if seen is not None:  # made before, and never written down; it may have been told anything
             known = fresh.model_copy(update={"key": seen.key, "url": seen.url, "state": seen.state})
             return replace(await self._tell(record, known, seen), step=Step.MADE)
-        item: Item = item_of(record)
-        return self._keep(record, fresh, await self.tracker.create(item), Step.MADE)
+        self._wait_for_one_that_may_be_there(near_miss)
+        made = await self._create(item_of(record), claimed_at)
+        return self._keep(record, fresh, made, Step.MADE)
+
+    def _wait_for_one_that_may_be_there(self, near_miss: NearMiss) -> None:
+        """Raises `NotPossibleNow` as long as one that was asked for may still come to light."""
+        known = self.register.items.of(near_miss.id, self.tracker.kind)
+        if known is None or known.sent_at is None:
+            return
+        left = known.sent_at + self.tracker.settles - self.clock.now()
+        if left > 0:
+            raise NotPossibleNow(
+                f"nobody said whether the item that was asked for at {iso(known.sent_at)} was made, and it is not "
+                f"found yet: it is looked for again, and another is made no sooner than in {left:.0f} s"
+            )
+
+    async def _create(self, item: Item, claimed_at: float) -> ItemSeen:
+        """Made once: that it was asked for is on record before it is asked for."""
+        items, kind = self.register.items, self.tracker.kind
+        if not items.sending(item.near_miss, kind, claimed_at, self.clock.now()):
+            raise NotPossibleNow("another process is making its item")
+        try:
+            made = await self.tracker.create(item)
+        except OutcomeUnknown:
+            with suppress(NotPossibleNow, UsageError):
+                if (seen := await self.tracker.find(item.fingerprint)) is not None:
+                    return seen
+            raise
+        except (NotPossibleNow, UsageError):
+            items.sending(item.near_miss, kind, claimed_at, None)
+            raise
+        return await self._only_one(item, made)
+
+    async def _only_one(self, item: Item, made: ItemSeen) -> ItemSeen:
+        """One that was made meanwhile from another register, where there is one: ours is then closed."""
+        try:
+            first = await self.tracker.find(item.fingerprint)
+            if first is None or first.key == made.key:
+                return made
+            await self.tracker.update(made.key, item, f"The same as {first.url or first.key}.", close=True)
+        except (NotPossibleNow, UsageError):
+            return made  # ours is there, which counts
+        return first
 
     async def _find(self, near_miss: NearMiss) -> ItemSeen | None:
         for fingerprint in (near_miss.fingerprint, *near_miss.former_fingerprints):
@@ -207,7 +256,8 @@ class _Work:
     def _keep(self, record: Record, known: ItemRecord, seen: ItemSeen, step: Step) -> Remediated:
         now = told(record.near_miss)
         after = record.near_miss
-        if (known.key, known.url, known.state, known.told) != (seen.key, seen.url, seen.state, now):
+        before = (known.key, known.url, known.state, known.assignee, known.told)
+        if before != (seen.key, seen.url, seen.state, seen.assignee, now):
             told_it = _seen(known, seen, self.clock.now()).model_copy(update={"told": now})
             after = self.register.items.keep(
                 told_it, f"{step.value} by chaosrunner" if step is not Step.UNCHANGED else ""
@@ -221,7 +271,9 @@ def _home(near_miss: NearMiss) -> str:
 
 
 def _seen(known: ItemRecord, seen: ItemSeen, at: float) -> ItemRecord:
-    return known.model_copy(update={"key": seen.key, "url": seen.url, "state": seen.state, "seen_at": at})
+    return known.model_copy(
+        update={"key": seen.key, "url": seen.url, "state": seen.state, "assignee": seen.assignee, "seen_at": at}
+    )
 
 
 def told(near_miss: NearMiss) -> dict[str, str]:

@@ -7,7 +7,6 @@ that somebody has changed becomes theirs, and the new one is put above it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import secrets
@@ -20,13 +19,12 @@ from typing import Literal
 import yaml
 
 from chaosrunner.errors import NotPossibleNow, UsageError
+from chaosrunner.marked_text import marked, with_text
 from chaosrunner.ports import Item, ItemSeen, Parameters, Tracker
 from chaosrunner.records.light import dataclass
 
-_TEXT = re.compile(r"<!-- chaosrunner:text (?P<sum>\w+) .*?-->\n(?P<text>.*?)<!-- chaosrunner:end -->\n", re.DOTALL)
 _HISTORY = "<!-- chaosrunner:history, newest last -->\n"
 _FRONT = re.compile(r"\A---\n(?P<front>.*?)^---\n", re.DOTALL | re.MULTILINE)
-_KEPT = "kept up to date by chaosrunner: write above or below, not in between"
 
 
 class Params(Parameters):
@@ -86,7 +84,7 @@ class Local(Tracker[Params]):
     async def create(self, item: Item) -> ItemSeen:
         path = self.folder / f"{item.near_miss}-{_slug(item.title)}.md"
         front = _front(_FRESH, {**_fields(item), "state": "open"})
-        rest = f"{_marked(item.body)}\n## Notes\n\n\n## History\n\n{_HISTORY}{self._line('made by chaosrunner')}"
+        rest = f"{marked(item.body)}\n## Notes\n\n\n## History\n\n{_HISTORY}{self._line('made by chaosrunner')}"
         try:
             _write(_File(path, front, rest), fresh=True)
         except FileExistsError:
@@ -109,7 +107,7 @@ class Local(Tracker[Params]):
         state = "open" if reopen else "closed" if close else seen.state
         kept = {"assignee": seen.assignee} if seen.assignee else {}
         front = _front(found.front, {**_fields(item), **kept, "state": state})
-        rest = _with_text(found.rest, item.body)
+        rest = with_text(found.rest, item.body)
         if comment:
             rest = _with_history(rest, self._line(comment))
         try:
@@ -183,24 +181,6 @@ def _front(front: str, fields: dict[str, str | None]) -> str:
         if not count:
             front += f"{name}: {written}".rstrip() + "\n"
     return front
-
-
-def _checksum(text: str) -> str:
-    return hashlib.sha256(text.strip().encode()).hexdigest()[:16]
-
-
-def _marked(body: str) -> str:
-    text = body.strip() + "\n"
-    return f"<!-- chaosrunner:text {_checksum(text)} {_KEPT} -->\n{text}<!-- chaosrunner:end -->\n"
-
-
-def _with_text(rest: str, body: str) -> str:
-    marked = _TEXT.search(rest)
-    if marked is None:  # somebody took the markers out: the text is theirs
-        return rest
-    untouched = _checksum(marked["text"]) == marked["sum"]
-    theirs = "" if untouched else f"\n{marked['text']}"
-    return rest[: marked.start()] + _marked(body) + theirs + rest[marked.end() :]
 
 
 def _with_history(rest: str, line: str) -> str:

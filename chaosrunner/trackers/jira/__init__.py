@@ -1,0 +1,5 @@
+"""Remediation items as work items of Jira Cloud."""
+
+from chaosrunner.trackers.jira.tracker import Jira, Params
+
+__all__ = ["Jira", "Params"]
