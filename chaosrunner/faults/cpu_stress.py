@@ -57,7 +57,9 @@ class CpuStress(LoadFault[Params]):
         if "cores" not in usage:
             return Sighting(False, "nothing is kept busy")
         used, waited, asked = usage["cores"], usage.get("waited", 0.0), self.params.cores
-        words = f"{used:.2f} of {number(asked)} cores are used" + (f", {waited:.2f} waited for" if waited else "")
+        words = f"{used:.2f} of {number(asked)} cores are used" + (
+            f", {waited:.2f} waited for" if waited >= 0.005 else ""
+        )
         return Sighting(used + waited >= ENOUGH * asked, words)
 
 

@@ -197,16 +197,31 @@ def disk(folder: str) -> Answer:
 
 def load(what: str, seconds: float) -> Answer:
     """Use and limit of processors or memory, by the files of control groups, version 2 or 1; `seconds`: how long
-    processors are watched."""
+    processors are watched. `waited` is for processors that others had meanwhile, by the processes that are seen here."""
     counts = _counts if (_GROUPS / "cgroup.controllers").exists() else _counts_of_version_1
     if what == "memory":
         return counts("memory")
-    before, began = counts("cpu"), time.monotonic()
+    before, delayed, began = counts("cpu"), _delays(), time.monotonic()
     time.sleep(seconds)
-    after, lasted = counts("cpu"), time.monotonic() - began
+    after, waited, lasted = counts("cpu"), _waited_since(delayed), time.monotonic() - began
     known = before["used"] is not None and after["used"] is not None
     cores = (after["used"] - before["used"]) / lasted if known else None
-    return {"cores": cores, "limit": after["limit"], "throttled": after["throttled"]}
+    return {"cores": cores, "waited": waited / lasted, "limit": after["limit"], "throttled": after["throttled"]}
+
+
+def _delays() -> dict[str, float]:
+    """By process: seconds that it could have run and had no processor (proc(5), schedstat)."""
+    found = {}
+    for file in Path("/proc").glob("[0-9]*/schedstat"):
+        words = _text(file).split()
+        if len(words) == 3:
+            found[file.parent.name] = int(words[1]) / 1e9
+    return found
+
+
+def _waited_since(before: dict[str, float]) -> float:
+    own = str(os.getpid())
+    return sum(delay - before.get(process, delay) for process, delay in _delays().items() if process != own)
 
 
 def _counts(what: str) -> Answer:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from chaosrunner.injector import sensing
 from tests.injector_pod.lab import Injector
 
 
@@ -42,6 +46,19 @@ def test_processors_are_kept_busy(injector: Injector) -> None:
     assert eventually(lambda: ticks(injector) > first + 5)
     assert injector.end("busy")["met"] is None
     assert ticks(injector) == 0, "its children are gone"
+
+
+def test_processors_that_others_had_are_told_as_waited_for() -> None:
+    """Two processes that share one processor have half of it each."""
+    one = min(os.sched_getaffinity(0))
+    burn = [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {{{one}}})\nwhile True: pass"]
+    burners = [subprocess.Popen(burn) for _ in range(2)]
+    try:
+        assert eventually(lambda: sensing.load("cpu", 0.3)["waited"] > 0.4)
+    finally:
+        for each in burners:
+            each.kill()
+            each.wait()
 
 
 def test_memory_is_held_and_given_back(injector: Injector) -> None:

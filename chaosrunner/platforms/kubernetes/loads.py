@@ -109,7 +109,12 @@ class ClusterLoads(Holders, Files):
         after = await self._written(target, hold, injector)
         held = memory.get("current")
         held = None if held is None else max(0, held - self._own.get(hold.id, 0))
-        seen = {"cores": cpu.get("cores"), "memory": held, "written": (after - before) / A_MOMENT}
+        seen = {
+            "cores": cpu.get("cores"),
+            "waited": cpu.get("waited"),
+            "memory": held,
+            "written": (after - before) / A_MOMENT,
+        }
         return {key: float(value) for key, value in seen.items() if isinstance(value, int | float)}
 
     async def _written(self, target: Target, hold: Hold, injector: Any) -> int:
