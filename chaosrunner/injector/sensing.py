@@ -197,7 +197,7 @@ def disk(folder: str) -> Answer:
 
 def load(what: str, seconds: float) -> Answer:
     """Use and limit of processors or memory, by the files of control groups, version 2 or 1; `seconds`: how long
-    processors are watched. `waited` is for processors that others had meanwhile, by the processes that are seen here."""
+    processors are watched. `waited` is for those that others had meanwhile, by the processes that are seen here."""
     counts = _counts if (_GROUPS / "cgroup.controllers").exists() else _counts_of_version_1
     if what == "memory":
         return counts("memory")
