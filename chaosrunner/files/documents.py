@@ -100,7 +100,12 @@ def _hypothesis(spot: Spot, problems: list[Problem]) -> JsonValue:
     in_place = isinstance(spot.value, dict) and spot.value.keys() & {"name", "title", "measures"}
     if isinstance(spot.value, str) or in_place:
         return measures.hypothesis_value(spot, problems)
-    expected = "a name, a path, or {name, title, measures}"
+    if isinstance(spot.value, dict) and len(spot.value) == 1 and (openslo := spot.child("openslo")) is not None:
+        from chaosrunner.files.openslo import settings_of
+
+        settings = settings_of(openslo, problems)
+        return {"kind": "openslo", "with": settings.as_json()} if settings is not None else "none"
+    expected = "a name, a path, {name, title, measures}, or {openslo: PATH}"
     problems.append(spot.problem(f"{called(spot)} is {show(spot.value)}", expected))
     return "none"
 

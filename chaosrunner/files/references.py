@@ -4,7 +4,7 @@ the `environments/`, `hypotheses/` and `experiments/` folders beside or above it
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from chaosrunner.errors import Problem, UsageError
@@ -102,6 +102,34 @@ class Library:
             return NotFound(f"there is no {kind} {reference!r}", "" if near else known, near)
         where = f"in this folder, or in {', '.join(f'{name}/' for name in FOLDERS)} beside or above it"
         return NotFound(f"there is no {kind} {reference!r}, and no other {kind} {where}")
+
+    def foreign(
+        self, reference: str, starts: Sequence[Path], wanted: Callable[[Spot], bool]
+    ) -> tuple[File, list[Spot]] | NotFound:
+        """The documents of a file of another format that are wanted; the first folder of `starts` that has it."""
+        path = next((start / reference for start in starts if (start / reference).is_file()), None)
+        if path is None:
+            return NotFound(f"there is no file {self.shown(starts[0] / reference)}")
+        try:
+            file = self.file(path)
+        except UsageError as error:
+            return NotFound(str(error))
+        if file.problems:
+            return NotFound(f"{file.problems[0]}")
+        return file, [spot for spot in file.spots if wanted(spot)]
+
+    def beside(self, file: File, wanted: Callable[[Spot], bool]) -> list[tuple[File, Spot]]:
+        """The documents that are wanted of a file, or if there are none of the files in its folder."""
+        found = [(file, spot) for spot in file.spots if wanted(spot)]
+        if found:
+            return found
+        others: list[File] = []
+        for path in files_in(file.path.parent):
+            try:
+                others.append(self.file(path))
+            except UsageError:
+                continue
+        return [(other, spot) for other in others for spot in other.spots if wanted(spot)]
 
     def _same_name(self, reference: str, starts: Sequence[Path]) -> str:
         """A file of this name that is where chaosrunner looks for names."""

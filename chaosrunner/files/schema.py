@@ -15,8 +15,9 @@ from pydantic.json_schema import models_json_schema
 
 from chaosrunner import catalog
 from chaosrunner.files.documents import KINDS
+from chaosrunner.files.openslo import Settings
 from chaosrunner.files.plugins import facts
-from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.quantities import NUMBER, UNITS
 from chaosrunner.records.law import law
@@ -55,7 +56,8 @@ def _document(shapes: Mapping[str, Shape], kind: str) -> JsonObject:
 
 def _composed() -> dict[str, Shape]:
     """Every model's shape by name, plugins composed in."""
-    _, found = models_json_schema([(law(model), "validation") for model in KINDS.values()], by_alias=True)
+    models: list[type[Frozen]] = [*KINDS.values(), Settings]
+    _, found = models_json_schema([(law(model), "validation") for model in models], by_alias=True)
     shapes: dict[str, Shape] = found["$defs"]
     for name, change in _CHANGES.items():
         for model in [model for model in shapes if model == name]:
@@ -172,8 +174,16 @@ def _described(before: Shape, after: Shape) -> Shape:
     return {"description": before["description"], **after} if "description" in before else after
 
 
-def _experiment(shape: Shape, _: dict[str, Shape]) -> None:
-    shape["properties"]["hypotheses"]["items"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Hypothesis"}]}
+def _experiment(shape: Shape, shapes: dict[str, Shape]) -> None:
+    settings = shapes["Settings"]
+    objective: Shape = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["openslo"],
+        "properties": {"openslo": {"anyOf": [{"type": "string"}, settings]}},
+    }
+    items: list[Shape] = [{"type": "string"}, {"$ref": "#/$defs/Hypothesis"}, objective]
+    shape["properties"]["hypotheses"]["items"] = {"anyOf": items}
     steps = ("FaultStep", "WaitStep", "TogetherStep")
     shape["properties"]["method"]["items"] = {"anyOf": [{"$ref": f"#/$defs/{step}"} for step in steps]}
 

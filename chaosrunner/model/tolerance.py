@@ -157,7 +157,26 @@ Effect = Annotated[
     ),
 ]
 """How big a difference is: in what share of all pairs the later of the two readings is on its side."""
-Whole = Literal["mean", "min", "max", "p50", "p90", "p95", "p99", "rate"]
+_QUANTILE = pattern(r"p(\d{1,2}(?:\.\d+)?)")
+
+
+def _parse_whole(value: Any) -> str:
+    if value in ("mean", "min", "max", "rate") or quantile(value) is not None:
+        return str(value)
+    raise ValueError(f"expected mean, min, max, rate, or a quantile such as p95, found {value!r}")
+
+
+def quantile(take: Any) -> float | None:
+    """Of `p95` 0.95; None: it is no quantile."""
+    match = _QUANTILE.fullmatch(take) if isinstance(take, str) else None
+    return float(match[1]) / 100 if match and float(match[1]) > 0 else None
+
+
+Whole = Annotated[
+    str,
+    BeforeValidator(_parse_whole),
+    WithJsonSchema({"type": "string", "pattern": r"^(mean|min|max|rate|p\d{1,2}(\.\d+)?)$", "examples": ["p95"]}),
+]
 """What one number to make of all readings of a phase."""
 
 _RULES = ("at_most", "at_least", "between", "equals", "matches", "like")
@@ -182,8 +201,8 @@ class Rule(Frozen):
     floor: Limit | None = None
     """A relative `atMost` is never tighter than this."""
     take: Whole | None = None
-    """Hold one number of all readings of the phase in place of each: `mean`, `min`, `max`, a quantile (`p50`, `p90`,
-    `p95`, `p99`), or the `rate` (a second) at which a counter grew, restarts included. A relative limit is then of
+    """Hold one number of all readings of the phase in place of each: `mean`, `min`, `max`, a quantile (`p50`, `p95`,
+    `p99.9`), or the `rate` (a second) at which a counter grew, restarts included. A relative limit is then of
     the same number of the baseline."""
     like: Literal["baseline"] | None = None
     """`baseline`: all readings of the phase together must be as in the baseline, by a rank test. Fewer readings than

@@ -24,15 +24,23 @@ _UNSURE = 0.1
 class Ratio(Frozen):
     """How many events of all were bad, of two counters."""
 
-    bad: Counter
+    bad: Counter | None = None
     """Selector of the counters of bad events. One that is missing beside a live total counts 0, because many programs
     create a counter with its first event (better: let yours start at 0)."""
+    good: Counter | None = None
+    """In place of `bad`: selector of the counters of good events. All others are bad."""
     total: Counter
     """Selector of the counters of all events."""
     over: Duration = Field(gt=0)
     """The time over which events are counted; at least twice the scrape interval."""
     minimum: float = Field(default=1, ge=0)
     """Fewer events within `over`: no reading; default 1."""
+
+    @model_validator(mode="after")
+    def _one_side(self) -> Ratio:
+        if (self.bad is None) == (self.good is None):
+            raise ValueError("expected one of bad and good")
+        return self
 
 
 class Params(OfPrometheus):
@@ -41,7 +49,7 @@ class Params(OfPrometheus):
     query: Query | None = None
     """A PromQL query whose result is one number: a scalar, or one series."""
     ratio: Ratio | None = None
-    """Instead of a query: `{bad, total, over, minimum}`."""
+    """Instead of a query: `{bad, total, over, minimum}`, or `good` in place of `bad`."""
     over: Duration | None = Field(default=None, gt=0)
     """With `query`: ask for all moments of so long a time until now (a range query), and read what `take` makes of
     them. More than 20 % of them without a number: no reading."""
@@ -125,7 +133,7 @@ class Prometheus(Probe[Params]):
     def promql(cls, params: Params) -> Sequence[str]:
         if params.dialect == "other":
             return ()
-        return ("query",) if params.ratio is None else ("ratio.bad", "ratio.total")
+        return ("query",) if params.ratio is None else ("ratio.bad", "ratio.good", "ratio.total")
 
     async def open(self) -> None:
         params = self.params
@@ -229,7 +237,8 @@ def _counting(ratio: Ratio) -> str:
         f"(last_over_time(process_start_time_seconds[{over}]) > time() - {ratio.over:g})"
     )
     parts = {}
-    for name, selector in (("bad", ratio.bad), ("total", ratio.total)):
+    side, selector = ("bad", ratio.bad) if ratio.bad is not None else ("good", ratio.good)
+    for name, selector in ((side, selector), ("total", ratio.total)):
         born = f"min_over_time({selector}[{over}]) unless present_over_time({selector}[{over}] offset {over})"
         parts[name] = f"sum(increase({selector}[{over}]))"
         parts[f"{name}-born"] = f"sum({born})"
@@ -241,6 +250,10 @@ def _ratio(source: prometheus.Prometheus, parts: dict[str, float], ratio: Ratio)
     over = write_duration(ratio.over)
     if "total" not in parts:
         source.fail(f"no data for {ratio.total} over {over} (at least two scrapes are needed)")
+    if ratio.good is not None:
+        for each in ("", "-born", "-first"):
+            rest = parts.get(f"total{each}", 0.0) - parts.pop(f"good{each}", 0.0)
+            parts[f"bad{each}"] = max(0.0, rest)
     total = parts["total"] + parts.get("total-first", 0.0)
     bad = parts.get("bad", 0.0) + parts.get("bad-first", 0.0)
     if total < ratio.minimum or total == 0:

@@ -216,6 +216,8 @@ class _Look:
             written = found.spec.hypotheses[index] if found else None
             if isinstance(place.value, str):
                 one = self._named_hypothesis(file, place)
+            elif place.child("openslo") is not None and len(place.node.children) == 1:
+                one = self._objective(file, place)
             else:
                 one = self._hypothesis_in_place(place)
                 self.hypotheses += [written] if isinstance(written, Hypothesis) else []
@@ -237,6 +239,16 @@ class _Look:
             return None
         self.hypotheses.append(result.hypothesis)
         return CheckedHypothesis(result.metadata.name, place, tuple(checked_measures(spec, [])))
+
+    def _objective(self, file: File, place: Spot) -> CheckedHypothesis | None:
+        from chaosrunner.stages.objectives import objective
+
+        found = objective(self.library, file, place, self.problems)
+        if found is None:
+            return None
+        self.used += found.files
+        self.hypotheses.append(found.hypothesis)
+        return found.checked
 
     def _hypothesis_in_place(self, place: Spot) -> CheckedHypothesis | None:
         measures = checked_measures(place, self.problems)

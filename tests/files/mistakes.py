@@ -122,7 +122,7 @@ DOCUMENTS = [
     M(
         "  verification:",
         "  notify: [‸slack]\n  verification:",
-        "item 1 of `notify` is 'slack', expected exactly one kind with its parameters (no notifiers are installed)",
+        "item 1 of `notify` is 'slack', expected exactly one kind with its parameters (grafana, ",
     ),
     M("  verification:", "  ‸errorBudget: 1\n  verification:", "unknown field `errorBudget`, expected"),
     M(
@@ -396,8 +396,19 @@ EXPERIMENTS = [
     ),
     M(
         "    - checkout-slo",
-        "    - ‸{openslo: file.yaml}",
-        "item 1 of `hypotheses` is a mapping, expected a name, a path, or {name, title, measures}",
+        "    - ‸{opensol: file.yaml}",
+        "item 1 of `hypotheses` is a mapping, expected a name, a path, {name, title, measures}, or {openslo: PATH}",
+    ),
+    M(
+        "    - checkout-slo",
+        "    - {openslo: ‸file.yaml}",
+        "there is no file file.yaml",
+        only_check=True,
+    ),
+    M(
+        "    - checkout-slo",
+        "    - {openslo: {slo: file.yaml, ‸overr: 30s}}",
+        "unknown field `overr`, did you mean 'over'?",
     ),
     M(
         "    - name: in-place\n      title: Something holds\n      measures:\n",
@@ -592,7 +603,7 @@ EXPERIMENTS = [
     M(
         "expectAlert: {name: PaymentsSlow, within: 2m}",
         "expectAlert: ‸PaymentsSlow",
-        "`expectAlert` is 'PaymentsSlow', expected a mapping of name, within",
+        "`expectAlert` is 'PaymentsSlow', expected a mapping of labels, name, source, within",
     ),
     M(
         "expectAlert: {name: PaymentsSlow, within: 2m}",

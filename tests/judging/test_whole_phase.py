@@ -139,14 +139,16 @@ def test_numbers_of_a_steady_phase_are_its_level(take: str, expected: float) -> 
     assert found.reason == f"{take} of 150 readings was {show(expected, 's')}, should be at most 150 ms"
 
 
-def test_a_quantile_of_too_few_readings_is_inconclusive_unless_all_are_inside() -> None:
-    def rare(random: Random) -> Said:
-        return 0.9 if random.random() < 0.1 else 0.1
+def test_a_single_reading_among_too_few_decides_no_quantile() -> None:
+    def high(*numbers: int) -> Level:
+        count = iter(range(1000))
+        return lambda _: 0.9 if next(count) in numbers else 0.1
 
     rule = {"fault": {"atMost": "200ms", "take": "p99"}}
-    found = judged(rule, around(0.1), rare, every="1s")
+    found = judged(rule, around(0.1), high(12), every="1s")
     assert found.answer is Answer.INCONCLUSIVE and "p99 needs 100 readings and there are 30" in found.reason
-    assert judged(rule, around(0.1), around(0.1), every="1s").answer is Answer.HELD
+    assert judged(rule, around(0.1), high(), every="1s").answer is Answer.HELD
+    assert judged(rule, around(0.1), high(12, 20), every="1s").answer is Answer.BROKEN
 
 
 def test_a_limit_relative_to_the_baseline_is_of_the_same_number_of_it() -> None:

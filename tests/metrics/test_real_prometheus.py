@@ -58,6 +58,36 @@ async def test_counters_that_restart_with_their_process_lose_nothing(read):
     assert await read({**restarted, **up(now)}, ratio=RATIO) == pytest.approx(0.1, rel=0.02)
 
 
+GOOD = {"good": 'r{code="200"}', "total": "r", "over": "60s"}
+
+
+async def test_good_events_in_place_of_bad_ones_with_restarts_too(read):
+    now = time.time()
+    times = every(STEP, 300, 0, now)
+    cut = len(times) - 6
+    restarted = {
+        code: grown(times[:cut], 1e6, pace) + grown(times[cut:], pace, pace)
+        for code, pace in ((labels("200"), 90), (labels("500"), 10))
+    }
+    assert await read({**restarted, **up(now)}, ratio=GOOD) == pytest.approx(0.1, rel=0.02)
+
+
+async def test_where_all_events_are_bad_the_good_ones_are_none(read):
+    now = time.time()
+    times = every(STEP, 300, 0, now)
+    assert await read({labels("500"): grown(times, 1e6, 95), **up(now)}, ratio=GOOD) == 1.0
+
+
+async def test_good_events_of_a_counter_that_appears_are_counted(read):
+    now = time.time()
+    past = {
+        labels("500"): grown(every(STEP, 300, 0, now), 1000, 100),
+        labels("200"): grown(every(STEP, 10, 0, now), 120, 0),
+        **up(now),
+    }
+    assert await read(past, ratio=GOOD) == pytest.approx(1200 / 1320, rel=0.1)
+
+
 async def test_a_first_scrape_that_is_already_high_counts_where_its_target_was_scraped_before(read):
     now = time.time()
     past = {
