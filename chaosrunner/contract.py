@@ -160,9 +160,14 @@ def _measure(kind: str, plugin: type[Probe[Any]], shown: Any) -> Iterator[str]:
         yield f"kind_of is {sort!r}, expected latency, ratio, rate or None"
 
 
+_KEYS = {"notifiers": "notify"}
+"""Where a role stands in files, if not under its own name."""
+
+
 def _entry(role: str, kind: str, plugin: type[Plugin[Any]], shown: Any) -> Iterator[str]:
-    """Of the other roles: `tracker: {KIND: …}`, `notifiers: [{KIND: …}]`."""
-    given = shown.get(role, shown.get(role[:-1])) if isinstance(shown, dict) and len(shown) == 1 else None
+    """Of the other roles: `tracker: {KIND: …}`, `notify: [{KIND: …}]`."""
+    key = _KEYS.get(role, role[:-1])
+    given = shown.get(role, shown.get(key)) if isinstance(shown, dict) and len(shown) == 1 else None
     entry = given[0] if isinstance(given, list) and len(given) == 1 else given
     if not isinstance(entry, dict):
         yield f"its example is not `{role[:-1]}: {{{kind}: …}}`"

@@ -87,6 +87,10 @@ async def conclude_dead(plan: Plan, journal: Path, desk: Desk) -> tuple[ShownGap
     found, _ = await _keep(plan, verdict, gaps, desk, entries[-1].at, clues)
     entries = list(read_journal(journal, skip_damaged=True))
     _write_report(gather(entries), verdict, found, journal, desk)
+    if plan.environment.spec.notify:
+        from chaosrunner.app.announcing import announce_dead
+
+        await announce_dead(plan, entries, verdict, found, desk)
     return found
 
 

@@ -32,6 +32,7 @@ from chaosrunner.store.machine import Machine, machine_folder
 from chaosrunner.store.runs import Runs
 
 if TYPE_CHECKING:
+    from chaosrunner.app.announcing import Announcer
     from chaosrunner.app.concluding import RunReport
     from chaosrunner.app.lookout import Lookout
 
@@ -67,15 +68,25 @@ async def run_experiment(
         there = _sources(ready.plan, desk)
         if there is not None:
             observers = (*observers, there.observe)
-        with signals:
-            asyncio.get_running_loop().call_later(AFTER, _import_ahead)
-            outcome = await run(
-                ready.plan, _identity(run_id, ready.plan), _setting(ready, run_id, machine, stop, observers)
-            )
-            from chaosrunner.app.concluding import conclude
+        told = _announcer(ready.plan, desk)
+        if told is not None:
+            observers = (*observers, told.observe)
+        try:
+            with signals:
+                asyncio.get_running_loop().call_later(AFTER, _import_ahead)
+                outcome = await run(
+                    ready.plan, _identity(run_id, ready.plan), _setting(ready, run_id, machine, stop, observers)
+                )
+                from chaosrunner.app.concluding import conclude
 
-            # An impatient Ctrl-C must not keep what was found from being written down.
-            return await conclude(ready.plan, outcome, desk, there)
+                # An impatient Ctrl-C must not keep what was found from being written down.
+                report = await conclude(ready.plan, outcome, desk, there)
+                if told is not None:
+                    told.conclude(report.verdict, report.gaps, report.found, report.account.began_at)
+                return report
+        finally:
+            if told is not None:
+                await told.close()
 
 
 def _sources(plan: Plan, desk: Desk) -> Lookout | None:
@@ -85,6 +96,15 @@ def _sources(plan: Plan, desk: Desk) -> Lookout | None:
     from chaosrunner.app.lookout import lookout
 
     return lookout(plan, desk)
+
+
+def _announcer(plan: Plan, desk: Desk) -> Announcer | None:
+    """Who is told of the run, if the environment names anybody."""
+    if not plan.environment.spec.notify:
+        return None
+    from chaosrunner.app.announcing import Announcer
+
+    return Announcer(plan, desk)
 
 
 def _import_ahead() -> None:

@@ -94,6 +94,19 @@ def near_misses(state: Path, clock: Clock) -> list[NearMissFigures]:
         return [figures_of_near_miss(one, clock.now()) for one in register.list(Wanted(closed=True))]
 
 
+def near_misses_of(state: Path, clock: Clock, plan: Plan) -> list[NearMissFigures]:
+    """The same of the plan's service, in environments of its class."""
+    from chaosrunner.register import open_register, register_exists
+
+    if not register_exists(state):
+        return []
+    from chaosrunner.register.near_misses import Wanted
+
+    wanted = Wanted(service=plan.service, environment_class=plan.environment.class_name, closed=True)
+    with open_register(state, clock) as register:
+        return [figures_of_near_miss(one, clock.now()) for one in register.list(wanted)]
+
+
 def _key(journal: Path) -> str:
     try:
         found = journal.stat()
