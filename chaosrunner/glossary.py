@@ -57,6 +57,9 @@ WORDS: Mapping[str, str] = {
     "close call": "A gap: it held, with less than 10 % room.",
     "no redundancy": "A gap: a guard refused, because there was nothing that could have taken over.",
     "spill-over": "A gap: something that was not a target broke.",
+    "reported": "A near miss that no run found: a person, or an alert, told of it. A draft until somebody takes it on.",
+    "waiver": "A named person's acceptance of a near miss until a date. Neither its owner nor who asks for it may give "
+    "it, and it ends by itself.",
     "evidence": "What else changed while a fault was in force: metrics, log lines, events, other runs and deploys. "
     "Hints with numbers and a time, the strongest first; never a cause.",
     "clue": "One thing that changed while a fault was in force; part of the evidence of a gap.",
@@ -73,7 +76,6 @@ WORDS: Mapping[str, str] = {
     "tracker": "Where remediation items live; a plugin. `chaosrunner catalog trackers` lists them.",
     "notifier": "Tells people or machines what happened; a plugin.",
     "runbook": "An automation that fixes or checks something; a plugin.",
-    "waiver": "A named person's acceptance of a near miss until a date.",
     "verified": "A near miss whose fix was proved by passing runs. Only chaosrunner sets it.",
     "suite": "Experiments that are run together by a gate or a game day.",
     "duration": "A number with its unit: 500ms, 30s, 5m, 1h30m, 2d.",

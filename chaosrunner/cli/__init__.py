@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -56,10 +57,25 @@ class _Commands(click.Group):
     show_default=True,
     help="Where runs, the near-miss register and reports are kept.",
 )
+@click.option(
+    "--register",
+    metavar="URL",
+    envvar="CHAOSRUNNER_REGISTER",
+    help="A database that many share, in place of the folder's register.",
+)
 @click.pass_context
-def chaosrunner(ctx: click.Context, state: str) -> None:
+def chaosrunner(ctx: click.Context, state: str, register: str | None) -> None:
     """Break your own staging system on purpose, find the outage before the users do, never forget what was found."""
     ctx.obj = terms.Settings(state=Path(state))
+    if register:
+        _share(ctx, register)
+
+
+def _share(ctx: click.Context, register: str) -> None:
+    """Let everything below use this register, until the command is over."""
+    before = os.environ.get("CHAOSRUNNER_REGISTER", "")
+    os.environ["CHAOSRUNNER_REGISTER"] = register
+    ctx.call_on_close(lambda: os.environ.__setitem__("CHAOSRUNNER_REGISTER", before))
 
 
 def main() -> NoReturn:

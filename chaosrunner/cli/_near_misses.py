@@ -46,6 +46,7 @@ def as_json(near_miss: NearMiss) -> dict[str, Any]:
         "regressed": near_miss.regressed,
         "closed": near_miss.closed,
         "overdue": near_miss.overdue(today()),
+        "draft": near_miss.draft,
     }
 
 
@@ -113,6 +114,8 @@ def state_in_words(near_miss: NearMiss) -> str:
     if near_miss.verification is not None and not near_miss.closed:
         done = near_miss.verification
         return f"{state} {len(done.runs)}/{done.required_runs}"
+    if near_miss.draft:
+        return f"{state}, draft"
     return f"{state}, regressed" if near_miss.regressed and not near_miss.closed else state
 
 
@@ -122,6 +125,7 @@ def page(record: Record) -> Iterator[str]:
     yield _styled(f"{near_miss.id}  {near_miss.title}", bold=True)
     yield from _facts(near_miss)
     yield from _what_happened(record)
+    yield from _added(near_miss)
     yield from _part(f"Why {near_miss.priority}")
     yield from (f"  {reason}" for reason in near_miss.scoring.rationale)
     if near_miss.override is not None:
@@ -154,11 +158,17 @@ def _facts(near_miss: NearMiss) -> Iterator[str]:
         "class": f"{near_miss.finding.value.replace('-', ' ')}, {near_miss.priority}",
         "due": f"{near_miss.due}{overdue}" if not near_miss.closed else "",
         "service": f"{near_miss.service} (environments of class {near_miss.environment_class})",
-        "hypothesis": near_miss.hypothesis or near_miss.subject or "",
-        "faults": f"{', '.join(near_miss.fault_classes)} on {hit}{identity}",
+        "hypothesis": near_miss.hypothesis or ("" if near_miss.kind.value == "reported" else near_miss.subject or ""),
+        "faults": f"{', '.join(near_miss.fault_classes)} on {hit}{identity}" if near_miss.fault_classes else "",
         "owner": near_miss.owner or "nobody yet",
         "seen": f"{near_miss.occurrences}×, first {_at(near_miss.first_seen)}, last {_at(near_miss.last_seen)}",
         "regressed": f"{near_miss.regressions}×" if near_miss.regressions else "",
+        "failed as": near_miss.failure_mode.value.replace("-", " ") if near_miss.failure_mode else "",
+        "noticed by": near_miss.detected_by.value if near_miss.detected_by else "",
+        "reported by": _reporter(near_miss),
+        "experiments": ", ".join((*near_miss.experiments, *near_miss.links)) or "none would show it",
+        "split off by": ", ".join(f"{by} {value}" for by, value in near_miss.only.items()),
+        "waiver": _waiver(near_miss),
         "fix": near_miss.fixed_by or "",
         "remediation": f"{item.url or item.key} ({item.tracker}, {item.state})" if item else "none yet",
     }
@@ -167,11 +177,40 @@ def _facts(near_miss: NearMiss) -> Iterator[str]:
             yield f"  {name:<12} {value}"
 
 
-def _what_happened(record: Record) -> Iterator[str]:
-    from chaosrunner.stages.remediation_text import number, worst
+def _reporter(near_miss: NearMiss) -> str:
+    if near_miss.source.value == "run":
+        return ""
+    name = near_miss.reported_by or ("an alert" if near_miss.source.value == "alert" else "somebody, without a name")
+    return f"{name}{', an outage' if near_miss.outage else ''}"
 
-    latest = record.occurrences[-1]
-    yield from _part(f"What happened, in run {latest.run}")
+
+def _waiver(near_miss: NearMiss) -> str:
+    waiver = near_miss.waiver
+    if waiver is None:
+        return ""
+    parts = [waiver.justification.value.replace("-", " ")] if waiver.justification else []
+    parts += [f"meanwhile {control}" for control in waiver.controls]
+    parts += [f"as long as {condition} holds" for condition in waiver.conditions]
+    return "; ".join([f"accepted by {waiver.accepted_by}", *parts])
+
+
+def _added(near_miss: NearMiss) -> Iterator[str]:
+    if near_miss.barriers:
+        yield from _part("Defences")
+        for barrier in near_miss.barriers:
+            yield f"  {barrier.name}: {barrier.state}{f' ({barrier.evidence})' if barrier.evidence else ''}"
+    if near_miss.factors:
+        yield from _part("What contributed")
+        for factor in near_miss.factors:
+            basis = "seen" if factor.basis == "observed" else "supposed, not shown"
+            yield f"  {factor.factor} ({basis}{f': {factor.evidence}' if factor.evidence else ''})"
+
+
+def _what_happened(record: Record) -> Iterator[str]:
+    from chaosrunner.stages.remediation_text import again, number, worst
+
+    near_miss, latest = record.near_miss, record.occurrences[-1]
+    yield from _part(f"What happened, in run {latest.run}" if latest.experiment else "What was reported")
     for line in latest.story.splitlines():
         yield f"  {line}"
     for each in latest.evidence:
@@ -185,13 +224,14 @@ def _what_happened(record: Record) -> Iterator[str]:
             yield "  nothing that was looked at"
         yield from (f"  not known: {said}" for said in latest.clues.unknown)
     yield from _part("See it again")
-    yield f"  {latest.command or f'chaosrunner run {latest.experiment} --seed {latest.seed}'}"
+    yield f"  {again(near_miss, latest)}"
     if len(record.occurrences) > 1:
         yield from _part("Occurrences")
         for seen in record.occurrences:
             kinds = ", ".join((seen.kind.value, *seen.also))
             strength = f", {seen.strength}" if seen.strength else ""
-            yield f"  {_at(seen.at)}  {seen.run}  {seen.environment}  {kinds}{strength}"
+            where = seen.environment or seen.source.value
+            yield f"  {_at(seen.at)}  {seen.run}  {where}  {kinds}{strength}"
 
 
 def _verification(near_miss: NearMiss) -> Iterator[str]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from chaosrunner.cli import terms
+from chaosrunner.cli import _learning, _reporting, terms
 
 if TYPE_CHECKING:
     from datetime import date
 
     from chaosrunner.model.near_miss import NearMiss
-    from chaosrunner.register.near_misses import Register
+    from chaosrunner.register.near_misses import Register, Wanted
 
 _STATES = (
     "open",
@@ -49,6 +50,13 @@ def command() -> None:
     """
 
 
+for _more in (
+    *(_reporting.report, _reporting.link, _reporting.uncovered, _reporting.describe, _reporting.split),
+    *(_learning.stats, _learning.review, _learning.digest, _learning.fmea),
+):
+    command.add_command(_more)
+
+
 @command.command("list", short_help="Those that somebody has to see to, most urgent first.")
 @click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only in this state; repeatable.")
 @click.option("--service", metavar="NAME", help="Only of this service.")
@@ -60,34 +68,32 @@ def command() -> None:
     metavar="P1…P4",
     help="Only of this priority; repeatable.",
 )
+@click.option("--owner", metavar="TEAM", help="Only of this team.")
+@click.option("--kind", "kinds", multiple=True, metavar="GAP", help="Only of this kind of gap; repeatable.")
+@click.option("--fault", metavar="CLASS", help="Only those that this class of faults showed.")
+@click.option("--overdue", is_flag=True, help="Only those whose fix should be ready.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
+@click.option("--page", type=click.IntRange(min=1), default=1, metavar="N", help="Which page of --limit (default: 1).")
 @click.option(
     "--all", "everything", is_flag=True, help="The closed ones too (verified, rejected, duplicate, obsolete)."
 )
 @terms.json_option
 @click.pass_obj
-def list_(
-    settings: terms.Settings,
-    states: tuple[str, ...],
-    service: str | None,
-    priorities: tuple[str, ...],
-    everything: bool,
-    as_json: bool,
-) -> None:
+def list_(settings: terms.Settings, /, everything: bool, as_json: bool, **asked: Any) -> None:
     """The near misses that somebody has to see to, the most urgent first."""
     from chaosrunner.cli import _near_misses as words
-    from chaosrunner.model.words import Priority, State
+    from chaosrunner.records.light import replace
     from chaosrunner.register import register_exists
-    from chaosrunner.register.near_misses import Wanted
 
     found: list[NearMiss] = []
-    hidden = 0
+    hidden = matching = 0
     if register_exists(settings.state):
-        wanted = Wanted(frozenset(map(State, states)), service, frozenset(map(Priority, priorities)), None, everything)
+        wanted = _wanted(asked, everything)
         with words.opened(settings.state) as register:
             found = register.list(wanted)
-            if not states and not everything:
-                every = Wanted(service=service, priorities=wanted.priorities, closed=True)
-                hidden = len(register.list(every)) - len(found)
+            matching = register.count(wanted) if asked["limit"] else len(found)
+            if not asked["states"] and not everything and not asked["overdue"]:
+                hidden = register.count(replace(wanted, closed=True)) - matching
     if as_json:
         terms.say_json([words.as_json(each) for each in found])
         return
@@ -95,9 +101,39 @@ def list_(
         for line in words.table(found):
             terms.say(line)
     else:
-        terms.say("no near misses" + (" match" if states or service or priorities or hidden else " yet"))
+        terms.say("no near misses" + (" match" if hidden or _narrowed(asked) else " yet"))
+    if matching > len(found) and found:
+        terms.say(f"{len(found)} of {matching} are shown (--page {asked['page'] + 1} for more)")
     if hidden:
         terms.say(f"{hidden} closed {'one is' if hidden == 1 else 'ones are'} not shown (--all)")
+
+
+def _narrowed(asked: dict[str, Any]) -> bool:
+    return any(value for name, value in asked.items() if name != "page")
+
+
+def _wanted(asked: dict[str, Any], everything: bool) -> Wanted:
+    from chaosrunner.cli import _near_misses as words
+    from chaosrunner.errors import UsageError
+    from chaosrunner.model.words import GapKind, Priority, State
+    from chaosrunner.register.near_misses import Wanted
+
+    if unknown := [kind for kind in asked["kinds"] if kind not in list(GapKind)]:
+        raise UsageError(f"--kind is {unknown[0]!r}, expected one of {', '.join(GapKind)}")
+    if asked["page"] > 1 and not asked["limit"]:
+        raise UsageError("--page needs --limit: how many are a page?")
+    return Wanted(
+        states=frozenset(map(State, asked["states"])),
+        service=asked["service"],
+        priorities=frozenset(map(Priority, asked["priorities"])),
+        closed=everything,
+        owner=asked["owner"],
+        kinds=frozenset(map(GapKind, asked["kinds"])),
+        fault=asked["fault"],
+        overdue=words.today() if asked["overdue"] else None,
+        limit=asked["limit"],
+        offset=(asked["page"] - 1) * (asked["limit"] or 0),
+    )
 
 
 @command.command(short_help="Everything about one: what happened, how urgent it is.")
@@ -271,38 +307,65 @@ def note(settings: terms.Settings, near_miss: str, text: str) -> None:
     terms.say(f"noted in the history of {after.id}")
 
 
-@command.command()
+@command.command(short_help="Write everything, to keep, to move or for other tools.")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("jsonl", "sarif", "openmetrics")),
+    default="jsonl",
+    show_default=True,
+    help="SARIF has those that are not closed; OpenMetrics has figures.",
+)
+@click.option("--at", "where", default="", metavar="FILE", help="SARIF: a file of the repository to show results at.")
 @click.pass_obj
-def export(settings: terms.Settings, file: Path) -> None:
-    """Write everything as JSON Lines, to FILE or standard output."""
+def export(settings: terms.Settings, file: Path, form: str, where: str) -> None:
+    """Write everything as JSON Lines, which `import` reads, to FILE or standard output; or as SARIF or OpenMetrics."""
     from chaosrunner.cli import _near_misses as words
     from chaosrunner.errors import UsageError
 
     with words.opened(settings.state) as register:
-        lines = "".join(f"{line}\n" for line in register.export())
-    if str(file) == "-":
-        terms.write(lines)
-        return
-    try:
-        file.write_text(lines, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror}") from None
+        parts = _exported(register, form, where)
+        if str(file) == "-":
+            for part in parts:
+                terms.write(part)
+            return
+        try:
+            with file.open("w", encoding="utf-8") as out:
+                out.writelines(parts)
+        except OSError as error:
+            raise UsageError(f"cannot write {file}: {error.strerror}") from None
+
+
+def _exported(register: Register, form: str, where: str) -> Iterator[str]:
+    import json
+
+    from chaosrunner.reports.openmetrics import openmetrics
+    from chaosrunner.reports.sarif import sarif
+
+    if form == "sarif":
+        yield json.dumps(sarif(register.list(), where=where), indent=2, ensure_ascii=False) + "\n"
+    elif form == "openmetrics":
+        yield openmetrics(register.stats())
+    else:
+        yield from (f"{line}\n" for line in register.export())
 
 
 @command.command("import")
-@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.argument("file", type=click.File("r", encoding="utf-8", lazy=True))
 @click.pass_obj
 def import_(settings: terms.Settings, file: IO[str]) -> None:
     """Add everything of an export; what is there already is left."""
+    import itertools
+
     from chaosrunner.clock import SystemClock
     from chaosrunner.errors import UsageError
     from chaosrunner.register import open_register
 
     try:
-        lines = file.readlines()
+        head = file.readline()  # before a register is made for what is none
+        with open_register(settings.state, SystemClock()) as register:
+            added = register.load(itertools.chain([head], file))
     except UnicodeDecodeError:
         raise UsageError(f"{file.name} is no export of near misses: it is not UTF-8 text") from None
-    with open_register(settings.state, SystemClock()) as register:
-        added = register.load(lines)
     terms.say(f"{added} record{'' if added == 1 else 's'} added")

@@ -89,11 +89,30 @@ class EvidenceSpec(Frozen):
     sources: tuple[Call, ...] = ()
     """Metrics, logs and events, one plugin each; the catalogue lists them."""
     history: Duration = Field(default=600.0, gt=0, le=86400.0)
-    """How far before the fault to look for what is usual; at least as far as the fault lasted. Default 10m."""
+    """How far before the fault to look for what is usual; at least ten times as far as the fault lasted. Default 10m."""
     within: Duration = Field(default=20.0, gt=0, le=300.0)
     """How long all sources together may take; what has not answered by then is said not to be known. Default 20s."""
     show: int = Field(default=10, ge=1, le=50)
     """How many clues are kept for each gap, the strongest first; default 10."""
+
+
+class Due(Frozen):
+    """In how many days a fix should be ready, by priority; what is not named is by rule: 14, 30, 90, 180."""
+
+    p1: int | None = Field(default=None, ge=1)
+    """Days; default: 14."""
+    p2: int | None = Field(default=None, ge=1)
+    """Days; default: 30."""
+    p3: int | None = Field(default=None, ge=1)
+    """Days; default: 90."""
+    p4: int | None = Field(default=None, ge=1)
+    """Days; default: 180."""
+
+    @property
+    def days(self) -> dict[str, int]:
+        """What is named, by priority: `P1`, …"""
+        named = {"P1": self.p1, "P2": self.p2, "P3": self.p3, "P4": self.p4}
+        return {priority: days for priority, days in named.items() if days is not None}
 
 
 class EnvironmentSpec(Frozen):
@@ -113,6 +132,8 @@ class EnvironmentSpec(Frozen):
     """Where remediation items go; default: `local`, Markdown files."""
     notify: tuple[Call, ...] = ()
     verification: Verification = Verification()
+    due: Due = Due()
+    """The policy of due dates."""
     evidence: EvidenceSpec = EvidenceSpec()
     """Where to look for what else changed, when a run finds a gap."""
 

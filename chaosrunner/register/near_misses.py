@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from chaosrunner.clock import Clock
 from chaosrunner.errors import NotPossibleNow, UsageError
+from chaosrunner.model.description import Description, described
 from chaosrunner.model.life_cycle import Change, transition, with_due_date
 from chaosrunner.model.near_miss import (
     CHAOSRUNNER,
@@ -26,6 +27,7 @@ from chaosrunner.model.near_miss import (
     RunFacts,
     day_of,
 )
+from chaosrunner.model.report import Report, facts_of_report, found_of
 from chaosrunner.model.stats import Stats
 from chaosrunner.model.words import Priority, State
 from chaosrunner.records.light import dataclass
@@ -92,6 +94,28 @@ class Register:
 
         return self._write(write)
 
+    def report(self, report: Report, actor: str = "") -> Recorded:
+        """Keep what a person, or an alert, tells of: a draft near miss, or another occurrence of the one that it is the
+        same as. The same report twice changes nothing.
+
+        `actor`: who hands it in (an integration's name); default: who reports it, or `anonymous`.
+        """
+        now = self._clock.now()
+        facts = facts_of_report(report, now)
+        teller = Teller(
+            actor=actor or report.reported_by or ANONYMOUS,
+            now=now,
+            reported_by=report.reported_by,
+            source=report.source,
+            outage=report.outage,
+            links=tuple(dict.fromkeys(report.experiments)),
+            evidence=report.links,
+        )
+        (recorded,) = self._write(
+            lambda connection: recording.record_gaps(connection, facts, [found_of(report)], teller)
+        )
+        return recorded
+
     def passed(self, facts: RunFacts) -> list[Tried]:
         """Hold the near misses that this run exercised and did not show against it. Call `record` first."""
         return self._write(lambda connection: recording.record_passes(connection, facts, self._clock.now()))
@@ -155,6 +179,30 @@ class Register:
             return sorting.split(connection, near_miss, by, value, why)
 
         return self._write(write)
+
+    def link(self, id: str, experiments: Sequence[str], actor: str, reason: str = "") -> NearMiss:
+        """Say which experiments would have found it. What was reported is then verified by their passing runs."""
+        named = [name.strip() for name in experiments if name.strip()]
+        if not named:
+            raise UsageError("which experiment? name at least one")
+        return self._edit(id, lambda it: it.model_copy(update={"links": _with(it.links, named)}), actor, reason)
+
+    def unlink(self, id: str, experiments: Sequence[str], actor: str, reason: str = "") -> NearMiss:
+        """Take links back. Raises `UsageError` for one that is not there."""
+
+        def without(near_miss: NearMiss) -> NearMiss:
+            if unknown := [name for name in experiments if name not in near_miss.links]:
+                linked = ", ".join(near_miss.links) or "no experiment"
+                raise UsageError(f"{near_miss.id} is not linked to {unknown[0]}, but to {linked}")
+            kept = tuple(name for name in near_miss.links if name not in experiments)
+            return near_miss.model_copy(update={"links": kept})
+
+        return self._edit(id, without, actor, reason)
+
+    def describe(self, id: str, what: Description, actor: str, reason: str = "") -> NearMiss:
+        """Say how it failed, what defended, what contributed. The priority follows from it; what one of these says anew
+        of the same defence or factor counts."""
+        return self._edit(id, lambda near_miss: described(near_miss, what), actor, reason)
 
     def add_note(self, id: str, actor: str, text: str) -> NearMiss:
         """A remark, kept in the history."""
@@ -246,6 +294,13 @@ class Register:
 
     def _write(self, work: Callable[[sa.Connection], T]) -> T:
         return written(self._engine, work)
+
+
+ANONYMOUS = "anonymous"
+
+
+def _with(known: tuple[str, ...], added: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*known, *added)))
 
 
 def today(clock: Clock) -> date:

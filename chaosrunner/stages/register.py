@@ -211,9 +211,7 @@ _MODES = {
 }
 
 
-def failure_mode(
-    gap: Gap, evidence: Sequence[Evidence], rooms: Mapping[str, str | None]
-) -> FailureMode | None:
+def failure_mode(gap: Gap, evidence: Sequence[Evidence], rooms: Mapping[str, str | None]) -> FailureMode | None:
     """How it failed, as far as the measures tell (`rooms`: what each measures, `latency`, `ratio`, `rate`); None where
     they do not."""
     if gap.kind in _MODES:

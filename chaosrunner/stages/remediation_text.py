@@ -10,7 +10,7 @@ from chaosrunner.clock import iso
 from chaosrunner.model.near_miss import Evidence, NearMiss, Occurrence
 from chaosrunner.model.quantities import UNITS, show
 from chaosrunner.model.remedies import usual_remedies
-from chaosrunner.model.words import FindingClass
+from chaosrunner.model.words import FindingClass, Source
 from chaosrunner.ports import Item
 from chaosrunner.register.near_misses import Record
 
@@ -59,11 +59,14 @@ def _lines(record: Record) -> Iterator[str]:
     classes = ", ".join(near_miss.fault_classes) or "such faults"
     yield from (f"# {near_miss.title}", "", f"{_who_and_when(near_miss)}", "")
     yield from ("## What happened", "", latest.story, "")
-    yield from (f"Run {latest.run} of {latest.experiment} in {latest.environment}, {at} UTC.", "")
+    if latest.source is Source.RUN:
+        yield from (f"Run {latest.run} of {latest.experiment} in {latest.environment}, {at} UTC.", "")
+    else:
+        by = "an alert" if latest.source is Source.ALERT else near_miss.reported_by or "somebody who gave no name"
+        yield from (f"Reported by {by}, {at} UTC.", "", *(f"- {link}" for link in latest.links), "")
     yield from _table(latest)
     yield from _clues(latest)
-    again = latest.command or f"chaosrunner run {latest.experiment} --seed {latest.seed}"
-    yield from ("## How to see it again", "", f"    {again}", "")
+    yield from ("## How to see it again", "", f"    {again(near_miss, latest)}", "")
     yield from ("## What usually helps", "")
     yield from (f"Against {classes} in general; which of it is missing here is for you to say.", "")
     yield from (f"- {remedy}" for remedy in usual_remedies(near_miss.fault_classes))
@@ -72,6 +75,17 @@ def _lines(record: Record) -> Iterator[str]:
     yield from ("", "## When it is fixed", "")
     yield f"Close this item, or say `chaosrunner near-miss set {near_miss.id} fix-ready --change COMMIT`. Then run the"
     yield "experiment again: chaosrunner verifies the fix when enough runs pass, and opens this again if one does not."
+
+
+def again(near_miss: NearMiss, latest: Occurrence) -> str:
+    """The command that shows it again, or how there could be one."""
+    if latest.command:
+        return latest.command
+    if latest.source is Source.RUN:
+        return f"chaosrunner run {latest.experiment} --seed {latest.seed}"
+    if near_miss.links:
+        return f"chaosrunner run {near_miss.links[0]}"
+    return f"chaosrunner near-miss link {near_miss.id} EXPERIMENT   # no experiment shows it yet"
 
 
 def _who_and_when(near_miss: NearMiss) -> str:
