@@ -16,7 +16,7 @@ from chaosrunner.errors import ChaosrunnerError, JournalFailed, NotPossibleNow
 from chaosrunner.judging import facts
 from chaosrunner.model.evidence import Clues
 from chaosrunner.model.gap import Gap
-from chaosrunner.model.journal import Entry, EvidenceGathered, PhaseBegan, PhaseEnded
+from chaosrunner.model.journal import Entry, EvidenceGathered, FaultPrepared, PhaseBegan, PhaseEnded
 from chaosrunner.model.plan import Plan
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.model.words import Ending
@@ -84,7 +84,8 @@ async def look_around(
     spec = found.plan.environment.spec.evidence
     within = min(spec.within, IMPATIENT) if dead or verdict.ending is Ending.HALTED else spec.within
     others = await _others(verdict.run, found.plan, zero - spec.history, desk, mine)
-    seen = Seen(verdict, gaps, found, zero, others, tuple(mine.blind), within)
+    acted = {entry.event.fault: entry.t for entry in entries if isinstance(entry.event, FaultPrepared)}
+    seen = Seen(verdict, gaps, found, zero, acted, others, tuple(mine.blind), within)
     try:
         events = await gather_evidence(seen, mine.sources)
     finally:

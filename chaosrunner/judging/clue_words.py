@@ -45,7 +45,7 @@ def of_metric(source: str, series: Sampled, moved: Shift, words: Words, *, alike
     spreads = f"{abs(moved.z):.3g} times its usual spread"
     if abs(moved.z) >= MOST_Z:
         spreads = "it hardly moves otherwise"
-    others = f"; {alike} more series of this name moved alike" if alike else ""
+    others = f"; {alike} more series of its kind moved alike" if alike else ""
     says = (
         f"{subject} {how} from {show(moved.before, series.unit)} to {show(moved.during, series.unit)} (medians; "
         f"{spreads}), first seen {words.when(moved.at)}; its {moved.meant} values lie {side} the {moved.usual} "

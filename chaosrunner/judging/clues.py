@@ -8,6 +8,7 @@ moved the same way are one clue. Nothing here says why.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, zip_longest
 
@@ -20,6 +21,8 @@ AGAIN = 2.0
 """Events of a sort that also came before are news if they come so many times as often."""
 SILENT = 3.0
 """A series is gone if nothing came of it for so many of its usual intervals before the stretch's end."""
+_LANES = (("run", "fault", "deploy", "restart", "event"), ("metric",), ("log",))
+"""Sorts of clues that are ranked by themselves."""
 Clean = Callable[[str], str]
 """Takes secrets out of a text."""
 
@@ -30,12 +33,8 @@ def clues(
     """What changed. `without`: names of series that are the finding itself, and so no evidence of it."""
     named = frozenset(without)
     words = Words(window, clean)
-    lanes = (
-        list(chain.from_iterable(_happened(material, words) for material in materials)),
-        list(chain.from_iterable(_moved(material, words, named) for material in materials)),
-        list(chain.from_iterable(_said(material, words) for material in materials)),
-    )
-    ranked = [sorted(lane, key=lambda clue: -clue.strength) for lane in lanes]
+    every = sorted(_all(materials, words, named), key=_strongest_then_earliest)
+    ranked = [[clue for clue in every if clue.what in lane] for lane in _LANES]
     in_turns = [clue for turn in zip_longest(*ranked) for clue in turn if clue is not None]
     looked = [f"{material.source}: {material.looked}" for material in materials if material.looked]
     unknown = [f"{material.source}: {clean(said)}" for material in materials for said in material.unknown]
@@ -48,6 +47,17 @@ def clues(
         looked=tuple(looked),
         unknown=(*unknown, *_little(materials, window)),
     )
+
+
+def _all(materials: Sequence[Material], words: Words, without: frozenset[str]) -> list[Clue]:
+    parts = ((_happened(each, words), _moved(each, words, without), _said(each, words)) for each in materials)
+    return list(chain.from_iterable(chain.from_iterable(parts)))
+
+
+def _strongest_then_earliest(clue: Clue) -> tuple[float, float]:
+    """Of clues that are about as strong (within a sixth of each other), the earliest: effects come after their
+    causes."""
+    return -round(math.log(max(clue.strength, 1.0)) / math.log(1.15)), float("inf") if clue.at is None else clue.at
 
 
 def _little(materials: Sequence[Material], window: Window) -> Iterator[str]:
@@ -99,13 +109,14 @@ def _happened(material: Material, words: Words) -> Iterator[Clue]:
 
 
 def _moved(material: Material, words: Words, without: frozenset[str]) -> Iterator[Clue]:
-    found: dict[tuple[str, str], list[tuple[float, Sampled, shifts.Shift]]] = {}
+    found: dict[tuple[str, str, str], list[tuple[float, Sampled, shifts.Shift]]] = {}
     for series in material.series:
         if series.says != "number" or series.name in without:
             continue
         moved = shifts.shift(series, words.window)
         if moved is not None:
-            found.setdefault((series.name, "rose" if moved.z > 0 else "fell"), []).append((abs(moved.z), series, moved))
+            key = (series.name, series.kin, "rose" if moved.z > 0 else "fell")
+            found.setdefault(key, []).append((abs(moved.z), series, moved))
     for these in found.values():
         _, series, moved = max(these, key=lambda one: one[0])
         yield of_metric(material.source, series, moved, words, alike=len(these) - 1)
@@ -130,7 +141,13 @@ def _came(material: Material, words: Words) -> Iterator[Clue]:
     new: dict[str, list[tuple[float, Sampled]]] = {}
     for series in material.series:
         times = [at for at, _ in series.points]
-        if times and window.is_meant(times[0]) and len(times) >= shifts.FEWEST_MEANT and series.says != "start":
+        if (
+            series.whole
+            and times
+            and window.is_meant(times[0])
+            and len(times) >= shifts.FEWEST_MEANT
+            and series.says != "start"
+        ):
             new.setdefault(series.name, []).append((times[0], series))
     for name, these in new.items():
         at, series = min(these, key=lambda one: one[0])
@@ -164,7 +181,7 @@ def _last_of(series: Sampled, window: Window) -> float | None:
     """When a series that is gone was last seen; None: it is not gone."""
     times = [at for at, _ in series.points if at <= window.ended]
     usual = [at for at in times if window.is_usual(at)]
-    if len(usual) < 2 * shifts.FEWEST_USUAL:
+    if len(usual) < 2 * shifts.FEWEST_USUAL or not series.whole:
         return None
     interval = (usual[-1] - usual[0]) / (len(usual) - 1)
     recent = usual[-1] >= window.began - SILENT * interval

@@ -73,10 +73,11 @@ def _change(template: Template, window: Window, quiet: float) -> LogChange | Non
     if how is None:
         return None
     strength = g2(lines, usual, window.length, quiet) / dispersion(times, window, quiet)
-    least = LEAST_G2_TROUBLE if how == "new" and _TROUBLE.search(template.text) else LEAST_G2
-    if strength < least:
-        return None
     inside = [at for at in times if window.is_meant(at)]
+    trouble = how == "new" and _TROUBLE.search(template.text) is not None
+    at_once = how == "new" and max(inside) - min(inside) < window.length / _SLICES
+    if strength < (LEAST_G2_TROUBLE if trouble else LEAST_G2) or (at_once and not trouble):
+        return None  # what is said once, in many lines, and tells of no trouble, may be said once an hour
     first = min(inside) if inside else max(times)
     before, during = 60 * usual / quiet, 60 * lines / window.length
     return LogChange(template, how, strength, lines, usual, before, during, first)

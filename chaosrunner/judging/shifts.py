@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from chaosrunner.judging.middle import median
 from chaosrunner.model.material import Point, Sampled, Window
-from chaosrunner.records.light import dataclass
+from chaosrunner.records.light import dataclass, replace
 
 LEAST_Z = 3.0
 """A smaller robust z is no clue; few points need more, see `needed`."""
@@ -27,9 +27,16 @@ FEWEST_USUAL, FEWEST_MEANT = 4, 3
 """Points; with fewer nothing is said of a series."""
 NEAR = 8
 """Points right before the fault that a stretch is compared with at least, where there are so many."""
-WANDER = 2.5
-"""A shift counts only if it is so many times as large as any between neighbouring stretches of the same length
-before."""
+WANDER = 3.0
+"""A shift counts only if it is so many times as large as any between neighbouring stretches of the same length before,
+and as unlikely among them as `_T` says."""
+_T = (
+    (4, 13.0), (5, 9.7), (6, 8.0), (7, 7.1), (8, 6.4), (9, 6.0), (10, 5.7), (12, 5.3), (15, 4.9), (20, 4.5), (30, 4.2),
+)  # fmt: skip
+"""Student's t for so many degrees of freedom that is passed by chance twice in 10 000 times: of a thousand series that
+wander every fifth run shows one."""
+FEWEST_SHIFTS = 4
+"""With fewer neighbouring stretches before, nobody can say how far a series wanders by itself."""
 MOST_Z = 1000.0
 """Beyond this all are alike: a series that never moved at all has no spread to compare with."""
 
@@ -61,20 +68,28 @@ def shift(series: Sampled, window: Window) -> Shift | None:
     meant = _wholly_inside([point for point in series.points if window.is_meant(point[0])], series.lag, window)
     if len(near) < FEWEST_USUAL or len(meant) < FEWEST_MEANT:
         return None
+    known, least = window.quiet_since(usual[0][0]), wandered(usual, near, window)
+    late = meant[len(meant) // 2 :]  # what piles up shows later
+    for values in (meant, late) if len(late) >= FEWEST_MEANT else (meant,):
+        found = _against(near, values, least, known)
+        if found is not None:
+            middle = (found.before + found.during) / 2
+            return replace(found, at=next(at for at, value in meant if (value - middle) * found.z > 0))
+    return None
+
+
+def _against(near: Sequence[Point], meant: Sequence[Point], least: float, known: float) -> Shift | None:
+    """How values moved against those right before; None if by less than `least`, or not plainly."""
     ordered = sorted(value for _, value in near)
     before, during = median(ordered), median([value for _, value in meant])
     moved = during - before
-    if moved == 0 or abs(moved) < LEAST_RELATIVE * max(abs(before), abs(during)):
+    if moved == 0 or abs(moved) < max(least, LEAST_RELATIVE * max(abs(before), abs(during))):
         return None
     delta = cliffs_delta([value for _, value in meant], ordered)
     z = robust_z(moved, ordered, before)
     if abs(delta) <= LEAST_DELTA or abs(z) < needed(min(len(near), len(meant))):
         return None
-    if abs(moved) < WANDER * wandered(usual, near, window):
-        return None
-    middle = before + moved / 2
-    at = next(at for at, value in meant if (value - middle) * moved > 0)
-    return Shift(z, delta, before, during, at, len(near), len(meant), window.quiet_since(usual[0][0]))
+    return Shift(z, delta, before, during, meant[0][0], len(near), len(meant), known)
 
 
 def _right_before(usual: Sequence[Point], window: Window) -> Sequence[Point]:
@@ -116,14 +131,23 @@ def cliffs_delta(these: Sequence[float], ordered: Sequence[float]) -> float:
 
 
 def wandered(usual: Sequence[Point], near: Sequence[Point], window: Window) -> float:
-    """How far it moves by itself: the largest shift between the medians of neighbouring stretches, each as long as the
-    one that is asked about, and between both halves of the time right before it."""
-    length = max(window.length, 1e-9)
-    stretches: dict[int, list[float]] = {}
-    for at, value in usual:
-        stretches.setdefault(int((window.began - at) / length), []).append(value)
-    medians = [median(values) for _, values in sorted(stretches.items()) if len(values) >= FEWEST_MEANT]
+    """How far it must move to be more than it does by itself: by the shifts between the medians of neighbouring
+    stretches before, each as long as the one that is asked about, and between both halves of the time right before
+    it."""
     half = len(near) // 2
     halves = [median([value for _, value in part]) for part in (near[:half], near[half:])]
-    shifts = [abs(now - then) for row in (medians, halves) for now, then in pairwise(row)]
-    return max(shifts, default=0.0)
+    shifts = [abs(now - then) for now, then in pairwise(stretches(usual, window))]
+    farthest = WANDER * max([*shifts, abs(halves[0] - halves[1])])
+    if len(shifts) < FEWEST_SHIFTS:
+        return farthest
+    t = next(t for freedom, t in reversed(_T) if len(shifts) >= freedom)
+    return max(farthest, t * math.sqrt(sum(shift * shift for shift in shifts) / len(shifts)))
+
+
+def stretches(usual: Sequence[Point], window: Window) -> list[float]:
+    """The medians of stretches before, as long as the one that is asked about, the latest first."""
+    length = max(window.length, 1e-9)
+    parts: dict[int, list[float]] = {}
+    for at, value in usual:
+        parts.setdefault(int((window.began - at) / length), []).append(value)
+    return [median(values) for _, values in sorted(parts.items()) if len(values) >= FEWEST_MEANT]

@@ -68,8 +68,12 @@ class Sampled:
     unit: str | None = None
     lag: float = 0.0
     """How far (seconds) a number looks back."""
+    kin: str = ""
+    """Labels that are the same for all replicas of one thing: series of one name and kin that move alike are one clue."""
     owner: str = ""
     """What it comes from, where that may go away as a whole: a scrape target."""
+    whole: bool = True
+    """Whether it had a value whenever there was one to be had, so that none means that it is gone."""
     says: Literal["number", "start", "version"] = "number"
     """`start`: the time at which something started; `version`: its labels say which version runs."""
     links: Links = no_links

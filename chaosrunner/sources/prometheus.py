@@ -22,6 +22,8 @@ _OF_A_VERSION = ("version", "revision", "commit", "image_tag", "image", "release
 _NOT_ASKED = r"scrape_.*|.*_bucket|.*_created|ALERTS.*"
 """Metrics that say nothing of the system, or the same as others do."""
 _OWNER = ("job", "instance", "pod")
+_OF_A_REPLICA = frozenset({"instance", "pod", "node", "host", "hostname", "container_id", "id", "uid", "endpoint"})
+"""Labels in which replicas differ."""
 _LARGEST = 32 * 1024 * 1024
 _EVERY = 15.0
 """Seconds between the points of a query, at most."""
@@ -175,6 +177,7 @@ sources:
         name, shown = labels.get("__name__", ""), _shown(labels)
         points = _points(found.get("values"))
         owner = _owner(labels)
+        kin = ",".join(f"{key}={value}" for key, value in sorted(labels.items()) if key not in _OF_A_REPLICA)
         expr = f"{name}{shown}"
         if not points:
             return None
@@ -182,13 +185,13 @@ sources:
             return Sampled(name, shown, points, owner=owner, says="start", links=self._links(expr))
         if _COUNTER.search(name):
             since = began.get((name, owner), points[0][0])
-            rates = _rates(points, since)
-            return Sampled(name, shown, rates, unit="/s", owner=owner, links=self._links(f"rate({expr}[1m])"))
+            links = self._links(f"rate({expr}[1m])")
+            return Sampled(name, shown, rates(points, since), unit="/s", kin=kin, owner=owner, links=links)
         version = _VERSION.search(name) is not None and any(label in labels for label in _OF_A_VERSION)
         links = self._links(expr)
         if version:
             return Sampled(name, shown, points, owner=owner, says="version", links=links)
-        return Sampled(name, shown, points, owner=owner, links=links)
+        return Sampled(name, shown, points, kin=kin, owner=owner, links=links)
 
     def _links(self, expr: str) -> Any:
         window, grafana = self._window, self.params.grafana
@@ -215,7 +218,7 @@ def _owner(labels: Mapping[str, str]) -> str:
 
 def _shown(labels: Mapping[str, str]) -> str:
     """Labels as a selector, also for links."""
-    rest = ",".join(f'{key}="{_escaped(value)}"' for key, value in labels.items() if key != "__name__" and key != "job")
+    rest = ",".join(f'{key}="{_escaped(value)}"' for key, value in labels.items() if key != "__name__")
     return f"{{{rest}}}" if rest else ""
 
 
@@ -245,16 +248,16 @@ def _first_seen(found: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], flo
     return began
 
 
-def _rates(points: Sequence[Point], since: float) -> list[Point]:
+def rates(points: Sequence[Point], since: float) -> list[Point]:
     """The increase a second from sample to sample; what is less than before began anew from 0. A counter that came to
     be after others of its metric was 0 before, as often as it was then scraped."""
-    rates: list[Point] = []
+    found: list[Point] = []
     if len(points) > 1 and points[0][0] > since:
         interval = (points[-1][0] - points[0][0]) / (len(points) - 1)
         count = int((points[0][0] - since) / interval)
-        rates += [(points[0][0] - index * interval, 0.0) for index in range(count, 0, -1)]
-        rates.append((points[0][0], points[0][1] / interval))
+        found += [(points[0][0] - index * interval, 0.0) for index in range(count, 0, -1)]
+        found.append((points[0][0], points[0][1] / interval))
     for (then, old), (now, new) in pairwise(points):
         if now > then:
-            rates.append((now, (new - old if new >= old else new) / (now - then)))
-    return rates
+            found.append((now, (new - old if new >= old else new) / (now - then)))
+    return found

@@ -31,6 +31,9 @@ _NOTHING_INJECTED = frozenset({GapKind.NO_REDUNDANCY})
 _OTHER = 40.0
 """How heavy another run weighs among happenings: it may well be the reason."""
 
+STRETCHES = 10
+"""So many times as long as the fault lasted one looks back at least: it takes as many to know what wanders by
+itself."""
 _LET_GO = 1.0
 """Seconds in which a source that is given up may let go of what it has."""
 
@@ -54,6 +57,8 @@ class Seen:
     facts: Facts
     zero: float
     """The wall time of the journal's `t` 0."""
+    acted: Mapping[str, float]
+    """From when on each fault may have acted: `t` of its entry in the ledger."""
     others: Sequence[OtherRun] = ()
     blind: Sequence[str] = ()
     """Why a source could not even be made."""
@@ -102,8 +107,8 @@ def _clean(text: str) -> str:
 def _window(gap: Gap, seen: Seen) -> Window | None:
     """From the injection of the gap's first fault to when its last undo began; None where nothing was injected."""
     faults = _faults_of(gap, seen.verdict)
-    starts = [fault.in_force_at if fault.injected_at is None else fault.injected_at for fault in faults]
-    began = min((start for start in starts if start is not None), default=None)
+    injected = [fault for fault in faults if fault.injected_at is not None or fault.in_force_at is not None]
+    began = min((seen.acted[fault.fault] for fault in injected if fault.fault in seen.acted), default=None)
     if began is None or gap.kind in _NOTHING_INJECTED:
         return None
     ended = max((_until(fault, seen) for fault in faults), default=seen.facts.last)
@@ -112,7 +117,7 @@ def _window(gap: Gap, seen: Seen) -> Window | None:
     baseline = seen.facts.phase(Phase.BASELINE)
     history = seen.facts.plan.environment.spec.evidence.history
     return Window(
-        usual_from=seen.zero + began - max(history, ended - began),
+        usual_from=seen.zero + began - max(history, STRETCHES * (ended - began)),
         baseline=seen.zero + (baseline[0] if baseline else 0.0),
         began=seen.zero + began,
         ended=seen.zero + ended,
@@ -171,7 +176,7 @@ def _answer(
 def _own(seen: Seen, gap: Gap, window: Window) -> Material:
     """Its measures, faults that were in force beside the gap's own, and other runs."""
     series = [
-        Sampled(measure.key, "", points, unit=measure.unit, lag=measure.lag)
+        Sampled(measure.key, "", points, unit=measure.unit, lag=measure.lag, whole=False)
         for measure in seen.facts.plan.measures
         if (points := _points(seen, measure.key))
     ]

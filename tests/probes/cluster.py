@@ -93,7 +93,7 @@ class FakeCluster(ClusterReader, Platform):
 
     async def events(self, namespace: str, reason: str) -> Sequence[JsonObject]:
         self._up()
-        return [event for event in self.the_events if event["reason"] == reason]
+        return [event for event in self.the_events if reason in ("", event["reason"])]
 
     async def log(
         self, namespace: str, pod: str, container: str, *, after: str, previous: bool, limit: int
