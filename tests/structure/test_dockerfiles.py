@@ -20,7 +20,7 @@ def ignored(path: Path) -> bool:
         if not line or line.startswith("#"):
             continue
         pattern = line.removeprefix("!").strip("/")
-        names = [path.as_posix(), *(parent.as_posix() for parent in path.parents if parent != Path("."))]
+        names = [path.as_posix(), *(parent.as_posix() for parent in path.parents if parent != Path())]
         patterns = (pattern, pattern.removeprefix("**/"))
         if any(fnmatch.fnmatch(name, each) for name in names for each in patterns):
             answer = not line.startswith("!")
