@@ -7,11 +7,7 @@ and its word counts, as it does where there is no parser. With neither, queries 
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -70,6 +66,11 @@ def _refused(queries: Mapping[str, None]) -> Mapping[str, Mistake] | None:
 
 def _of_promtool(queries: Sequence[str]) -> Mapping[str, Mistake] | None:
     """By promtool, all at once; None: it is not installed, or says nothing that can be understood."""
+    import json
+    import shutil
+    import subprocess
+    import tempfile
+
     tool = shutil.which("promtool")
     if tool is None:
         return None

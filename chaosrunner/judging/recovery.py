@@ -245,9 +245,12 @@ class RecoveryWatch:
         return RecoveryState("not-recovered", reason, None, tuple(track.measure.key for track in late))
 
     def _complaint(self, track: _Track) -> str:
+        if track.together is not None and not track.together.broken:
+            return track.together.reason
         return track.complaint(self._undone_at, self._deadline + track.measure.lag)
 
     def _unreadable(self, blocking: list[_Track]) -> RecoveryState:
         keys = tuple(track.measure.key for track in blocking)
-        why = next((f" ({track.why})" for track in blocking if track.why), "")
+        said = [track.why if track.together is None else track.together.reason for track in blocking]
+        why = next((f" ({one})" for one in said if one), "")
         return RecoveryState("unreadable", f"{', '.join(keys)}: too few readings after the undo{why}", None, keys)

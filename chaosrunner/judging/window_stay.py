@@ -27,7 +27,10 @@ class WindowStay:
         self.latest: float | None = None
         self.outside = False
         """Whether the latest readings together were outside."""
+        self.broken = False
+        """Whether the latest readings that were not in order were outside, and not only too few to say so."""
         self.reason = "there were too few readings after the undo"
+        """Why the latest readings that were not in order were not."""
 
     @property
     def seconds(self) -> float:
@@ -42,8 +45,10 @@ class WindowStay:
                 return
             latest = list(self._readings)[-self._size * times :]
             said = judge_whole(self._measure, self._rule, self._baseline, [latest])
-            self.reason, self.outside = said.reason, said.outside
-            if said.answer is Answer.HELD:
+            self.outside = said.outside
+            if said.answer is not Answer.HELD:
+                self.reason, self.broken = said.reason, said.answer is Answer.BROKEN
+            else:
                 self.since = latest[0].ended - self._measure.lag if self.since is None else self.since
                 self.latest = reading.ended - self._measure.lag
                 return

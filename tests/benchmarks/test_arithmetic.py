@@ -12,9 +12,13 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks.abort import undone_after
 from benchmarks.measuring import NotMeasured, Scale, cost
+from benchmarks.promql_measures import lateness
+from benchmarks.rank_test import answers, independent, shift_for
 from benchmarks.table import Row, as_json, markdown, missing, ratios, spread, text
 from benchmarks.ten_probes import rounds
 from benchmarks.watched import Look, summary
+from chaosrunner.model.tolerance import Rule
+from chaosrunner.model.words import Answer
 
 
 def test_the_median_counts_and_the_rest_is_said() -> None:
@@ -99,6 +103,26 @@ def test_a_round_lasts_from_the_first_start_to_the_last_end() -> None:
         reading("a", 1.0, 1.2), reading("b", 1.1, 1.4),
     ]  # fmt: skip
     assert rounds(journal) == pytest.approx([0.21, 0.4])
+
+
+def test_a_turn_is_late_against_its_measures_own_schedule_and_a_missed_one_until_the_next() -> None:
+    def begun(*times: float) -> list[dict[str, object]]:
+        return [{"measure": "m", "began": at} for at in times]
+
+    assert lateness(begun(0.25, 5.0, 10.5), 5.0) == pytest.approx([0.25, 0.0, 0.5])
+    assert lateness(begun(0.0, 10.0), 5.0) == pytest.approx([0.0, 5.0, 0.0])
+
+
+def test_a_shift_is_as_great_as_it_is_called() -> None:
+    assert shift_for(0.5) == pytest.approx(0.0, abs=1e-9)
+    assert shift_for(0.71) == pytest.approx(0.78, abs=0.01)
+
+
+def test_the_rank_tests_figures_are_of_the_rule_that_files_have_by_default() -> None:
+    rule = Rule.model_validate("like baseline")
+    told = answers(independent, rule, 40, (30, 60), 0.97)
+    assert told == {Answer.BROKEN: 40}
+    assert answers(independent, rule, 40, (30, 60), 0.5)[Answer.HELD] >= 30
 
 
 def test_a_watched_process_is_judged_by_its_middle() -> None:

@@ -107,6 +107,19 @@ def test_the_system_has_recovered_when_readings_are_like_the_baseline_again() ->
     assert "no recovery within 5 s: slo/p99: median" in recovery.reason
 
 
+def test_readings_after_the_undo_that_hang_together_say_nothing_of_a_recovery() -> None:
+    seen = [0.1] * 9
+
+    def sticking(random: Random) -> Said:
+        seen.append(random.gauss(0.1, 0.01) if len(seen) % 10 == 0 else seen[-1])
+        return seen[-1]
+
+    found = judged({"recovery": "like baseline"}, around(0.1), around(0.5), sticking, every="100ms", timeout="100ms")
+    recovery = phase(found, Phase.RECOVERY)
+    assert recovery.answer is Answer.INCONCLUSIVE
+    assert "too few readings after the undo (too few readings for a rank test" in recovery.reason
+
+
 def test_too_few_readings_of_the_baseline_say_nothing_of_a_recovery() -> None:
     found = judged({"recovery": "like baseline"}, around(0.1), around(0.1), every="1s")
     recovery = phase(found, Phase.RECOVERY)
