@@ -16,7 +16,8 @@ from chaosrunner.errors import ChaosrunnerError, JournalFailed, NotPossibleNow
 from chaosrunner.judging import facts
 from chaosrunner.model.evidence import Clues
 from chaosrunner.model.gap import Gap
-from chaosrunner.model.journal import Entry, EvidenceGathered, FaultPrepared, PhaseBegan, PhaseEnded
+from chaosrunner.model.journal import AlertSeen, Entry, EvidenceGathered, FaultPrepared, PhaseBegan, PhaseEnded, Spilled
+from chaosrunner.model.material import Happening
 from chaosrunner.model.plan import Plan
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.model.words import Ending
@@ -28,6 +29,8 @@ from chaosrunner.store.runs import Runs
 
 IMPATIENT = 5.0
 """Seconds that sources have where somebody waits: after a halt, and for a dead run before the next one."""
+ALERT = 25.0
+"""How heavy an alert weighs among happenings: more than a warning of Kubernetes."""
 _MOST_RUNS = 50
 """The newest runs of the state folder that are looked at."""
 
@@ -85,13 +88,27 @@ async def look_around(
     within = min(spec.within, IMPATIENT) if dead or verdict.ending is Ending.HALTED else spec.within
     others = await _others(verdict.run, found.plan, zero - spec.history, desk, mine)
     acted = {entry.event.fault: entry.t for entry in entries if isinstance(entry.event, FaultPrepared)}
-    seen = Seen(verdict, gaps, found, zero, acted, others, tuple(mine.blind), within)
+    noticed = tuple(_noticed(entries))
+    seen = Seen(verdict, gaps, found, zero, acted, others, noticed, tuple(mine.blind), within)
     try:
         events = await gather_evidence(seen, mine.sources)
     finally:
         await mine.close()
     _write(journal, events, desk)
     return by_gap(events)
+
+
+def _noticed(entries: Sequence[Entry]) -> Iterator[Happening]:
+    """Alerts that began to fire, and what was no target and changed."""
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, AlertSeen) and event.state == "firing" and event.after is not None:
+            labels = ", ".join(f"{key}={value}" for key, value in sorted(event.labels.items()))
+            says = f"the alert {event.alert}{f' ({labels})' if labels else ''} began to fire"
+            yield Happening(entry.at, event.alert, says, weight=ALERT)
+        if isinstance(event, Spilled):
+            says = f"{event.service}, which was no target, {event.what}: {event.detail}"
+            yield Happening(entry.at, event.service, says, weight=ALERT)
 
 
 def _write(journal: Path, events: Sequence[EvidenceGathered], desk: Desk) -> None:

@@ -60,6 +60,8 @@ class Seen:
     acted: Mapping[str, float]
     """From when on each fault may have acted: `t` of its entry in the ledger."""
     others: Sequence[OtherRun] = ()
+    noticed: Sequence[Happening] = ()
+    """What the run itself noticed beside its measures."""
     blind: Sequence[str] = ()
     """Why a source could not even be made."""
     within: float = 20.0
@@ -180,7 +182,7 @@ def _own(seen: Seen, gap: Gap, window: Window) -> Material:
         for measure in seen.facts.plan.measures
         if (points := _points(seen, measure.key))
     ]
-    happened = [*_other_faults(seen, gap), *_other_runs(seen, window)]
+    happened = [*_other_faults(seen, gap), *_other_runs(seen, window), *seen.noticed]
     looked = f"{len(series)} measures, {len(seen.verdict.faults)} faults, {len(seen.others)} other runs"
     return Material(RUN_ITSELF, series, happenings=happened, looked=looked)
 
