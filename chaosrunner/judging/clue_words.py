@@ -28,12 +28,21 @@ class Words:
         clock = datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S UTC")
         after = at - self.window.began
         side = "after" if after >= 0 else "before"
-        return f"at {clock}, {abs(after):.3g} s {side} the fault was injected"
+        return f"at {clock}, {_amount(abs(after))} s {side} the fault was injected"
 
     def quote(self, text: str) -> str:
         """A text from outside, short and without secrets."""
         clean = self.clean(" ".join(text.split()))
         return clean if len(clean) <= LONGEST else f"{clean[: LONGEST - 1]}…"
+
+
+def _amount(number: float) -> str:
+    """Three digits, and never a power of ten: `0.0212`, `5290`."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.2g}" if number < 0.1 else f"{number:.3g}"
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count} lines" if count else "no line"
 
 
 def of_metric(source: str, series: Sampled, moved: Shift, words: Words, *, alike: int) -> Clue:
@@ -42,7 +51,7 @@ def of_metric(source: str, series: Sampled, moved: Shift, words: Words, *, alike
     subject = f"{series.name}{series.labels}"
     share = f"{(1 + abs(moved.delta)) / 2:.0%}".replace("%", " %")
     side = "above" if moved.z > 0 else "below"
-    spreads = f"{abs(moved.z):.3g} times its usual spread"
+    spreads = f"{_amount(abs(moved.z))} times its usual spread"
     if abs(moved.z) >= MOST_Z:
         spreads = "it hardly moves otherwise"
     others = f"; {alike} more series of its kind moved alike" if alike else ""
@@ -111,11 +120,11 @@ def of_log(source: str, stream: Stream, change: LogChange, words: Words) -> Clue
     """`new in checkout.log: "payments did not answer in <n>ms", 212 lines, …`."""
     template = words.quote(change.template.text)
     quiet = words.window.quiet_since(stream.since)
-    rates = f"{change.lines} lines in {words.window.length:.3g} s ({change.during:.3g} a minute)"
+    rates = f"{_lines(change.lines)} in {_amount(words.window.length)} s ({_amount(change.during)} a minute)"
     if change.usual:
-        rates += f", {change.usual} in the {quiet:.3g} s before ({change.before:.3g} a minute)"
+        rates += f", {change.usual} in the {_amount(quiet)} s before ({_amount(change.before)} a minute)"
     else:
-        rates += f", none in the {quiet:.3g} s before"
+        rates += f", none in the {_amount(quiet)} s before"
     head = {"new": "new", "burst": "far more often", "dropped": "far less often", "gone": "no longer there"}[change.how]
     last = "the last one" if change.how == "gone" else "the first one"
     at = "" if change.at is None else f"; {last} {words.when(change.at)}"
@@ -130,6 +139,6 @@ def of_log(source: str, stream: Stream, change: LogChange, words: Words) -> Clue
         during=change.during,
         unit="lines/min",
         strength=change.g2,
-        sample=words.quote(change.template.sample) if change.template.sample else "",
+        sample=words.quote(change.template.sample) if change.how in ("new", "burst") else "",
         links=stream.links(),
     )

@@ -29,6 +29,9 @@ _TROUBLE = re.compile(
     r"reset|unavailable|rejected|exhausted|denied|killed|oom|deadlock|aborted|no (?:free|more|such))\b",
     re.IGNORECASE,
 )
+TROUBLE = 2.0
+"""So many times as heavy are new lines that tell of trouble by their words: they say more than that others are
+missing."""
 _SLICES = 12
 """Of the stretch that is asked about, for how unevenly lines come."""
 
@@ -80,6 +83,7 @@ def _change(template: Template, window: Window, quiet: float) -> LogChange | Non
         return None  # what is said once, in many lines, and tells of no trouble, may be said once an hour
     first = min(inside) if inside else max(times)
     before, during = 60 * usual / quiet, 60 * lines / window.length
+    strength *= TROUBLE if trouble else 1.0
     return LogChange(template, how, strength, lines, usual, before, during, first)
 
 

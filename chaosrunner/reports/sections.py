@@ -134,9 +134,8 @@ def _clues(one: ShownGap) -> str:
     looked = "".join(f"<li>{text(said)}</li>" for said in clues.looked)
     unknown = "".join(f"<li>{text(said)}</li>" for said in clues.unknown)
     not_known = f"<h5>Not known</h5><ul>{unknown}</ul>" if unknown else ""
-    span = (
-        f"{wall(clues.began)} to {wall(clues.ended)[11:]}, compared with the time since {wall(clues.usual_from)[11:]}"
-    )
+    times = [wall(at)[11:19] for at in (clues.began, clues.ended, clues.usual_from)]
+    span = f"From {times[0]} to {times[1]} UTC, compared with the time since {times[2]}"
     return (
         f'<div class="clues"><h4>What else changed while the fault was in force</h4><p class="soft">Hints, the '
         f"strongest first: they go together with the fault in time, and nothing here says why. {span}.</p>"

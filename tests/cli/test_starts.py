@@ -17,6 +17,7 @@ HEAVY = {
     *("pydantic", "pydantic_core", "httpx", "tenacity", "rich", "sqlalchemy", "psutil", "jsonschema", "aiohttp"),
     *("importlib.metadata", "email", "http", "zoneinfo", "ctypes", "difflib", "html", "random", "tempfile", "getpass"),
     *("chaosrunner.records.law", "chaosrunner.files.fields", "chaosrunner.register.near_misses", "chaosrunner.alerts"),
+    *("chaosrunner.model.evidence", "chaosrunner.app.lookout", "chaosrunner.stages.evidence"),
     *("chaosrunner.injector.holder", "chaosrunner.traffic.source", "chaosrunner.reports.terminal"),
 }
 

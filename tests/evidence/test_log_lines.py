@@ -87,6 +87,12 @@ def test_the_first_new_line_has_its_time_and_rates_are_a_minute() -> None:
     assert change.during == pytest.approx(20)
 
 
+def test_new_lines_that_tell_of_trouble_come_before_others_that_are_missing() -> None:
+    lines = [*every(1.0, "INFO checkout completed", end=360.0), *every(2.5, "ERROR no answer", start=360.0)]
+    found = log_changes(Stream("log", sorted(lines), 0.0), WINDOW)
+    assert [change.how for change in found] == ["new", "gone"]
+
+
 def test_fewer_than_five_lines_are_no_clue() -> None:
     assert changes(every(15.0, "ERROR seldom", start=361.0)) == {}
 

@@ -43,4 +43,5 @@ def test_its_numbers_are_those_of_the_code() -> None:
     assert f"changes of less than {shifts.LEAST_RELATIVE:.0%}".replace("%", " %") in page
     assert f"more than {log_changes.BURST:g} times as often; less than {log_changes.DROP:g} times as often" in page
     assert f"At least {log_changes.FEWEST} lines" in page
+    assert log_changes.TROUBLE == 2 and "refused, …) weigh twice" in page
     assert STRETCHES == 10 and "at least ten times as long as the fault lasted" in page
