@@ -24,8 +24,11 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-EXACT = 60
+EXACT = 40
 """Up to so many numbers in both samples together the test is exact, where they do not hang together."""
+EXACT_BESIDE_FEW = 100
+"""The same where one of the samples has no more than 8."""
+_FEW = 8
 _SHORT = 6
 """Numbers in a sample of which nothing more can be said than that its own r is too low."""
 _MOST = 0.95
@@ -51,7 +54,7 @@ def compare(before: Sequence[float], after: Sequence[float], side: Side = "eithe
     m, n = len(before), len(after)
     u = math.fsum(ranks[m:]) - n * (n + 1) / 2
     inflation = _inflation([ranks[:m], ranks[m:]])
-    if m + n <= EXACT and inflation == 1.0:
+    if inflation == 1.0 and m + n <= (EXACT if min(m, n) > _FEW else EXACT_BESIDE_FEW):
         lower, higher = _exact(ranks, m, u)
     else:
         lower, higher = _normal(u, (m, n), ties, inflation)
@@ -81,27 +84,25 @@ def _exact(ranks: Sequence[float], m: int, u: float) -> tuple[float, float]:
 
     The ways are counted by a product of polynomials: for each rank r, one more chosen multiplies by q^2r (twice, as
     ranks of ties are halves). A polynomial is one long integer with a slot for each power, so that the
-    multiplication is a shift.
+    multiplication is a shift. Where the first sample is the smaller one, its ranks are chosen instead: what they add up
+    to and what the others do is always the same together.
     """
     n = len(ranks) - m
-    doubled = [round(2 * rank) for rank in ranks]
-    slot = math.comb(len(ranks), n).bit_length()
-    ways = [1] + [0] * n
-    for count, rank in enumerate(doubled, start=1):
-        for chosen in range(min(count, n), 0, -1):
-            ways[chosen] += ways[chosen - 1] << (rank * slot)
+    few = min(m, n)
+    slot = (math.comb(len(ranks), few).bit_length() + 7) // 8
+    ways = [1] + [0] * few
+    for count, rank in enumerate(ranks, start=1):
+        shift = round(2 * rank) * slot * 8
+        for chosen in range(min(count, few), 0, -1):
+            ways[chosen] += ways[chosen - 1] << shift
     seen = round(2 * (u + n * (n + 1) / 2))
-    one = (1 << slot) - 1
-    at_most = at_least = total = 0
-    distribution, power = ways[n], 0
-    while distribution:
-        here = distribution & one
-        total += here
-        at_most += here if power <= seen else 0
-        at_least += here if power >= seen else 0
-        distribution >>= slot
-        power += 1
-    return at_most / total, at_least / total
+    if few < n:
+        seen = round(2 * math.fsum(ranks)) - seen
+    raw = ways[few].to_bytes(-(-ways[few].bit_length() // 8 // slot) * slot + slot, "little")
+    counts = [int.from_bytes(raw[at : at + slot], "little") for at in range(0, len(raw), slot)]
+    total, at_most, at_least = sum(counts), sum(counts[: seen + 1]), sum(counts[seen:])
+    lower, higher = at_most / total, at_least / total
+    return (lower, higher) if few == n else (higher, lower)
 
 
 def _normal(u: float, sizes: tuple[int, int], ties: Iterable[int], inflation: float) -> tuple[float, float]:
