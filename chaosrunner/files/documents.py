@@ -97,6 +97,8 @@ def _experiment(spec: Spot, problems: list[Problem]) -> JsonValue:
 
 def _hypothesis(spot: Spot, problems: list[Problem]) -> JsonValue:
     """A name, or a hypothesis in place; other formats by kind come with their readers."""
+    if isinstance(spot.value, dict) and "use" in spot.value:
+        return spot.value
     in_place = isinstance(spot.value, dict) and spot.value.keys() & {"name", "title", "measures"}
     if isinstance(spot.value, str) or in_place:
         return measures.hypothesis_value(spot, problems)
@@ -105,7 +107,7 @@ def _hypothesis(spot: Spot, problems: list[Problem]) -> JsonValue:
 
         settings = settings_of(openslo, problems)
         return {"kind": "openslo", "with": settings.as_json()} if settings is not None else "none"
-    expected = "a name, a path, {name, title, measures}, or {openslo: PATH}"
+    expected = "a name, a path, {use: NAME, with: {…}}, {name, title, measures}, or {openslo: PATH}"
     problems.append(spot.problem(f"{called(spot)} is {show(spot.value)}", expected))
     return "none"
 

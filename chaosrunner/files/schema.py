@@ -182,10 +182,25 @@ def _experiment(shape: Shape, shapes: dict[str, Shape]) -> None:
         "required": ["openslo"],
         "properties": {"openslo": {"anyOf": [{"type": "string"}, settings]}},
     }
-    items: list[Shape] = [{"type": "string"}, {"$ref": "#/$defs/Hypothesis"}, objective]
+    known = [{"$ref": f"#/$defs/{name}"} for name in ("Hypothesis", "HypothesisUse")]
+    items: list[Shape] = [{"type": "string"}, *known, objective]
     shape["properties"]["hypotheses"]["items"] = {"anyOf": items}
     steps = ("FaultStep", "WaitStep", "TogetherStep")
     shape["properties"]["method"]["items"] = {"anyOf": [{"$ref": f"#/$defs/{step}"} for step in steps]}
+
+
+def _hypothesis_in_place(shape: Shape, _: dict[str, Shape]) -> None:
+    del shape["properties"]["parameters"]
+
+
+def _hypothesis(shape: Shape, _: dict[str, Shape]) -> None:
+    """Where there are parameters, `${name}` may stand in place of anything in a measure: `check` fills them in."""
+    measure: Shape = {"type": "object", "required": ["name"], "minProperties": 2}
+    measures = {**shape["properties"]["measures"], "items": measure}
+    free = {**shape, "properties": {**shape["properties"], "measures": measures}}
+    strict = dict(shape)
+    shape.clear()
+    shape.update({"if": {"required": ["parameters"]}, "then": free, "else": strict})
 
 
 def _tolerance(shape: Shape, _: dict[str, Shape]) -> None:
@@ -240,6 +255,8 @@ _CHANGES: Mapping[str, Callable[[Shape, dict[str, Shape]], None]] = {
     "EvidenceSpec": _evidence,
     "Remediation": _remediation,
     "ExperimentSpec": _experiment,
+    "Hypothesis": _hypothesis_in_place,
+    "HypothesisSpec": _hypothesis,
     "Tolerance": _tolerance,
     "BaselineSpec": _baseline,
     "Rule": _rule,

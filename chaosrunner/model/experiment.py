@@ -225,9 +225,22 @@ class Remediation(Frozen):
     runbook: Call | None = None
 
 
+class HypothesisUse(Frozen):
+    """A hypothesis with parameters, and what they are here."""
+
+    use: str
+    """Its name, or the path of its file."""
+    with_: JsonObject = {}
+    """Values of its parameters."""
+    as_: Name | None = None
+    """What it is called here, where one is used twice; part of a near miss's identity. Default: its name."""
+
+
 def _which_hypothesis(value: Any) -> str:
     if isinstance(value, str):
         return "hypothesis-name"
+    if isinstance(value, HypothesisUse) or (isinstance(value, dict) and "use" in value):
+        return "hypothesis-used"
     in_place = isinstance(value, Hypothesis) or (isinstance(value, dict) and {"measures", "title", "name"} & set(value))
     return "hypothesis-in-place" if in_place else "hypothesis-elsewhere"
 
@@ -235,6 +248,7 @@ def _which_hypothesis(value: Any) -> str:
 HypothesisRef = Annotated[
     Annotated[str, Tag("hypothesis-name")]
     | Annotated[Hypothesis, Tag("hypothesis-in-place")]
+    | Annotated[HypothesisUse, Tag("hypothesis-used")]
     | Annotated[Call, Tag("hypothesis-elsewhere")],
     Discriminator(_which_hypothesis),
 ]

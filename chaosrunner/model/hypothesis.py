@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from chaosrunner.model.frozen import Frozen, JsonObject
-from chaosrunner.model.marks import Field, field_validator, model_validator
-from chaosrunner.model.quantities import UNITS, Duration, Name, write_duration
+from chaosrunner.model.marks import Field, JsonValue, field_validator, model_validator
+from chaosrunner.model.quantities import UNITS, Duration, Name, parse_duration, parse_ratio, write_duration
 from chaosrunner.model.tolerance import AbortLimit, Tolerance
 from chaosrunner.model.words import During, Missing
+from chaosrunner.records.patterns import pattern
 
+_NO_LABEL = pattern(r"[\"\\\n]")
 OFTEN = 0.01
 """Seconds; nothing is read more often than so."""
 
@@ -76,11 +78,48 @@ class Measure(Frozen):
         return self
 
 
+class Parameter(Frozen):
+    """What a hypothesis leaves to those who use it; `${name}` in a measure stands for it."""
+
+    meaning: str = Field(min_length=1)
+    """What it is, as a phrase for people."""
+    type: Literal["text", "label", "number", "duration", "ratio"] = "text"
+    """`label`: text that can stand within the quotes of a PromQL selector, also as a regular expression; `duration` and
+    `ratio` as everywhere in files. Default text."""
+    default: JsonValue = None
+    """What it is where nobody says otherwise; none: it must be said."""
+    example: JsonValue = None
+    """For a parameter without a default: what `check` takes for it when the hypothesis is looked at by itself."""
+
+    @model_validator(mode="after")
+    def _has_something(self) -> Parameter:
+        if self.default is None and self.example is None:
+            raise ValueError("expected a default, or an example for what must be said")
+        return self
+
+    def checked(self, value: JsonValue) -> JsonValue:
+        """The value as it is written into measures. Raises ValueError that says what was expected."""
+        if self.type == "number":
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError("expected a number")
+        elif self.type == "duration":
+            parse_duration(value)
+        elif self.type == "ratio":
+            parse_ratio(value)
+        elif not isinstance(value, str):
+            raise ValueError("expected text")
+        elif self.type == "label" and _NO_LABEL.search(value):
+            raise ValueError('expected text without quotes, backslashes and line ends: it stands within "…" of a query')
+        return value
+
+
 class HypothesisSpec(Frozen):
     """`spec` of a Hypothesis document."""
 
     title: str
     """What must hold, as a sentence for people."""
+    parameters: dict[Name, Parameter] = {}
+    """What those who use it may say: `hypotheses: [{use: NAME, with: {…}}]`. Only for a hypothesis with a file."""
     measures: tuple[Measure, ...] = Field(min_length=1)
     """All must hold."""
 
@@ -96,3 +135,9 @@ class Hypothesis(HypothesisSpec):
     """A hypothesis with its name, from a file of its own or written in place in an experiment."""
 
     name: Name
+
+    @model_validator(mode="after")
+    def _is_filled_in(self) -> Hypothesis:
+        if self.parameters:
+            raise ValueError("parameters are for a hypothesis with a file of its own, which `use:` names")
+        return self

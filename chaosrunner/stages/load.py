@@ -15,6 +15,7 @@ from chaosrunner.files.documents import Document, document, is_ours, kind_of
 from chaosrunner.files.guards import unanswerable, windows
 from chaosrunner.files.measures import checked_measures
 from chaosrunner.files.node import Spot
+from chaosrunner.files.parameters import filled
 from chaosrunner.files.references import ENDINGS, FOLDERS, File, Library, NotFound, has_kindless
 from chaosrunner.files.steps import checked_steps, connections, fault_steps, known_places
 from chaosrunner.files.validation import said_at, show
@@ -170,6 +171,12 @@ class _Look:
         """A document by itself."""
         self.used.append(file)
         self.problems += file.problems
+        if kind_of(spot) == "Hypothesis":
+            mistakes: list[Problem] = []
+            spot = filled(spot, None, mistakes)
+            if mistakes:
+                self.problems += mistakes
+                return None
         result = document(spot, self.problems)
         spec = spot.child("spec")
         if spec is not None and kind_of(spot) == "Hypothesis":
@@ -216,6 +223,8 @@ class _Look:
             written = found.spec.hypotheses[index] if found else None
             if isinstance(place.value, str):
                 one = self._named_hypothesis(file, place)
+            elif place.child("use") is not None:
+                one = self._used_hypothesis(file, place)
             elif place.child("openslo") is not None and len(place.node.children) == 1:
                 one = self._objective(file, place)
             else:
@@ -233,12 +242,34 @@ class _Look:
         if found is None:
             return None
         its_file, spot = found
+        if spot.get("spec", "parameters") is not None:
+            return self._filled_in(its_file, spot, place)
         result = self.document(its_file, spot)
         spec = spot.child("spec")
         if not isinstance(result, HypothesisDocument) or spec is None:
             return None
         self.hypotheses.append(result.hypothesis)
         return CheckedHypothesis(result.metadata.name, place, tuple(checked_measures(spec, [])))
+
+    def _used_hypothesis(self, file: File, place: Spot) -> CheckedHypothesis | None:
+        """One with parameters, as it is used here."""
+        use = place.child("use")
+        found = self._refer("Hypothesis", file, use) if use is not None and isinstance(use.value, str) else None
+        return self._filled_in(*found, place) if found is not None else None
+
+    def _filled_in(self, file: File, spot: Spot, place: Spot) -> CheckedHypothesis | None:
+        self.used.append(file)
+        mistakes: list[Problem] = []
+        spot = filled(spot, place.child("with"), mistakes, used_at=place)
+        result = document(spot, mistakes) if not mistakes else None
+        spec, name = spot.child("spec"), place.child("as")
+        measures = tuple(checked_measures(spec, mistakes)) if spec is not None and result is not None else ()
+        self.problems += [*file.problems, *mistakes]
+        if not isinstance(result, HypothesisDocument) or mistakes:
+            return None
+        called = name.value if name is not None and isinstance(name.value, str) else result.metadata.name
+        self.hypotheses.append(result.hypothesis.model_copy(update={"name": called}))
+        return CheckedHypothesis(called, place, measures)
 
     def _objective(self, file: File, place: Spot) -> CheckedHypothesis | None:
         from chaosrunner.stages.objectives import objective

@@ -397,7 +397,7 @@ EXPERIMENTS = [
     M(
         "    - checkout-slo",
         "    - ‸{opensol: file.yaml}",
-        "item 1 of `hypotheses` is a mapping, expected a name, a path, {name, title, measures}, or {openslo: PATH}",
+        "item 1 of `hypotheses` is a mapping, expected a name, a path, {use: NAME, with: {…}}, {name, title, measures}, or {openslo: PATH}",
     ),
     M(
         "    - checkout-slo",
