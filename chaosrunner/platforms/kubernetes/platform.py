@@ -238,7 +238,9 @@ class KubernetesPlatform(Platform):
         why, seen = await self._pods(selector)
         names = sorted({pod.node for pod in seen if pod.node and not pod.why_not})
         found = await self.finder.nodes(names=names) if names else []
-        return Selection([finding.node_target(node) for node in found], "" if found else why or _why_none(seen))
+        # What hurts a service by its node is the same weakness as what hurts its pods: the target says whose it is.
+        meant = [finding.node_target(node).model_copy(update={"service": selector.service}) for node in found]
+        return Selection(meant, "" if found else why or _why_none(seen))
 
     async def _node_names(self, selector: Selector) -> frozenset[str] | None:
         """The nodes that pods must be on; None: any."""
