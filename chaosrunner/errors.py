@@ -8,6 +8,7 @@ ChaosrunnerError
 │       └── RedundancyMissing   … because there is nothing that could take over: an unsafe condition
 ├── NotPossibleNow          something outside did not answer; try again                        exit 3
 │   ├── Busy                another run holds the target
+│   ├── Patience            it asks to be left alone for a while
 │   └── OutcomeUnknown      it was asked for a change and gave no answer: look before asking again
 ├── FaultFailed             a fault did not do what it should; an event of the run             exit 3
 │   └── BarrierHeld         … because a protection of the system kept it from it               exit 3
@@ -94,6 +95,14 @@ class NotPossibleNow(ChaosrunnerError):
 
 class Busy(NotPossibleNow):
     """Another run acts on the same target; wait for it, or halt it."""
+
+
+class Patience(NotPossibleNow):
+    """It did nothing, and asks to be left alone for so many seconds."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class OutcomeUnknown(NotPossibleNow):

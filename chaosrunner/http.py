@@ -26,7 +26,7 @@ from chaosrunner.http_messages import REPEATABLE, Reply, Request
 from chaosrunner.http_pool import MOST_IDLE, Pool
 from chaosrunner.http_trust import Papers, trust, trust_nobody
 from chaosrunner.model.secret import Secret, SecretRef
-from chaosrunner.secrets import resolve
+from chaosrunner.secrets import hide, resolve
 from chaosrunner.urls import Url, check_url, proxy_for, redact
 
 if TYPE_CHECKING:
@@ -124,7 +124,9 @@ class Http:
             pair = f"{request.basic[0]}:{self.secret(request.basic[1]).reveal()}"
             import base64
 
-            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+            encoded = base64.b64encode(pair.encode()).decode()
+            hide(encoded)
+            headers["Authorization"] = f"Basic {encoded}"
         given = {name.lower() for name in request.headers}
         headers = {name: value for name, value in headers.items() if name.lower() not in given}
         for name, value in request.headers.items():

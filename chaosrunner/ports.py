@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from chaosrunner.http import Http, Reply, Request
     from chaosrunner.model.environment import Environment, Guards
     from chaosrunner.model.material import Material, Window
+    from chaosrunner.model.news import Notice
     from chaosrunner.model.plan import GuardAnswer, PlannedFault
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "LinkSample",
     "Links",
     "NetworkEffect",
+    "Messenger",
     "Notifier",
     "Objects",
     "Parameters",
@@ -1121,6 +1123,30 @@ class Notifier(Plugin[P], ABC):
     @abstractmethod
     async def send(self, event: JsonObject) -> None:
         """Deliver one event; raises `NotPossibleNow` to be tried again later."""
+
+
+class Messenger(Notifier[P], ABC):
+    """A notifier of people and incident tools. What it is to tell is kept in an outbox first, and told after the run in
+    the order in which it happened; what could not be told is told later. Its parameters are derived from `Telling`."""
+
+    keyed: ClassVar[bool] = False
+    """Whether the receiver recognises a repetition by the notice's `id` or `key`. One that does not is never told again
+    when it may have heard: at most once; the others at least once, which there is the same as once."""
+    cannot_tell: ClassVar[frozenset[str]] = frozenset()
+    """News (`run-ended`) that there is no way to tell it."""
+    per_minute: ClassVar[int] = 30
+    """How many it is told in a minute at most; the rest waits."""
+
+    @abstractmethod
+    async def tell(self, notice: Notice) -> None:
+        """Deliver one. Raises `OutcomeUnknown` where it may have been heard, `NotPossibleNow` where it was not and may
+        be later, `UsageError` where it never will be."""
+
+    async def send(self, event: JsonObject) -> None:
+        """The same, of a notice as JSON."""
+        from chaosrunner.model.news import Notice
+
+        await self.tell(Notice.model_validate(event))
 
 
 class Runbook(Plugin[P], ABC):

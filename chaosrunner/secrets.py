@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from chaosrunner.errors import UsageError
 from chaosrunner.model.secret import Secret, SecretRef
@@ -12,6 +13,9 @@ from chaosrunner.model.secret import Secret, SecretRef
 _LONGEST = 64 * 1024
 _SHORTEST = 4
 """Characters of a secret that is looked for in texts: shorter ones are found in any text."""
+_SHORTEST_PART = 8
+_LONG_SEGMENT = 16
+"""Characters of parts of a secret URL: shorter ones are words such as `services`."""
 _resolved: set[str] = set()
 HIDDEN = "(secret)"
 """What stands in a text where a secret was."""
@@ -41,8 +45,26 @@ def resolve(ref: SecretRef, folder: Path, environ: Mapping[str, str] | None = No
     if not value:
         raise UsageError(f"a secret is empty: the {ref} holds nothing")
     if len(value) >= _SHORTEST:
-        _resolved.add(value)
+        hide(value)
     return Secret(value)
+
+
+def hide(value: str) -> None:
+    """From now on this is taken out of texts, and so are its parts where it is a URL: a webhook's whole secret is its
+    path, and a service that refuses may answer with that alone."""
+    _resolved.add(value)
+    if "://" not in value:
+        return
+    try:
+        parts = urlsplit(value.strip())
+    except ValueError:
+        return
+    path = parts.path.strip("/")
+    long = [path, *(each for each in path.split("/") if len(each) >= _LONG_SEGMENT)]
+    query = [found for _, found in parse_qsl(parts.query)]
+    for part in (*long, *query, unquote(path), parts.username or "", parts.password or ""):
+        if len(part) >= _SHORTEST_PART:
+            _resolved.add(part)
 
 
 def _read(path: Path, ref: SecretRef) -> str:

@@ -12,11 +12,11 @@ import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import field
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 from urllib.parse import urljoin, urlsplit
 
-from chaosrunner.errors import NoReading, NotPossibleNow, OutcomeUnknown, UsageError
-from chaosrunner.http import Asked, Http, Reply, Request, redact, retry_after
+from chaosrunner.errors import NoReading, NotPossibleNow, OutcomeUnknown, Patience, UsageError
+from chaosrunner.http import Asked, Http, Reply, Request, check_url, redact, retry_after
 from chaosrunner.http_messages import REPEATABLE
 from chaosrunner.model.access import Reach
 from chaosrunner.model.marks import JsonValue
@@ -64,11 +64,24 @@ class Service:
     ) -> None:
         self.name = f"{name} at {redact(url, hide_path=hide)}"
         self.url = url.rstrip("/")
+        self.not_done: frozenset[int] = frozenset()
+        """Statuses of 500 and above with which it says for certain that nothing was done."""
         self._http = http
         self._host = urlsplit(url).netloc
         self._identity = identity
         self._reach = reach or Reach()
         self._hide = hide
+
+    @classmethod
+    def at_secret(
+        cls, http: Http, name: str, ref: SecretRef, identity: Identity = NOBODY, reach: Reach | None = None
+    ) -> Self:
+        """One whose whole URL is a secret: a webhook. Raises `UsageError` for a URL that is none."""
+        try:
+            url = check_url(http.secret(ref).reveal().strip())
+        except ValueError:
+            raise UsageError(f"the {ref} holds no URL such as https://hooks.example/…") from None
+        return cls(http, name, url, identity, reach, hide=True)
 
     async def get(self, path: str, good: Sequence[int] = (200,)) -> Reply:
         """What is there. Raises `NotPossibleNow`, or `UsageError` where the question is not accepted."""
@@ -116,10 +129,11 @@ class Service:
         if patience is not None:
             if last or patience > _LONGEST_WAIT:
                 self._http.patience[self._host] = self._http.clock.monotonic() + patience
-                self.fail(f"asks for {math.ceil(patience)} s of patience ({reply.status}){self._said(reply)}")
+                words = f"asks for {math.ceil(patience)} s of patience ({reply.status}){self._said(reply)}"
+                raise Patience(f"{self.name}: {words}", patience)
             await self._http.clock.sleep(patience)
             return
-        if reply.status >= 500 and not safe:
+        if reply.status >= 500 and not safe and reply.status not in self.not_done:
             raise OutcomeUnknown(
                 f"{self.name}: answered {reply}{self._said(reply)}; it may have been done all the same"
             )
@@ -164,7 +178,7 @@ class Service:
     def _be_patient(self) -> None:
         left = self._http.patience.get(self._host, 0.0) - self._http.clock.monotonic()
         if left > 0:
-            self.fail(f"asked for patience, it is asked again in {math.ceil(left)} s")
+            raise Patience(f"{self.name}: asked for patience, it is asked again in {math.ceil(left)} s", left)
 
     def document(self, reply: Reply) -> Any:
         """The answer as JSON. Raises `OutcomeUnknown`: something was done, and not what can be told."""
@@ -197,6 +211,10 @@ class Service:
     def _said(self, reply: Reply) -> str:
         words = without_secrets(reply.says())
         return f": {words}" if words else ""
+
+    def not_accepted(self, said: str) -> NoReturn:
+        """Raise that it does not accept what it was told, whatever status it said that with."""
+        raise UsageError(f"{self.name}: does not accept what it was told: {without_secrets(said)[:200]}")
 
     def refused(self, reply: Reply) -> NoReturn:
         """Raise what a status means that is none of the good ones."""

@@ -25,7 +25,7 @@ from chaosrunner.model.gap import Gap
 from chaosrunner.model.journal import Entry, RunEnded
 from chaosrunner.model.plan import Plan
 from chaosrunner.model.verdict import Verdict
-from chaosrunner.ports import Notifier, ProbeContext
+from chaosrunner.ports import Messenger, Notifier, ProbeContext
 from chaosrunner.reports.shown_gap import ShownGap
 from chaosrunner.stages.announce import Announcing
 
@@ -44,6 +44,8 @@ def _named(plan: Plan) -> dict[str, Make]:
     found: dict[str, Make] = {}
     for call in plan.environment.spec.notify:
         plugin: type[Notifier[Any]] = catalog.find("notifiers", call.kind)
+        if issubclass(plugin, Messenger):
+            continue  # told after the run, through the outbox
         name = call.kind if call.kind not in found else f"{call.kind} {len(found) + 1}"
         found[name] = partial(plugin, plugin.Params.model_validate(call.with_))
     return found

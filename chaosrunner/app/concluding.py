@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chaosrunner.model.evidence import Clues
     from chaosrunner.model.near_miss import NearMiss
     from chaosrunner.register.near_misses import Tried
+    from chaosrunner.stages.register import Registered
 
 _NO_CLUES: Mapping[str, Clues] = MappingProxyType({})
 
@@ -61,6 +62,7 @@ async def conclude(plan: Plan, outcome: RunOutcome, desk: Desk, there: Lookout |
     found, verified = await _keep(plan, verdict, gaps, desk, clues=clues)
     account = gather(read_journal(outcome.journal))
     html = _write_report(account, verdict, found, outcome.journal, desk)
+    await _tell(plan, verdict, desk)
     return RunReport(plan, outcome, verdict, gaps, account, found, verified, html)
 
 
@@ -91,7 +93,31 @@ async def conclude_dead(plan: Plan, journal: Path, desk: Desk) -> tuple[ShownGap
         from chaosrunner.app.announcing import announce_dead
 
         await announce_dead(plan, entries, verdict, found, desk)
+    await _tell(plan, verdict, desk)
     return found
+
+
+async def _tell(plan: Plan, verdict: Verdict, desk: Desk) -> None:
+    """Tell people and incident tools what is new: everything is undone and written down by now."""
+    if not plan.environment.spec.notify:
+        return
+    from chaosrunner.app.telling import deliver, post, receivers_of
+    from chaosrunner.stages.news import of_run
+
+    receivers = receivers_of(plan.environment, Path(plan.folder), desk)
+    post(of_run(plan, verdict, desk.clock.now()), receivers, desk)
+    await deliver(receivers, desk)
+
+
+def _post(plan: Plan, done: Registered, known: Sequence[NearMiss], run: str, desk: Desk) -> None:
+    """Keep what is new of near misses for those who are to be told, as long as it is known what is new."""
+    if not plan.environment.spec.notify:
+        return
+    from chaosrunner.app.telling import post, receivers_of
+    from chaosrunner.stages.news import of_near_misses
+
+    notices = of_near_misses(plan, run, done, known, desk.clock.now())
+    post(notices, receivers_of(plan.environment, Path(plan.folder), desk), desk)
 
 
 async def _look_around(
@@ -138,8 +164,10 @@ async def _keep(
         with open_register(desk.state, desk.clock) as book:
             tracker = open_tracker(plan.environment, context_of(plan, desk))
             done = register(verdict, plan, gaps, book, desk.clock, ended, clues=clues)
+            _post(plan, done, [each.near_miss for each in done.recorded], verdict.run, desk)
             items = await remediate(done, book, tracker, desk.clock)
             known = [book.get(each.near_miss.id) for each in done.recorded]
+            _post(plan, done, known, verdict.run, desk)  # once more, now that there are items to link to
     except NotPossibleNow as error:
         desk.tell(
             f"the near misses of this run are not recorded: {error}; they are in `chaosrunner judge {verdict.run}`"

@@ -105,6 +105,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "aiohttp": ("platforms/kubernetes/client.py", "serve/server.py"),
     "alembic": ("register/",),
     "anyio": ("http",),
+    "apprise": ("notifiers/apprise.py",),
     "certifi": ("http",),
     "click": ("cli/",),
     "dns": ("probes/dns.py",),

@@ -21,7 +21,7 @@ class Trouble:
 
     what: str
     """`lost` (done, but the reply is lost), `unheard` (not done, no reply), `slow` (done, and no reply in time), `busy`
-    (429), `down` (503, not done), `failed` (500, done all the same), `garbage` (done, and answered by a proxy's page)."""
+    (429), `down` (503, not done), `failed` (500, done all the same), `garbage` (done, and a proxy's page as answer)."""
     method: str = "POST"
     path: str = ".*"
     times: int = 1
@@ -87,20 +87,25 @@ class Api(HttpServer):
         asked = Asked(met.method, unquote(parts.path), query, json.loads(met.body) if met.body else None)
         self.asked.append(asked)
         what = self._trouble(asked)
-        if what in ("unheard", "busy", "down"):
-            if what == "unheard":
-                return await reset(met, writer)
+        if what == "unheard":
+            await reset(met, writer)
+            return
+        if what in ("busy", "down"):
             status, headers = (429, {"Retry_After": "3"}) if what == "busy" else (503, {})
-            return writer.write(page(b'{"message": "not now"}', status, "application/json", **headers))
+            writer.write(page(b'{"message": "not now"}', status, "application/json", **headers))
+            return
         answer = self.answer(asked) if self.allowed(met) else Answer(401, {"message": f"Bad credentials {self.token}"})
         if what == "lost":
-            return await reset(met, writer)
+            await reset(met, writer)
+            return
         if what == "slow":
             await asyncio.Event().wait()
         if what in ("failed", "garbage"):
-            return writer.write(
-                page(b"<html><title>Oops</title></html>", 500 if what == "failed" else 201, "text/html")
-            )
+            writer.write(page(b"<html><title>Oops</title></html>", 500 if what == "failed" else 201, "text/html"))
+            return
+        if isinstance(answer.body, str):
+            writer.write(page(answer.body.encode(), answer.status, "text/plain", **answer.headers))
+            return
         body = b"" if answer.body is None else json.dumps(answer.body).encode()
         writer.write(page(body, answer.status, "application/json", **answer.headers))
 

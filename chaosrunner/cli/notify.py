@@ -1,0 +1,123 @@
+"""`chaosrunner notify`: news that waits, told now; and how it went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from chaosrunner.cli import terms
+
+if TYPE_CHECKING:
+    from chaosrunner.app.desk import Desk
+    from chaosrunner.app.telling import Receiver
+    from chaosrunner.store.outbox import Posted
+
+
+@click.command(short_help="Tell people what waits to be told, and show how it went.")
+@click.option("--test", is_flag=True, help="Send everybody whom the environment (-e) names a notice that is a test.")
+@click.option("--show", is_flag=True, help="Tell nobody anything; only show what was told.")
+@terms.environment_option
+@terms.json_option
+@click.pass_obj
+def command(settings: terms.Settings, test: bool, show: bool, environment: str | None, as_json: bool) -> None:
+    """Tell people and incident tools the news that waits for them, whatever pause it is in.
+
+    News is kept before the first attempt to tell it. A run tells it at its end, for ten seconds at most; what could not
+    be told then is told by the next run, or by this command, for a day. `uncertain` may have been heard: no answer
+    came, and the receiver would show it twice.
+    """
+    if test and environment is None:
+        raise click.UsageError("--test needs an environment: -e NAME")
+    posted = terms.wait_for(_notify(settings, environment, test=test, show=show))
+    waiting = [each for each in posted if each.fate.value == "waiting"]
+    if as_json:
+        terms.say_json([_as_json(each) for each in posted])
+    else:
+        for each in posted:
+            terms.say(_line(each))
+        if not posted:
+            terms.say("there was no news yet")
+    terms.leave(3 if waiting and not show else 0)
+
+
+def _line(each: Posted) -> str:
+    from chaosrunner.clock import iso
+
+    trouble = f"  ({each.trouble})" if each.trouble else ""
+    return f"{iso(each.at)[:16].replace('T', ' ')}  {each.fate.value:<9}  {each.receiver:<24}  {each.headline}{trouble}"
+
+
+def _as_json(each: Posted) -> dict[str, object]:
+    return {
+        "at": each.at,
+        "receiver": each.receiver,
+        "headline": each.headline,
+        "fate": each.fate.value,
+        "tries": each.tries,
+        "nextAt": each.next_at or None,
+        "trouble": each.trouble,
+    }
+
+
+async def _notify(settings: terms.Settings, environment: str | None, *, test: bool, show: bool) -> list[Posted]:
+    from chaosrunner.app.desk import Desk
+    from chaosrunner.app.telling import deliver
+    from chaosrunner.clock import SystemClock
+    from chaosrunner.http import Http
+    from chaosrunner.store.outbox import Outbox, outbox_exists
+
+    clock = SystemClock()
+    outbox = Outbox(settings.state, clock)
+    names = [environment] if environment else []
+    if not names and outbox_exists(settings.state):
+        waiting = [each for each in outbox.posted(10_000) if each.fate.value == "waiting"]
+        names = list(dict.fromkeys(each.receiver.partition("/")[0] for each in waiting))
+    for name in [] if show else names:
+        from chaosrunner.stages.load import load_environment
+
+        found, folder, _ = load_environment(name, Path())
+        async with Http(clock, folder=folder) as http:
+            desk = Desk(settings.state, clock, http, terms.warn)
+            from chaosrunner.app.telling import receivers_of
+
+            receivers = receivers_of(found, folder, desk)
+            _catch_up(receivers, desk)
+            if test:
+                _post_a_test(found.name, receivers, desk)
+            if outbox_exists(settings.state):
+                outbox.retry()
+            await deliver(receivers, desk, within=60.0)
+    return outbox.posted() if outbox_exists(settings.state) else []
+
+
+def _catch_up(receivers: list[Receiver], desk: Desk) -> None:
+    """Near misses that a person closed meanwhile are news too."""
+    from chaosrunner.app.telling import post_closings
+    from chaosrunner.register import open_register, register_exists
+
+    if receivers and register_exists(desk.state):
+        with open_register(desk.state, desk.clock) as book:
+            post_closings(book, receivers, desk)
+
+
+def _post_a_test(environment: str, receivers: list[Receiver], desk: Desk) -> None:
+    """To everybody, whatever news they want; a receiver that keeps incidents open gets its end at once."""
+    from chaosrunner.model.news import News, Notice
+    from chaosrunner.store.outbox import Outbox
+
+    outbox, at = Outbox(desk.state, desk.clock), desk.clock.now()
+    name = f"test-{at:.0f}"
+    for news, word in ((News.FOUND, "A test of"), (News.CLOSED, "The end of a test of")):
+        notice = Notice(
+            news=news,
+            id=f"{name}:{news.value}",
+            at=at,
+            headline=f"{word} chaosrunner's notices from {environment}",
+            text="Nothing was found, and nothing is to be done.",
+            run=name,
+            environment=environment,
+        )
+        for receiver in receivers:
+            outbox.put(receiver.name, notice.id, notice.key, notice.as_json())
