@@ -259,7 +259,7 @@ def _why_not(near_miss: NearMiss, facts: RunFacts) -> str:
         return "a run without this gap does not yet show that the alert fired"
     if not facts.recovered:
         return "the system was not seen recovered"
-    found = differences(near_miss.conditions, facts.conditions)
+    found = differences(near_miss.conditions, facts.conditions) if near_miss.conditions.faults else []
     return "; ".join(difference.why for difference in found)
 
 
