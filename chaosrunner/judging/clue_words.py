@@ -119,7 +119,7 @@ def gone_of(source: str, owner: str, series: Sequence[Sampled], last: float, wor
 def of_log(source: str, stream: Stream, change: LogChange, words: Words) -> Clue:
     """`new in checkout.log: "payments did not answer in <n>ms", 212 lines, …`."""
     template = words.quote(change.template.text)
-    quiet = words.window.quiet_since(stream.since)
+    quiet = words.window.quiet_since(max(stream.since, words.window.loaded_from))
     rates = f"{_lines(change.lines)} in {_amount(words.window.length)} s ({_amount(change.during)} a minute)"
     if change.usual:
         rates += f", {change.usual} in the {_amount(quiet)} s before ({_amount(change.before)} a minute)"

@@ -63,12 +63,15 @@ def _strongest_then_earliest(clue: Clue) -> tuple[float, float]:
 def _little(materials: Sequence[Material], window: Window) -> Iterator[str]:
     """What cannot be told from so little."""
     series = [one for material in materials for one in material.series if one.says == "number"]
-    points = [sum(window.is_meant(at) for at, _ in one.points) for one in series]
-    few = sum(count < shifts.FEWEST_MEANT for count in points)
-    if few:
-        fewest = shifts.FEWEST_MEANT
-        yield f"{few} of {len(series)} series have fewer than {fewest} values from while the fault was in force"
-    known = [window.quiet_since(stream.since) for material in materials for stream in material.streams]
+    for fewest, counts, when in (
+        (shifts.FEWEST_MEANT, window.is_meant, "while the fault was in force"),
+        (shifts.FEWEST_USUAL, window.is_alike, "the time before it, under the same load"),
+    ):
+        few = sum(sum(counts(at) for at, _ in one.points) < fewest for one in series)
+        if few:
+            yield f"{few} of {len(series)} series have fewer than {fewest} values from {when}"
+    sinces = [stream.since for material in materials for stream in material.streams]
+    known = [window.quiet_since(max(since, window.loaded_from)) for since in sinces]
     if known and max(known) < 3 * window.length:
         yield (
             f"the logs are known for {max(known):.0f} s before the fault only: what comes seldom by itself may look new"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from chaosrunner.judging.templates import Miner, Template
 from chaosrunner.model.evidence import How
@@ -32,6 +32,7 @@ _TROUBLE = re.compile(
 TROUBLE = 2.0
 """So many times as heavy are new lines that tell of trouble by their words: they say more than that others are
 missing."""
+_MORE: Mapping[str, bool] = {"new": True, "burst": True, "dropped": False, "gone": False}
 _SLICES = 12
 """Of the stretch that is asked about, for how unevenly lines come."""
 
@@ -54,40 +55,50 @@ class LogChange:
 
 def log_changes(stream: Stream, window: Window) -> list[LogChange]:
     """Of one log, the strongest first."""
-    quiet = window.quiet_since(stream.since)
-    if quiet <= 0 or window.length <= 0:
+    if window.length <= 0 or window.quiet_since(max(stream.since, window.loaded_from)) <= 0:
         return []
     miner = Miner(stream.name)
     for at, line in stream.lines:
         meant = window.is_meant(at)
         if meant or window.is_usual(at):
             miner.add(at, line, meant=meant)
-    found = [_change(template, window, quiet) for template in miner.templates]
+    found = [_change(template, window, stream.since) for template in miner.templates]
     fewer = () if stream.whole else ("dropped", "gone")
     kept = [change for change in found if change is not None and change.how not in fewer]
     return sorted(kept, key=lambda change: -change.g2)
 
 
-def _change(template: Template, window: Window, quiet: float) -> LogChange | None:
-    times = template.times
-    lines = sum(window.is_meant(at) for at in times)
-    usual = len(times) - lines
-    how = _how(lines, usual, window.length, quiet)
-    if how is None:
+def _change(template: Template, window: Window, since: float) -> LogChange | None:
+    inside = [at for at in template.times if window.is_meant(at)]
+    usual = [at for at in template.times if window.is_alike(at)]
+    quiet = window.quiet_since(max(since, window.loaded_from))
+    how = _how(len(inside), len(usual), window.length, quiet)
+    if how is None or not _as_right_before(how, template.times, len(inside), window, since):
         return None
-    strength = g2(lines, usual, window.length, quiet) / dispersion(times, window, quiet)
-    inside = [at for at in times if window.is_meant(at)]
+    if how == "new" and len(inside) + len(usual) < len(template.times):
+        how = "burst"  # it is known from before the load
+    strength = g2(len(inside), len(usual), window.length, quiet) / dispersion([*usual, *inside], window, quiet)
     trouble = how == "new" and _TROUBLE.search(template.text) is not None
     at_once = how == "new" and max(inside) - min(inside) < window.length / _SLICES
     if strength < (LEAST_G2_TROUBLE if trouble else LEAST_G2) or (at_once and not trouble):
         return None  # what is said once, in many lines, and tells of no trouble, may be said once an hour
-    first = min(inside) if inside else max(times)
-    before, during = 60 * usual / quiet, 60 * lines / window.length
+    first = min(inside) if inside else max(usual)
+    before, during = 60 * len(usual) / quiet, 60 * len(inside) / window.length
     strength *= TROUBLE if trouble else 1.0
-    return LogChange(template, how, strength, lines, usual, before, during, first)
+    return LogChange(template, how, strength, len(inside), len(usual), before, during, first)
+
+
+def _as_right_before(how: How, times: Sequence[float], lines: int, window: Window, since: float) -> bool:
+    """Whether it is so, too, against the time right before alone: what became so earlier is not of this stretch."""
+    start = max(since, window.near_from)
+    near = sum(window.is_alike(at) and at >= start for at in times)
+    found = _how(lines, near, window.length, window.quiet_since(start))
+    return found is not None and _MORE[found] is _MORE[how]
 
 
 def _how(lines: int, usual: int, length: float, quiet: float) -> How | None:
+    if quiet <= 0:
+        return None
     ratio = ((lines + 0.5) / length) / ((usual + 0.5) / quiet)
     if lines >= FEWEST and usual == 0:
         return "new"

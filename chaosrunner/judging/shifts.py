@@ -63,7 +63,7 @@ class Shift:
 
 def shift(series: Sampled, window: Window) -> Shift | None:
     """How a series moved; None where it did not, or where there are too few points to say."""
-    usual = [point for point in series.points if window.is_usual(point[0])]
+    usual = [point for point in series.points if window.is_alike(point[0])]
     near = _right_before(usual, window)
     meant = _wholly_inside([point for point in series.points if window.is_meant(point[0])], series.lag, window)
     if len(near) < FEWEST_USUAL or len(meant) < FEWEST_MEANT:

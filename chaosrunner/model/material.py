@@ -32,6 +32,9 @@ class Window:
     """When the run's own baseline began."""
     began: float
     ended: float
+    loaded_from: float = float("-inf")
+    """From when on the system is under the same load as in the stretch: when the run's own load began, if it has
+    one."""
     busy: tuple[tuple[float, float], ...] = ()
     """When other runs were under way: no time to learn from what is usual."""
 
@@ -43,6 +46,15 @@ class Window:
     def is_usual(self, at: float) -> bool:
         """Whether a time tells what is usual."""
         return self.usual_from <= at < self.began and not any(start <= at <= end for start, end in self.busy)
+
+    def is_alike(self, at: float) -> bool:
+        """The same, and under the same load."""
+        return at >= self.loaded_from and self.is_usual(at)
+
+    @property
+    def near_from(self) -> float:
+        """When the time right before the stretch began: the run's baseline, or as long as the stretch lasts."""
+        return max(self.loaded_from, min(self.baseline, self.began - self.length))
 
     def is_meant(self, at: float) -> bool:
         """Whether it lies in the stretch that is asked about."""
@@ -69,7 +81,8 @@ class Sampled:
     lag: float = 0.0
     """How far (seconds) a number looks back."""
     kin: str = ""
-    """Labels that are the same for all replicas of one thing: series of one name and kin that move alike are one clue."""
+    """Labels that are the same for all replicas of one thing: series of one name and kin that move alike are one
+    clue."""
     owner: str = ""
     """What it comes from, where that may go away as a whole: a scrape target."""
     whole: bool = True

@@ -123,6 +123,7 @@ def _window(gap: Gap, seen: Seen) -> Window | None:
         baseline=seen.zero + (baseline[0] if baseline else 0.0),
         began=seen.zero + began,
         ended=seen.zero + ended,
+        loaded_from=seen.zero + baseline[0] if baseline and seen.facts.plan.traffic else float("-inf"),
         busy=tuple((other.began, other.ended) for other in seen.others if other.began < seen.zero + began),
     )
 

@@ -131,7 +131,8 @@ def test_what_cannot_be_known_is_said() -> None:
     short = Stream("log", [(590.0, "a"), (620.0, "a")], 580.0)
     said = made(few, streams=[short]).unknown
     assert said[0] == "1 of 1 series have fewer than 3 values from while the fault was in force"
-    assert said[1].startswith("the logs are known for 20 s before the fault only")
+    assert said[1] == "1 of 1 series have fewer than 4 values from the time before it, under the same load"
+    assert said[2].startswith("the logs are known for 20 s before the fault only")
 
 
 def test_secrets_are_taken_out_of_all_words() -> None:

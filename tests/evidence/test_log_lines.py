@@ -87,6 +87,22 @@ def test_the_first_new_line_has_its_time_and_rates_are_a_minute() -> None:
     assert change.during == pytest.approx(20)
 
 
+def test_lines_that_became_more_before_the_fault_are_not_of_it() -> None:
+    assert changes([*every(6.0, "INFO retry", end=200.0), *every(0.5, "INFO retry", start=200.0)]) == {}
+    assert changes([*every(1.0, "INFO ping", end=200.0), *every(30.0, "INFO ping", start=200.0)]) == {}
+
+
+def test_before_the_runs_own_load_began_nothing_tells_how_often_lines_come() -> None:
+    loaded = Window(usual_from=0.0, baseline=300.0, began=360.0, ended=420.0, loaded_from=300.0)
+    orders = every(1.0, "INFO order", start=300.0)
+    assert changes(orders) == {}
+    assert log_changes(Stream("log", orders, 0.0), loaded) == []
+    gone = every(1.0, "INFO order", start=300.0, end=360.0)
+    assert [change.how for change in log_changes(Stream("log", gone, 0.0), loaded)] == ["gone"]
+    known = [*every(10.0, "ERROR late", end=100.0), *every(1.0, "ERROR late", start=360.0)]
+    assert [change.how for change in log_changes(Stream("log", known, 0.0), loaded)] == ["burst"]
+
+
 def test_new_lines_that_tell_of_trouble_come_before_others_that_are_missing() -> None:
     lines = [*every(1.0, "INFO checkout completed", end=360.0), *every(2.5, "ERROR no answer", start=360.0)]
     found = log_changes(Stream("log", sorted(lines), 0.0), WINDOW)

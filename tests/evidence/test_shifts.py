@@ -90,6 +90,15 @@ def test_time_of_other_runs_tells_nothing_of_what_is_usual() -> None:
     assert shift(moved, busy) is not None
 
 
+def test_what_moved_with_the_runs_own_load_is_compared_with_the_time_since_then() -> None:
+    load = series(lambda t: 0.0 if t < 530 else 20.0 if t < 600 else 0.0)
+    loaded = Window(usual_from=0.0, baseline=540.0, began=600.0, ended=660.0, loaded_from=530.0)
+    assert shift(load, WINDOW) is None
+    found = shift(load, loaded)
+    assert found is not None and (found.before, found.during) == (20.0, 0.0)
+    assert shift(series(lambda t: 0.0 if t < 530 else 20.0), loaded) is None
+
+
 def test_cliffs_delta_is_the_share_of_greater_pairs_less_that_of_smaller_ones() -> None:
     assert cliffs_delta([3, 4], [1, 2]) == 1
     assert cliffs_delta([1], [1, 2]) == -0.5
