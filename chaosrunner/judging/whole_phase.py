@@ -100,8 +100,8 @@ def _like(
     enough = _needed(asked, len(before), len(phase), compared.inflation)
     few = len(before) + len(phase) < sum(enough)
     seen = [value for value in phase if value is not None]
-    middles = f"median {_shown(measure, seen)} against {_shown(measure, before)}"
-    sizes = f"{len(phase)} readings against {len(before)} of the baseline"
+    middles = f"median {_shown(measure, seen)} against the baseline's {_shown(measure, before)}"
+    sizes = f"{len(phase)} readings against {len(before)}"
     side = "higher" if compared.effect >= 0.5 else "lower"
     pairs = _percent(max(compared.effect, 1 - compared.effect))
     if away >= asked.effect and compared.p <= asked.false_alarms:
@@ -143,7 +143,7 @@ def _too_few(asked: Question, compared: Compared, enough: tuple[int, int], sizes
     if compared.inflation > 1.05:
         why += f" (each is like the one before, so that {compared.inflation:.1f} of them say as much as one)"
     return (
-        f"too few readings for a rank test, {sizes}{why}: to find {_name(asked.detect)} ({_percent(asked.detect)} of "
+        f"too few readings for a rank test, {sizes} of the baseline{why}: to find {_name(asked.detect)} ({_percent(asked.detect)} of "
         f"all pairs) with {_percent(asked.power)} probability it takes {enough[1]} against {enough[0]}"
     )
 

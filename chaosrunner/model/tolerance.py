@@ -307,9 +307,21 @@ class Rule(Frozen):
             highest = max(highest, self.floor.resolve(unit, baseline))
         return (None if low is None else low.resolve(unit, baseline), highest)
 
+    def _alike(self) -> str:
+        """`like the baseline`, and what is not as usual."""
+        text = "like the baseline" if self.side in (None, "either") else f"not {self.side} than the baseline"
+        given = [
+            ("effect", self.effect),
+            ("detect", self.detect),
+            ("power", self.power),
+            ("falseAlarms", self.false_alarms),
+        ]
+        unusual = [f"{name} {number(value * 100)}%" for name, value in given if value is not None]
+        return f"{text} ({', '.join(unusual)})" if unusual else text
+
     def __str__(self) -> str:
         if self.like is not None:
-            return "like the baseline" if self.side in (None, "either") else f"not {self.side} than the baseline"
+            return self._alike()
         lasting = f" for {number(self.for_)} s" if self.for_ else ""
         lasting += f" ({self.take} of the phase)" if self.take else ""
         if self.at_most is not None:

@@ -224,10 +224,10 @@ def _looser(old: Rule, new: Rule, unit: str | None) -> Literal["weaker", "differ
 
 def _less_alike(old: Rule, new: Rule) -> Literal["weaker", "different"] | None:
     """The same for `like baseline`: a greater difference is passed over, or found less surely."""
-    if old.like != new.like or (old.side or "either") not in (new.side or "either", "higher", "lower"):
+    if old.like != new.like:
         return "different"
     if new.side not in (None, "either", old.side):
-        return "weaker"
+        return "weaker" if old.side in (None, "either") else "different"
     found = new.found_with < old.found_with or new.detectable > old.detectable
     return "weaker" if found or new.least_effect > old.least_effect or new.alarms < old.alarms else None
 

@@ -101,6 +101,13 @@ def judged(rule: dict[str, Any]) -> Conditions:
     return conditions(expectations=(expectation(tolerance=Tolerance.model_validate(rule)),))
 
 
+def alike(**changes: str) -> dict[str, Any]:
+    return {"fault": {"like": "baseline", **changes}}
+
+
+ALIKE = alike()
+
+
 @pytest.mark.parametrize(
     ("was", "now", "counts"),
     [
@@ -123,6 +130,22 @@ def judged(rule: dict[str, Any]) -> Conditions:
         ({"atMost": "baseline + 20ms"}, {"atMost": "baseline + 10ms"}, True),
         ({"atMost": "baseline + 20ms"}, {"atMost": "baseline + 10%"}, False),
         ({"fault": {"atMost": "500ms"}}, {"recovery": {"atMost": "500ms"}}, False),
+        ({"fault": {"atMost": "500ms", "take": "p95"}}, {"fault": {"atMost": "400ms", "take": "p95"}}, True),
+        ({"fault": {"atMost": "500ms", "take": "p95"}}, {"fault": {"atMost": "500ms", "take": "p50"}}, False),
+        ({"fault": {"atMost": "500ms"}}, {"fault": {"atMost": "500ms", "take": "p99"}}, False),
+        ({"fault": "like baseline"}, {"fault": {"atMost": "2x baseline"}}, False),
+        (ALIKE, {"fault": "like baseline"}, True),
+        (ALIKE, alike(side="higher"), False),
+        (alike(side="higher"), ALIKE, True),
+        (alike(side="higher"), alike(side="lower"), False),
+        (ALIKE, alike(effect="small"), True),
+        (ALIKE, alike(effect="large"), False),
+        (ALIKE, alike(detect="75%"), True),
+        (ALIKE, alike(detect="90%"), False),
+        (ALIKE, alike(power="95%"), True),
+        (ALIKE, alike(power="80%"), False),
+        (ALIKE, alike(falseAlarms="5%"), True),
+        (ALIKE, alike(falseAlarms="0.1%"), False),
         ({"fault": {"atMost": 1}}, {"fault": {"atMost": 1}, "recovery": {"atMost": 1}}, True),
     ],
 )
