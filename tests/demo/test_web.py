@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -64,6 +65,45 @@ async def test_a_5xx_is_unavailable_and_counts_as_an_error(port: int) -> None:
     metrics = await echo.call("GET", "/metrics.json")
     echo.close()
     assert (metrics["requests_total"], metrics["errors_total"], metrics["error_ratio"]) == (2, 1, 0.5)
+
+
+async def test_its_numbers_are_there_for_prometheus_too_with_those_of_its_calls(port: int) -> None:
+    upstream = Upstream("echo", f"http://127.0.0.1:{port}")
+    caller = Service("caller", workers=1, calls=[upstream])
+    caller.gauges["unpaid"] = lambda: None
+    await upstream.call("POST", "/echo", {"status": 200})
+    with pytest.raises(Unavailable):
+        await upstream.call("POST", "/echo", {"status": 503})
+    at = await caller.start(0)
+    answer = (await say(at, b"GET /metrics HTTP/1.0\r\n\r\n")).decode()
+    await caller.stop()
+    assert "Content-Type: text/plain; version=0.0.4" in answer
+    lines = answer.split("\r\n\r\n")[1].splitlines()
+    assert {"shop_requests_total 0", 'shop_calls_total{to="echo"} 2', 'shop_calls_failures_total{to="echo"} 1'} <= set(
+        lines
+    )
+    assert all(re.fullmatch(r"shop_\w+(\{to=\"echo\"\})? [\d.]+", line) for line in lines), lines
+
+
+async def test_its_log_tells_of_answers_failures_and_waiting() -> None:
+    service = Service("echo", workers=1)
+    said: list[str] = []
+    service.say = lambda level, words: said.append(f"{level} {words}")
+    go_on = asyncio.Event()
+
+    async def slow(_: Request) -> Response:
+        await go_on.wait()
+        return Response(503, {"error": "too slow"})
+
+    service.route("GET", "/slow", slow)
+    port = await service.start(0)
+    asked = [asyncio.create_task(say(port, b"GET /slow HTTP/1.0\r\n\r\n")) for _ in range(2)]
+    while not said:
+        await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(*asked)
+    await service.stop()
+    assert said == ["WARN no free worker: 1 requests wait", *["ERROR GET /slow 503: too slow"] * 2]
 
 
 async def test_a_service_that_is_not_there_is_unavailable(unused_tcp_port: int) -> None:

@@ -200,7 +200,7 @@ class Service:
         took = (time.monotonic() - began) * 1e3
         if response.status >= 500:
             self.errors.count()
-            self.say("ERROR", f"{request.method} {request.path} {response.status}: {response.body['error']}")
+            self.say("ERROR", f"{request.method} {request.path} {response.status}: {response.body.get('error', '')}")
         else:
             self.say("INFO", f"{request.method} {request.path} {response.status} in {took:.0f} ms")
         return response
