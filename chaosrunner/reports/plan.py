@@ -108,6 +108,10 @@ def _fault(fault: PlannedFault) -> Iterator[str]:
     if not fault.targets:
         yield "    no target matches"
     yield f"    undo: {fault.undo}"
+    if fault.expect_alert is not None:
+        labels = "".join(f", {key}={value}" for key, value in fault.expect_alert.labels.items())
+        within = write_duration(fault.expect_alert.within)
+        yield f"    should raise the alert {clean(fault.expect_alert.name)}{clean(labels)} within {within}"
 
 
 def _measure(plan: Plan, measure: PlannedMeasure, reading: Reading | None) -> Iterator[str]:

@@ -203,14 +203,28 @@ def hypothesis_line(hypothesis: HypothesisVerdict) -> str:
     return f"{hypothesis.name} {hypothesis.answer.value}{strength}: {hypothesis.reason}"
 
 
+def alert_lines(verdict: Verdict) -> list[str]:
+    """Each expected alert, and what broke with nobody told, as a line each."""
+    words = {Answer.HELD: "fired", Answer.BROKEN: "DID NOT FIRE IN TIME", Answer.INCONCLUSIVE: "inconclusive"}
+    lines = [
+        f"alert {alert.alert} {words[alert.answer]}: {alert.reason}"
+        + (", silenced for people" if alert.silenced else "")
+        for alert in verdict.alerts
+    ]
+    return lines + [
+        f"{name} broke and no alert began to fire: nobody would have been told" for name in verdict.unnoticed
+    ]
+
+
 def _answers(verdict: Verdict) -> Statement:
     title = "Did the promises hold?"
     if not verdict.hypotheses:
         return Statement(Tone.INFO, title, "No hypothesis was judged.")
-    details = tuple(hypothesis_line(hypothesis) for hypothesis in verdict.hypotheses)
+    details = (*map(hypothesis_line, verdict.hypotheses), *alert_lines(verdict))
     tally = {answer: sum(h.answer is answer for h in verdict.hypotheses) for answer in Answer}
     total = len(verdict.hypotheses)
-    tone = max((ANSWER_TONES[h.answer] for h in verdict.hypotheses), key=[Tone.GOOD, Tone.WARN, Tone.BAD].index)
+    answers = [*(h.answer for h in verdict.hypotheses), *(alert.answer for alert in verdict.alerts)]
+    tone = max((ANSWER_TONES[answer] for answer in answers), key=[Tone.GOOD, Tone.WARN, Tone.BAD].index)
     if total == 1:
         only = verdict.hypotheses[0]
         title_text = only.title or only.name
