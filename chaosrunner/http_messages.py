@@ -11,6 +11,7 @@ from chaosrunner.http_errors import Asked, gist
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.secret import SecretRef
 from chaosrunner.records.light import dataclass
+from chaosrunner.secrets import without_secrets
 from chaosrunner.urls import redact
 
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
@@ -91,8 +92,9 @@ class Reply:
             raise ValueError(f"expected JSON, found {f'{kind}: ' if kind else ''}{what}") from None
 
     def says(self) -> str:
-        """What an error body says, of whatever shape, on one short line."""
-        return gist(self.text(), self.headers.get("content-type", ""))
+        """What an error body says, of whatever shape, on one short line; never a secret that it was sent."""
+        # Before it is cut, lest half of one be left; and after what was escaped in it is read.
+        return without_secrets(gist(without_secrets(self.text()), self.headers.get("content-type", "")))
 
     def __str__(self) -> str:
         return f"{self.status} {self.reason}".strip()

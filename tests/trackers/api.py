@@ -94,7 +94,7 @@ class Api(HttpServer):
             status, headers = (429, {"Retry_After": "3"}) if what == "busy" else (503, {})
             writer.write(page(b'{"message": "not now"}', status, "application/json", **headers))
             return
-        answer = self.answer(asked) if self.allowed(met) else Answer(401, {"message": f"Bad credentials {self.token}"})
+        answer = self.answer(asked) if self.allowed(met) else Answer(401, {"message": f"Who is {met.headers}?"})
         if what == "lost":
             await reset(met, writer)
             return
