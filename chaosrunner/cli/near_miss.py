@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -352,9 +352,9 @@ def _exported(register: Register, form: str, where: str) -> Iterator[str]:
 
 
 @command.command("import")
-@click.argument("file", type=click.File("r", encoding="utf-8", lazy=True))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.pass_obj
-def import_(settings: terms.Settings, file: IO[str]) -> None:
+def import_(settings: terms.Settings, file: Path) -> None:
     """Add everything of an export; what is there already is left."""
     import itertools
 
@@ -363,9 +363,12 @@ def import_(settings: terms.Settings, file: IO[str]) -> None:
     from chaosrunner.register import open_register
 
     try:
-        head = file.readline()  # before a register is made for what is none
-        with open_register(settings.state, SystemClock()) as register:
-            added = register.load(itertools.chain([head], file))
+        with click.open_file(str(file), "r", encoding="utf-8") as lines:
+            head = lines.readline()  # before a register is made for what is none
+            with open_register(settings.state, SystemClock()) as register:
+                added = register.load(itertools.chain([head], lines))
     except UnicodeDecodeError:
-        raise UsageError(f"{file.name} is no export of near misses: it is not UTF-8 text") from None
+        raise UsageError(f"{file} is no export of near misses: it is not UTF-8 text") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
     terms.say(f"{added} record{'' if added == 1 else 's'} added")
