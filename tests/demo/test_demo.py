@@ -117,6 +117,10 @@ def test_the_demo_finds_near_misses_and_the_repaired_shop_verifies_one_of_them(
     assert len(items) == len(pages) == len(BROKEN)
     for path in (*items, *pages):
         assert (tmp_path / path).is_file(), path
+    shown = [(tmp_path / page).read_text() for page in pages]
+    assert all("What else changed while the fault was in force" in text for text in shown)
+    assert any("new: “ERROR GET / &lt;n&gt;: recommendations is not there" in text for text in shown)
+    assert "what else changed meanwhile" not in said  # the demo's own words stay short
 
     code, said = outcome(start("demo", "--plain", "--fixed", PAGE))
     assert code == 0, said
