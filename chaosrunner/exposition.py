@@ -40,7 +40,9 @@ class Figures:
 
     runs: Sequence[RunFigures] = ()
     near_misses: Sequence[NearMissFigures] | None = ()
-    """None: the register cannot be read."""
+    """Those that are not closed. None: the register cannot be read."""
+    closed: Mapping[str, int] = field(default_factory=dict)
+    """How many are closed, by state: they only grow in number, so they are counted, not read."""
     now: float = 0.0
     under_way: Mapping[str, int] = field(default_factory=dict)
     """Runs that live, by environment."""
@@ -181,13 +183,15 @@ def _register(figures: Figures) -> Iterator[Metric]:
     up = figures.near_misses is not None
     yield GaugeMetricFamily("chaosrunner_register_up", "Whether the near-miss register can be read.", value=int(up))
     yield from _near_misses(figures.near_misses or (), figures.now)
+    closed: dict[tuple[str, ...], float] = {(state,): count for state, count in figures.closed.items()}
+    yield _gauge("near_misses_closed", "Near misses with which nobody has anything left to do.", ("state",), closed)
 
 
 def _near_misses(near_misses: Sequence[NearMissFigures], now: float) -> Iterator[Metric]:
     each: Counter[tuple[str, ...]] = Counter(
         (one.service, one.environment_class, one.state, one.priority) for one in near_misses
     )
-    yield _gauge("near_misses", "Near misses in each state.", (*_MISS, "state", "priority"), each)
+    yield _gauge("near_misses", "Near misses that are not closed.", (*_MISS, "state", "priority"), each)
     open_ = [one for one in near_misses if not one.closed]
     ages: Counter[tuple[str, ...]] = Counter((one.state, _age(now - one.opened_at)) for one in open_)
     yield _gauge("near_misses_by_age", "Near misses that are not closed, by age.", ("state", "age"), ages)

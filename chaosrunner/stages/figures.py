@@ -17,6 +17,7 @@ from chaosrunner.errors import ChaosrunnerError, JournalFailed, NotPossibleNow
 from chaosrunner.exposition import Figures
 from chaosrunner.model.figures import NearMissFigures, RunFigures, figures_of_near_miss, figures_of_run
 from chaosrunner.model.gap import Gap
+from chaosrunner.model.near_miss import CLOSED
 from chaosrunner.model.plan import Plan
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.stages.report import review, write_file
@@ -47,10 +48,12 @@ class StateFigures:
         active = list(self._machine.runs())
         alive = {each.run for each in active if each.alive}
         read = [self._run(run) for run in listed if run not in alive]
+        waiting, closed = self._register()
         self._known = {run: found for run, found in self._known.items() if run in set(listed)}
         return Figures(
             runs=[each for each in read if each is not None],
-            near_misses=self._near_misses(),
+            near_misses=waiting,
+            closed=closed,
             now=self._clock.now(),
             under_way=Counter(each.environment for each in active if each.alive),
             left=Counter(each.environment for each in active if not each.alive),
@@ -75,34 +78,34 @@ class StateFigures:
         self._known[run] = (key, kept)
         return kept
 
-    def _near_misses(self) -> list[NearMissFigures] | None:
+    def _register(self) -> tuple[list[NearMissFigures] | None, dict[str, int]]:
+        """Those that are not closed (None: they cannot be read), and how many are, by state."""
+        from chaosrunner.register import open_register, register_exists
+
+        if not register_exists(self._state):
+            return [], {}
+        from chaosrunner.register.near_misses import Wanted
+
         try:
-            return near_misses(self._state, self._clock)
+            with open_register(self._state, self._clock) as register:
+                now = self._clock.now()
+                waiting = [figures_of_near_miss(one, now) for one in register.list(Wanted())]
+                counted = {state.value: register.count(Wanted(states=frozenset({state}))) for state in sorted(CLOSED)}
+                return waiting, counted
         except NotPossibleNow:
-            return None
-
-
-def near_misses(state: Path, clock: Clock) -> list[NearMissFigures]:
-    """All of a register, closed ones too. Raises `NotPossibleNow` where it cannot be read."""
-    from chaosrunner.register import open_register, register_exists
-
-    if not register_exists(state):
-        return []
-    from chaosrunner.register.near_misses import Wanted
-
-    with open_register(state, clock) as register:
-        return [figures_of_near_miss(one, clock.now()) for one in register.list(Wanted(closed=True))]
+            return None, {}
 
 
 def near_misses_of(state: Path, clock: Clock, plan: Plan) -> list[NearMissFigures]:
-    """The same of the plan's service, in environments of its class."""
+    """Those of the plan's service, in environments of its class, that are not closed. Raises `NotPossibleNow` where
+    they cannot be read."""
     from chaosrunner.register import open_register, register_exists
 
     if not register_exists(state):
         return []
     from chaosrunner.register.near_misses import Wanted
 
-    wanted = Wanted(service=plan.service, environment_class=plan.environment.class_name, closed=True)
+    wanted = Wanted(service=plan.service, environment_class=plan.environment.class_name)
     with open_register(state, clock) as register:
         return [figures_of_near_miss(one, clock.now()) for one in register.list(wanted)]
 

@@ -14,11 +14,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from chaosrunner.clock import SystemClock
 from chaosrunner.exposition import Figures, exposition, of_near_misses, of_one_run
 from chaosrunner.model.figures import Detection, NearMissFigures, RunFigures
+from chaosrunner.model.life_cycle import Change
+from chaosrunner.model.words import RejectedAs, State
+from chaosrunner.register import open_register
 from chaosrunner.stages.figures import StateFigures
 from chaosrunner.store.journal import write_line
 from chaosrunner.store.machine import ActiveRun, Machine
 from tests.debian import program
 from tests.docs.pages import ROOT, table
+from tests.near_misses.world import SetClock, facts, finding, gap
 from tests.reports.journals import RUN as RUN_ID
 from tests.reports.journals import payments_are_slow
 
@@ -75,9 +79,9 @@ EVERYTHING = Figures(
     near_misses=[
         near_miss(),
         near_miss(opened_at=NOW - 40 * DAY, overdue=True),
-        near_miss(state="verified", closed=True, opened_at=NOW - 400 * DAY),
         near_miss(state="waived", priority="P4", opened_at=NOW - 100),
     ],
+    closed={"verified": 7, "rejected": 0},
     now=NOW,
     under_way={"staging": 1},
     left={"laptop": 2},
@@ -135,11 +139,10 @@ def test_near_misses_are_counted_by_state_and_age() -> None:
     found = values(exposition(EVERYTHING))
     where = {"service": "checkout", "environment_class": "staging"}
     assert value(found, "near_misses", **where, state="open", priority="P2") == 2
-    assert value(found, "near_misses", **where, state="verified", priority="P2") == 1
+    assert value(found, "near_misses_closed", state="verified") == 7
     assert value(found, "near_misses_by_age", state="open", age="under 7 days") == 1
     assert value(found, "near_misses_by_age", state="open", age="under 90 days") == 1
     assert value(found, "near_misses_by_age", state="waived", age="under 1 day") == 1
-    assert not [name for name, labels in found if name.endswith("_by_age") and ("state", "verified") in labels]
     assert value(found, "near_miss_oldest_seconds", **where, state="open", priority="P2") == 40 * DAY
     assert value(found, "near_misses_overdue", **where, priority="P2") == 1
     assert value(found, "near_misses_overdue", **where, priority="P4") == 0
@@ -229,3 +232,27 @@ def test_a_journal_that_cannot_be_read_is_counted_and_hides_no_other(tmp_path: P
     broken.write_text("nonsense\n")
     found = figures(state, tmp_path / "m").gather()
     assert (len(found.runs), found.unreadable) == (1, 1)
+
+
+def test_near_misses_are_those_of_the_register(tmp_path: Path) -> None:
+    clock = SetClock()
+    with open_register(tmp_path / "state", clock) as register:
+        (first,) = register.record(facts("run-1"), [finding()])
+        register.record(facts("run-2"), [finding(gap(identity={"to": "mail"}))])
+        why = {"reason": "not ours", "accepted_by": "bob", "rejected_as": RejectedAs.OUT_OF_SCOPE}
+        change = Change.model_validate({"to": State.REJECTED, "actor": "ana", "at": clock.now(), **why})
+        register.change(first.near_miss.id, change)
+    found = StateFigures(tmp_path / "state", Machine(tmp_path / "m"), clock).gather()
+    assert found.near_misses is not None
+    assert [(one.state, one.closed) for one in found.near_misses] == [("open", False)]
+    assert found.closed == {"duplicate": 0, "obsolete": 0, "rejected": 1, "verified": 0}
+    assert value(values(exposition(found)), "near_misses_closed", state="rejected") == 1
+
+
+def test_a_register_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with open_register(tmp_path / "state", SetClock()):
+        pass
+    (tmp_path / "state" / "register.db").write_bytes(b"nonsense" * 1000)
+    found = figures(tmp_path / "state", tmp_path / "m").gather()
+    assert found.near_misses is None
+    assert value(values(exposition(found)), "register_up") == 0
