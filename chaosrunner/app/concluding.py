@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -130,7 +131,16 @@ async def _look_around(
         return {}
     from chaosrunner.app.lookout import look_around
 
-    return await look_around(verdict, gaps, journal, desk, there, dead=dead)
+    # A task, as its failure is a value then: whatever a source brought, what was found must be written down.
+    looking = asyncio.ensure_future(look_around(verdict, gaps, journal, desk, there, dead=dead))
+    try:
+        await asyncio.wait({looking})
+    finally:
+        looking.cancel()
+    if (error := looking.exception()) is not None:
+        desk.tell(f"what else changed cannot be told: {type(error).__name__}: {error}")
+        return {}
+    return looking.result()
 
 
 def _write_report(account: Account, verdict: Verdict, found: tuple[ShownGap, ...], journal: Path, desk: Desk) -> Path:

@@ -41,7 +41,7 @@ def clues(
     return Clues(
         began=window.began,
         ended=window.ended,
-        usual_from=window.usual_from,
+        usual_from=max(window.usual_from, window.loaded_from),
         found=tuple(in_turns[:show]),
         left_out=max(0, len(in_turns) - show),
         looked=tuple(looked),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chaosrunner.app.concluding import _look_around
 from chaosrunner.app.desk import Desk
 from chaosrunner.app.lookout import Lookout, look_around
 from chaosrunner.clock import SystemClock
@@ -150,6 +151,17 @@ async def test_a_source_that_fails_hangs_or_has_a_defect_is_said_and_the_others_
         "told: it did not answer within 0.05 s",
     )
     assert "pod/a: OOMKilled" in clues.found[0].says
+
+
+async def test_what_cannot_be_made_sense_of_is_told_and_loses_nothing(desk: Desk, tmp_path: Path) -> None:
+    entries = story().entries()
+    verdict, journal = judge(entries), put(tmp_path, entries)
+    there = Lookout(story().plan, desk, None)
+    there.sources = [Told(lambda window: Material("told", [Sampled("m", "", [("now", "much")])]))]  # type: ignore[list-item]
+    told: list[str] = []
+    heard = Desk(desk.state, desk.clock, desk.http, told.append)
+    assert await _look_around(verdict, detect(verdict, story().plan), journal, heard, there) == {}
+    assert told and told[0].startswith("what else changed cannot be told: TypeError: ")
 
 
 async def test_it_is_looked_for_once(desk: Desk, tmp_path: Path) -> None:
