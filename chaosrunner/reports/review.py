@@ -50,6 +50,14 @@ def _lines(case: Case) -> Iterator[str]:
     yield from ("", "## What happened", "", *_story(case), "")
     yield from ("## Timeline", "", *_timeline(case), "")
     yield from ("## What was measured", "", *_evidence(case), "")
+    if clues := _clues(case):
+        yield from (
+            "## What else changed meanwhile",
+            "",
+            "Hints, not causes: it goes together in time, and no more.",
+            "",
+        )
+        yield from (*clues, "")
     yield from ("## What went well", "", *_well(case), "")
     yield from ("## Where we were lucky", "", *_lucky(case), "")
     yield from ("## What contributed", "", *_factors(near_miss), "")
@@ -113,6 +121,11 @@ def _evidence(case: Case) -> Iterator[str]:
         for key in dict.fromkeys(each.measure for each in evidence):
             if series := case.account.series.get(key):
                 yield from ("", *_plot(case.account, key, series))
+
+
+def _clues(case: Case) -> list[str]:
+    clues = case.occurrences[-1].clues if case.occurrences else None
+    return [f"- {plain(clue.says)}" for clue in clues.found] if clues else []
 
 
 def _row(each: Evidence) -> str:
