@@ -160,8 +160,8 @@ async def command(folder: Path, environ: dict[str, str], *words: str) -> tuple[i
 
 
 AFTERWARDS = [
-    *(["judge", "RUN", "--json"], ["judge", "RUN"], ["near-miss", "show", "1"], ["near-miss", "history", "1"]),
-    *(["near-miss", "export", "register.jsonl"], ["remediate", "--sync"], ["notify"], ["notify", "--json"]),
+    *(["judge", "RUN", "--json"], ["near-miss", "show", "1"], ["near-miss", "export", "register.jsonl"]),
+    *(["remediate", "--sync"], ["notify", "--json"]),
 ]
 
 
@@ -182,10 +182,11 @@ async def test_no_byte_that_is_left_holds_a_secret(tmp_path: Path, machine: Path
         assert tracker.one and hook.shown, left.places["run"].decode()
         (run,) = (tmp_path / ".chaosrunner" / "runs").iterdir()
         tracker.token = "another"  # it answers with the one that it was sent
-        for words in AFTERWARDS:
-            _, left.places[" ".join(words)] = await command(
-                tmp_path, environ, *(run.name if word == "RUN" else word for word in words)
-            )
+        asked = [[run.name if word == "RUN" else word for word in words] for words in AFTERWARDS]
+        for words, (_, output) in zip(
+            AFTERWARDS, await asyncio.gather(*(command(tmp_path, environ, *words) for words in asked)), strict=True
+        ):
+            left.places[" ".join(words)] = output
         left.asked("tracker", tracker.met)
         left.asked("hook", hook.met)
         sent = b"".join(
