@@ -13,6 +13,7 @@ from chaosrunner.reports.words import (
     ANSWER_TONES,
     SIGNS,
     Tone,
+    alert_lines,
     clean,
     count,
     headline,
@@ -83,6 +84,8 @@ def summary(
     for hypothesis in sorted(verdict.hypotheses, key=lambda one: -one.answer.badness):
         shade = ANSWER_TONES[hypothesis.answer]
         page.add(hypothesis_line(hypothesis), SIGNS[shade], shade, indent=4)
+    for shade, line in alert_lines(verdict):
+        page.add(line, SIGNS[shade], shade, indent=4)
     page.add(gone.says, SIGNS[gone.tone], gone.tone)
     for detail in gone.details:
         page.add(detail, indent=4)

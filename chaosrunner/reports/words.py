@@ -203,24 +203,25 @@ def hypothesis_line(hypothesis: HypothesisVerdict) -> str:
     return f"{hypothesis.name} {hypothesis.answer.value}{strength}: {hypothesis.reason}"
 
 
-def alert_lines(verdict: Verdict) -> list[str]:
+def alert_lines(verdict: Verdict) -> list[tuple[Tone, str]]:
     """Each expected alert, and what broke with nobody told, as a line each."""
     words = {Answer.HELD: "fired", Answer.BROKEN: "DID NOT FIRE IN TIME", Answer.INCONCLUSIVE: "inconclusive"}
-    lines = [
-        f"alert {alert.alert} {words[alert.answer]}: {alert.reason}"
-        + (", silenced for people" if alert.silenced else "")
-        for alert in verdict.alerts
-    ]
-    return lines + [
-        f"{name} broke and no alert began to fire: nobody would have been told" for name in verdict.unnoticed
-    ]
+    lines = []
+    for alert in verdict.alerts:
+        silenced = "; silenced for people" if alert.silenced else ""
+        told = f"alert {alert.alert} {words[alert.answer]}: {alert.reason}{silenced}"
+        lines.append((ANSWER_TONES[alert.answer], told))
+    silent = "broke and no alert began to fire: nobody would have been told"
+    return lines + [(Tone.BAD, f"{name} {silent}") for name in verdict.unnoticed]
 
 
 def _answers(verdict: Verdict) -> Statement:
     title = "Did the promises hold?"
     if not verdict.hypotheses:
         return Statement(Tone.INFO, title, "No hypothesis was judged.")
-    details = (*map(hypothesis_line, verdict.hypotheses), *alert_lines(verdict))
+    details = (*map(hypothesis_line, verdict.hypotheses), *(line for _, line in alert_lines(verdict)))
+    missed = sum(alert.answer is Answer.BROKEN for alert in verdict.alerts)
+    silent = f"; {count(missed, 'alert')} did not fire in time" if missed else ""
     tally = {answer: sum(h.answer is answer for h in verdict.hypotheses) for answer in Answer}
     total = len(verdict.hypotheses)
     answers = [*(h.answer for h in verdict.hypotheses), *(alert.answer for alert in verdict.alerts)]
@@ -229,9 +230,9 @@ def _answers(verdict: Verdict) -> Statement:
         only = verdict.hypotheses[0]
         title_text = only.title or only.name
         words = {Answer.HELD: "held", Answer.BROKEN: "was broken", Answer.INCONCLUSIVE: "cannot be answered"}
-        return Statement(tone, title, f"“{title_text}” {words[only.answer]}.", details)
+        return Statement(tone, title, f"“{title_text}” {words[only.answer]}{silent}.", details)
     parts = [f"{number} {answer.value}" for answer, number in tally.items() if number]
-    return Statement(tone, title, f"{count(total, 'hypothesis', 'hypotheses')}: {', '.join(parts)}.", details)
+    return Statement(tone, title, f"{count(total, 'hypothesis', 'hypotheses')}: {', '.join(parts)}{silent}.", details)
 
 
 def _gone(verdict: Verdict) -> Statement:

@@ -8,6 +8,7 @@ from chaosrunner.judging.reading import Reading
 from chaosrunner.model import journal as j
 from chaosrunner.reports.narrator import Narrator
 from chaosrunner.reports.plan import plan_text
+from chaosrunner.reports.summary import summary
 from chaosrunner.reports.words import Tone, statements
 from chaosrunner.stages.judge import judge
 from tests.judging.journals import Story
@@ -22,11 +23,13 @@ def test_a_plan_says_what_should_be_raised() -> None:
 
 def test_a_report_says_what_fired_and_what_did_not() -> None:
     _, fired, _ = statements(judge(story(*WATCHED_ALL, seen(17.0, "silenced", source="alertmanager")).entries()))
-    assert fired.tone is Tone.BAD
+    assert (fired.tone, fired.says) == (Tone.BAD, "“slo is kept” held; 1 alert did not fire in time.")
     assert fired.details[-1].startswith("alert PaymentsSlow DID NOT FIRE IN TIME: it did not fire within 20 s")
     _, told, _ = statements(judge(story(*WATCHED_ALL, seen(17.0, "firing")).entries()))
     assert told.tone is Tone.GOOD
     assert told.details[-1].startswith("alert PaymentsSlow fired: Prometheus saw it fire 6.8 s after")
+    late = judge(story(*WATCHED_ALL).entries())
+    assert "    ✗ alert PaymentsSlow DID NOT FIRE IN TIME: it did not fire within 20 s" in summary(late)
     verdict, _ = broken(*(event for event in WATCHED_ALL if not isinstance(event[1], j.AlertRuleSeen)))
     assert statements(verdict)[1].details[-1] == "slo broke and no alert began to fire: nobody would have been told"
 
