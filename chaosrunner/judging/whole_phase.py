@@ -143,8 +143,9 @@ def _too_few(asked: Question, compared: Compared, enough: tuple[int, int], sizes
     if compared.inflation > 1.05:
         why += f" (each is like the one before, so that {compared.inflation:.1f} of them say as much as one)"
     return (
-        f"too few readings for a rank test, {sizes} of the baseline{why}: to find {_name(asked.detect)} ({_percent(asked.detect)} of "
-        f"all pairs) with {_percent(asked.power)} probability it takes {enough[1]} against {enough[0]}"
+        f"too few readings for a rank test, {sizes} of the baseline{why}: to find {_name(asked.detect)} "
+        f"({_percent(asked.detect)} of all pairs) with {_percent(asked.power)} probability it takes {enough[1]} against "
+        f"{enough[0]}"
     )
 
 

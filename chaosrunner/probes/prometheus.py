@@ -237,8 +237,8 @@ def _counting(ratio: Ratio) -> str:
         f"(last_over_time(process_start_time_seconds[{over}]) > time() - {ratio.over:g})"
     )
     parts = {}
-    side, selector = ("bad", ratio.bad) if ratio.bad is not None else ("good", ratio.good)
-    for name, selector in ((side, selector), ("total", ratio.total)):
+    side = ("bad", ratio.bad) if ratio.bad is not None else ("good", ratio.good)
+    for name, selector in (side, ("total", ratio.total)):
         born = f"min_over_time({selector}[{over}]) unless present_over_time({selector}[{over}] offset {over})"
         parts[name] = f"sum(increase({selector}[{over}]))"
         parts[f"{name}-born"] = f"sum({born})"
