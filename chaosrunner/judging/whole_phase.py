@@ -144,8 +144,8 @@ def _too_few(asked: Question, compared: Compared, enough: tuple[int, int], sizes
         why += f" (each is like the one before, so that {compared.inflation:.1f} of them say as much as one)"
     return (
         f"too few readings for a rank test, {sizes} of the baseline{why}: to find {_name(asked.detect)} "
-        f"({_percent(asked.detect)} of all pairs) with {_percent(asked.power)} probability it takes {enough[1]} against "
-        f"{enough[0]}"
+        f"({_percent(asked.detect)} of all pairs) with {_percent(asked.power)} probability it takes {enough[1]} "
+        f"against {enough[0]}"
     )
 
 
