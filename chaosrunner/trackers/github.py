@@ -13,7 +13,7 @@ from typing import Any
 
 from chaosrunner.errors import NotPossibleNow, UsageError
 from chaosrunner.http import Url
-from chaosrunner.marked_text import fingerprint_mark, marked, told_mark, with_text
+from chaosrunner.marked_text import fingerprint_mark, marked, told_mark, with_text, without_marks
 from chaosrunner.model.access import Reach
 from chaosrunner.model.marks import Field, field_validator
 from chaosrunner.model.secret import SecretRef
@@ -160,7 +160,9 @@ class Github(Tracker[Params]):
             if "<!-- chaosrunner:told " in (each.get("body") or "")
         ]
         if not ours or mark not in ours[-1]:
-            await self._service.ask("POST", f"{path}/comments", {"body": f"{comment}\n\n{mark}"}, good=(201,))
+            await self._service.ask(
+                "POST", f"{path}/comments", {"body": f"{without_marks(comment)}\n\n{mark}"}, good=(201,)
+            )
 
     def _repository(self, key: str) -> str:
         match = _KEY.fullmatch(key)

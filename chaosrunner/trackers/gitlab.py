@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from chaosrunner.errors import NotPossibleNow
 from chaosrunner.http import Url
-from chaosrunner.marked_text import fingerprint_mark, marked, told_mark, with_text
+from chaosrunner.marked_text import fingerprint_mark, marked, told_mark, with_text, without_marks
 from chaosrunner.model.access import Reach
 from chaosrunner.model.marks import Field
 from chaosrunner.model.secret import SecretRef
@@ -166,7 +166,9 @@ class Gitlab(Tracker[Params]):
         notes = self._service.document(await self._service.get(f"{path}/notes?{query}"))
         ours = [text for each in notes if "<!-- chaosrunner:told " in (text := each.get("body") or "")]
         if not ours or mark not in ours[0]:
-            await self._service.ask("POST", f"{path}/notes", {"body": f"{comment}\n\n{mark}"}, good=(201,))
+            await self._service.ask(
+                "POST", f"{path}/notes", {"body": f"{without_marks(comment)}\n\n{mark}"}, good=(201,)
+            )
 
     def _project(self, key: str) -> str:
         return key.rpartition("#")[0] or self.params.project
