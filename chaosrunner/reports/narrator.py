@@ -35,6 +35,8 @@ class Narrator:
     _many: dict[str, int] = field(default_factory=dict)
     """How many targets a step has that has very many: they are told of together."""
     _counted: dict[tuple[str, str], int] = field(default_factory=dict)
+    _expects: bool = False
+    """Whether the run expects an alert, so that it matters who can see one."""
     _how: dict[str, str] = field(default_factory=dict)
     _seen: dict[str, bool] = field(default_factory=dict)
 
@@ -62,6 +64,7 @@ class Narrator:
 
     def run_started(self, event: j.RunStarted) -> Told:
         self.measures = {measure.key: measure for measure in event.plan.measures}
+        self._expects = any(fault.expect_alert is not None for fault in event.plan.faults)
         self._many = {fault.id: len(fault.targets) for fault in event.plan.faults if len(fault.targets) > MANY}
         told = f"{event.plan.experiment} on {event.plan.environment.name}: {event.plan.title}"
         return Told(Tone.INFO, "run", told)
@@ -184,7 +187,8 @@ class Narrator:
     def alerts_read(self, event: j.AlertsRead) -> Told | None:
         if not event.trouble:
             return None
-        return Told(Tone.WARN, "alert", f"{event.source.capitalize()} does not say which alerts fire: {event.trouble}")
+        words = f"{event.source.capitalize()} does not say which alerts fire: {event.trouble}"
+        return Told(Tone.WARN, "alert", words, self._expects)
 
     def alert_seen(self, event: j.AlertSeen) -> Told:
         what = f"{event.alert}{' (' + _labels(event.labels) + ')' if event.labels else ''}"
