@@ -35,6 +35,8 @@ def command(settings: terms.Settings, run: str | None, environment: str | None, 
                     "undone": list(one.undone),
                     "failed": [{"fault": failure.fault, "error": failure.error} for failure in one.failed],
                     "trouble": one.trouble,
+                    "silences": list(one.silences),
+                    "silenceLeft": one.silence_left,
                 }
                 for one in healed
             ]
