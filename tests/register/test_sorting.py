@@ -252,7 +252,7 @@ class Account:
         assert len(lying) == len(self.seen) and {*lying} == self.seen
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 @given(steps=st.lists(st.tuples(STEPS, st.none() | st.integers(0, 12)), max_size=14))
 def test_no_sequence_of_runs_merges_splits_and_crashes_loses_an_occurrence(
     steps: list[tuple[tuple[object, ...], int | None]],
