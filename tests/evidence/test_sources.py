@@ -287,6 +287,7 @@ async def prometheus(tmp_path: Path, window: Window) -> Any:
         yield running
 
 
+@pytest.mark.real_time
 async def test_what_prometheus_scraped_is_discovered_by_label(
     prometheus: Any, source: MakeSource, window: Window
 ) -> None:
@@ -303,6 +304,7 @@ async def test_what_prometheus_scraped_is_discovered_by_label(
     assert material.unknown == ["not looked at, as there are too many series: many (30 series)"]
 
 
+@pytest.mark.real_time
 async def test_queries_are_asked_by_name_with_links(prometheus: Any, source: MakeSource, window: Window) -> None:
     queries = {"waiting": 'sum(waiting{app="shop"})', "wrong": "sum(("}
     grafana = {"url": "http://grafana", "uid": "P1"}
@@ -318,6 +320,7 @@ async def test_queries_are_asked_by_name_with_links(prometheus: Any, source: Mak
     assert "sum(waiting" in unquote(explore.url) and explore.url.startswith("http://grafana/explore?schemaVersion=1")
 
 
+@pytest.mark.real_time
 async def test_labels_that_nothing_has_are_said(prometheus: Any, source: MakeSource, window: Window) -> None:
     material = await source("prometheus", url=prometheus.url, discover='{app="shpo"}').gather(window)
     assert material.unknown == ['no series has {app="shpo"}']
