@@ -112,7 +112,11 @@ DOCUMENTS = [
         "  tracker: ‸local\n  verification:",
         "`tracker` is 'local', expected `local:` with its parameters",
     ),
-    M("  verification:", "  tracker: {‸githbu: {}}\n  verification:", "unknown tracker `githbu`, expected"),
+    M(
+        "  verification:",
+        "  tracker: {‸githbu: {}}\n  verification:",
+        "unknown tracker `githbu`, did you mean 'github'?",
+    ),
     M(
         "  verification:",
         "  tracker: ‸{local: {}, github: {}}\n  verification:",
@@ -122,7 +126,7 @@ DOCUMENTS = [
     M(
         "  verification:",
         "  notify: [‸slack]\n  verification:",
-        "item 1 of `notify` is 'slack', expected exactly one kind with its parameters (grafana, ",
+        "item 1 of `notify` is 'slack', expected `slack:` with its parameters",
     ),
     M("  verification:", "  ‸errorBudget: 1\n  verification:", "unknown field `errorBudget`, expected"),
     M(
