@@ -2,7 +2,8 @@
 
 ChaosrunnerError
 ├── UsageError              the command line or a file is wrong; nothing was started          exit 2
-│   └── FileProblems        one or many mistakes in files, each with its place
+│   ├── FileProblems        one or many mistakes in files, each with its place
+│   └── NotAccepted         a service was told something that it will never take
 ├── Refused                 a guard, or what is there, forbids it; nothing was injected        exit 4
 │   └── CannotDoHonestly    a fault that this platform or target cannot do as asked
 │       └── RedundancyMissing   … because there is nothing that could take over: an unsafe condition
@@ -66,6 +67,10 @@ class FileProblems(UsageError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class NotAccepted(UsageError):
+    """A service does not take what it was told, and never will: telling it again changes nothing."""
 
 
 class Refused(ChaosrunnerError):

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn, Self
 from urllib.parse import urljoin, urlsplit
 
-from chaosrunner.errors import NoReading, NotPossibleNow, OutcomeUnknown, Patience, UsageError
+from chaosrunner.errors import NoReading, NotAccepted, NotPossibleNow, OutcomeUnknown, Patience, UsageError
 from chaosrunner.http import Asked, Http, Reply, Request, check_url, redact, retry_after
 from chaosrunner.http_messages import REPEATABLE
 from chaosrunner.model.access import Reach
@@ -214,7 +214,7 @@ class Service:
 
     def not_accepted(self, said: str) -> NoReturn:
         """Raise that it does not accept what it was told, whatever status it said that with."""
-        raise UsageError(f"{self.name}: does not accept what it was told: {without_secrets(said)[:200]}")
+        raise NotAccepted(f"{self.name}: does not accept what it was told: {without_secrets(said)[:200]}")
 
     def refused(self, reply: Reply) -> NoReturn:
         """Raise what a status means that is none of the good ones."""
@@ -228,7 +228,7 @@ class Service:
             self.fail(f"has moved{f' to {to}' if to else ''} ({reply.status}): say so in the environment's file")
         if reply.status in (408, 420, 429) or reply.status >= 500:
             self.fail(f"answered {reply}{said}")
-        raise UsageError(f"{self.name}: does not accept what it was told ({reply.status}){said}")
+        raise NotAccepted(f"{self.name}: does not accept what it was told ({reply.status}){said}")
 
     def fail(self, reason: str) -> NoReturn:
         """Not now, and why."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from chaosrunner.app.lookout import Lookout
     from chaosrunner.model.evidence import Clues
     from chaosrunner.model.near_miss import NearMiss
-    from chaosrunner.register.near_misses import Tried
+    from chaosrunner.register.near_misses import Register, Tried
     from chaosrunner.stages.register import Registered
 
 _NO_CLUES: Mapping[str, Clues] = MappingProxyType({})
@@ -110,15 +110,20 @@ async def _tell(plan: Plan, verdict: Verdict, desk: Desk) -> None:
     await deliver(receivers, desk)
 
 
-def _post(plan: Plan, done: Registered, known: Sequence[NearMiss], run: str, desk: Desk) -> None:
-    """Keep what is new of near misses for those who are to be told, as long as it is known what is new."""
+def _post(
+    plan: Plan, done: Registered, known: Sequence[NearMiss], run: str, desk: Desk, book: Register | None = None
+) -> None:
+    """Keep what is new of near misses for those who are to be told, as long as it is known what is new; with a `book`
+    also what people have closed since."""
     if not plan.environment.spec.notify:
         return
-    from chaosrunner.app.telling import post, receivers_of
+    from chaosrunner.app.telling import post, post_closings, receivers_of
     from chaosrunner.stages.news import of_near_misses
 
-    notices = of_near_misses(plan, run, done, known, desk.clock.now())
-    post(notices, receivers_of(plan.environment, Path(plan.folder), desk), desk)
+    receivers = receivers_of(plan.environment, Path(plan.folder), desk)
+    post(of_near_misses(plan, run, done, known, desk.clock.now()), receivers, desk)
+    if book is not None:
+        post_closings(book, receivers, desk)
 
 
 async def _look_around(
@@ -177,7 +182,7 @@ async def _keep(
             _post(plan, done, [each.near_miss for each in done.recorded], verdict.run, desk)
             items = await remediate(done, book, tracker, desk.clock)
             known = [book.get(each.near_miss.id) for each in done.recorded]
-            _post(plan, done, known, verdict.run, desk)  # once more, now that there are items to link to
+            _post(plan, done, known, verdict.run, desk, book)  # once more, now that there are items to link to
     except NotPossibleNow as error:
         desk.tell(
             f"the near misses of this run are not recorded: {error}; they are in `chaosrunner judge {verdict.run}`"

@@ -13,7 +13,7 @@ from typing import Any
 from chaosrunner import catalog
 from chaosrunner.app.desk import Desk
 from chaosrunner.engine.leash import Leash
-from chaosrunner.errors import ChaosrunnerError, NotPossibleNow, OutcomeUnknown, Patience, UsageError
+from chaosrunner.errors import ChaosrunnerError, NotAccepted, NotPossibleNow, OutcomeUnknown, Patience, UsageError
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.news import Notice, Telling
 from chaosrunner.ports import Messenger, ProbeContext
@@ -133,7 +133,7 @@ async def _all_of(receiver: Receiver, outbox: Outbox, leash: Leash, desk: Desk, 
             outbox.ended(taken.n, Fate.TOLD)
             told[receiver.name] += 1
         elif _unheard(outbox, receiver, taken, asked.error):
-            desk.tell(f"{receiver.name}: not told, or not for certain: {without_secrets(asked.trouble)}")
+            desk.tell(f"{receiver.name} was not told, or not for certain: {without_secrets(asked.trouble)}")
         else:
             desk.tell(f"{receiver.name} is told later: {without_secrets(asked.trouble)}")
             return
@@ -146,7 +146,7 @@ def _unheard(outbox: Outbox, receiver: Receiver, taken: Waiting, error: Exceptio
     if not sure and not receiver.messenger.keyed:
         outbox.ended(taken.n, Fate.UNCERTAIN, words)
         return True
-    if sure and not isinstance(error, NotPossibleNow):
+    if isinstance(error, NotAccepted):
         outbox.ended(taken.n, Fate.GIVEN_UP, words)
         return True
     outbox.again(taken, words, error.seconds if isinstance(error, Patience) else 0.0)

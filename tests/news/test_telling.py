@@ -113,7 +113,7 @@ async def test_each_is_shown_once_whatever_happens_on_the_way(
     if kind in AT_MOST_ONCE and what in ("unheard", "lost", "slow", "failed"):
         assert office.fates == [Fate.UNCERTAIN]
         assert len(receiver.shown) == (what != "unheard")
-        assert "not told, or not for certain" in office.said[0]
+        assert "was not told, or not for certain" in office.said[0]
     else:
         assert office.fates == [Fate.TOLD]
         assert receiver.shown == [notice().headline]
@@ -344,6 +344,19 @@ async def test_apprise_tells_whom_it_knows(tmp_path: Path) -> None:
         wrong = Office(tmp_path / "wrong", receiver.clock, environ, {"apprise": {"urls": [{"env": "BAD"}]}})
         wrong.post(notice())
         await wrong.tell()
-        assert wrong.fates == [Fate.GIVEN_UP] and "nonsense" not in wrong.said[0]
+        assert wrong.fates == [Fate.WAITING] and "nonsense" not in wrong.said[0]
         await office.http.aclose()
         await wrong.http.aclose()
+
+
+async def test_a_secret_that_is_missing_is_waited_for(tmp_path: Path) -> None:
+    async with RECEIVERS["pagerduty"](SetClock()) as receiver:
+        office = Office(tmp_path, receiver.clock, {}, receiver.call())
+        office.post(notice())
+        await office.tell()
+        assert office.fates == [Fate.WAITING] and "environment variable KEY is not set" in office.said[0]
+        again = Office(tmp_path, receiver.clock, receiver.environ, receiver.call())
+        await again.tell_all()
+        assert again.fates == [Fate.TOLD] and receiver.shown == [notice().headline]
+        await office.http.aclose()
+        await again.http.aclose()
