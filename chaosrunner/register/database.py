@@ -18,8 +18,9 @@ from sqlalchemy import event, exc
 from chaosrunner.errors import NotPossibleNow
 from chaosrunner.register import schema
 
-BUSY_SECONDS = 30
-"""How long a write waits for other processes' writes."""
+BUSY_SECONDS = 180
+"""How long a write waits for other processes' writes. SQLite serves nobody in turn, so on a busy machine one of many
+writers may wait for long; what it has to say must not be lost."""
 
 TRIES = 8
 """How often a write is begun again when another process recorded the same fingerprint in between, or each of two

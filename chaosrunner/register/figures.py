@@ -75,15 +75,15 @@ def _added_up(matching: list[sa.ColumnElement[bool]], today: date) -> sa.Compoun
         sa.func.count(table.verified_in),
         sa.func.sum(table.verified_in),
     )
-    groups = [table[name] for name in BY]
     named = [column.label(name) for column, name in zip(each, _ADDED, strict=True)]
-    cube = sa.select(*groups, *named).where(*matching).group_by(*groups).cte("cube")
-    added = [sa.func.sum(cube.c[name]).label(name) for name in _ADDED]
-    sorts = [sa.select(sa.literal("").label("sort"), sa.literal("").label("value"), *added)]
-    sorts += [sa.select(sa.literal(name), cube.c[name], *added).group_by(cube.c[name]) for name in BY]
-    sorts += [
-        sa.select(sa.literal(name), table[name], *named).where(*matching).group_by(table[name]) for name in BY_STATE
-    ]
+    sorts: list[Any] = []
+    for names in (BY, BY_STATE):
+        groups = [table[name] for name in names]
+        cube = sa.select(*groups, *named).where(*matching).group_by(*groups).cte(f"cube_{names[0]}")
+        added = [sa.func.sum(cube.c[name]).label(name) for name in _ADDED]
+        if not sorts:
+            sorts.append(sa.select(sa.literal("").label("sort"), sa.literal("").label("value"), *added))
+        sorts += [sa.select(sa.literal(name), cube.c[name], *added).group_by(cube.c[name]) for name in names]
     return sa.union_all(*sorts)
 
 
