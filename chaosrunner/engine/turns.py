@@ -2,7 +2,8 @@
 
 An API server that is given more than it can do answers everything late, and faults run into their time limits although
 each of them would have been quick. So there are few at first, fewer when they take a good part of their limit, and one
-more for each that was quick: additive increase, multiplicative decrease, as congestion control does (Chiu and Jain 1989).
+more for each that was quick: additive increase, multiplicative decrease, as congestion control does (Chiu and Jain,
+1989).
 """
 
 from __future__ import annotations

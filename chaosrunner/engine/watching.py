@@ -107,9 +107,7 @@ class Watching:
     async def until_recovered(self, undone_at: float) -> RecoveryState:
         """Wait until the system has recovered, or it is too late; `waiting` if somebody halts meanwhile."""
         spec = self._plan.recovery
-        watch = RecoveryWatch(
-            self._plan.measures, self.medians, spec.within, spec.holds, undone_at, self._sample
-        )
+        watch = RecoveryWatch(self._plan.measures, self.medians, spec.within, spec.holds, undone_at, self._sample)
         self._recovery = watch
         tick = _tick(spec.holds)
         while (state := watch.state(self._recorder.t)).kind == "waiting" and not await self._stop.wait_for_halt(tick):

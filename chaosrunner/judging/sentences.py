@@ -114,7 +114,8 @@ def _held(verdict: Verdict) -> str:
     if verdict.recovery is not None and verdict.recovery.seconds is not None:
         back = f"; recovered in {show(verdict.recovery.seconds, 's')}"
     spilled = f"; but {len(verdict.spilled)} things that were no targets changed" if verdict.spilled else ""
-    return f"{every} held while {_names(seen)} {'was' if len(seen) == 1 else 'were'} in force{closest}{back}{spilled}{_alerts(verdict)}."
+    were = "was" if len(seen) == 1 else "were"
+    return f"{every} held while {_names(seen)} {were} in force{closest}{back}{spilled}{_alerts(verdict)}."
 
 
 def _alerts(verdict: Verdict) -> str:

@@ -89,7 +89,7 @@ class EvidenceSpec(Frozen):
     sources: tuple[Call, ...] = ()
     """Metrics, logs and events, one plugin each; the catalogue lists them."""
     history: Duration = Field(default=600.0, gt=0, le=86400.0)
-    """How far before the fault to look for what is usual; at least ten times as far as the fault lasted. Default 10m."""
+    """How far before the fault to look for what is usual; at least ten times as long as the fault. Default 10m."""
     within: Duration = Field(default=20.0, gt=0, le=300.0)
     """How long all sources together may take; what has not answered by then is said not to be known. Default 20s."""
     show: int = Field(default=10, ge=1, le=50)

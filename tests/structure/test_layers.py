@@ -65,7 +65,19 @@ def own_imports(module: Module) -> list[tuple[int, str]]:
 
 def allowed(part: str) -> set[str]:
     if part in PLUGINS:
-        seams = {"http", "exposition", "instrument", "explore", "needs", "network", "loads", "objects", "prometheus", "services", "marked_text"}
+        seams = {
+            "http",
+            "exposition",
+            "instrument",
+            "explore",
+            "needs",
+            "network",
+            "loads",
+            "objects",
+            "prometheus",
+            "services",
+            "marked_text",
+        }
         return {"records", "errors", "model", "ports", "clock", part} | seams
     if part in APART:
         return {part}
