@@ -53,7 +53,7 @@ class Settings(Frozen):
     """The time over which events are counted; default 30s, or the slice of Timeslices."""
     every: Duration = Field(default=5.0, gt=0)
     """From one reading to the next; default 5s."""
-    minimum: float = Field(default=1, ge=0)
+    minimum: float = Field(default=1.0, ge=0)
     """Fewer events within `over`: no reading; default 1."""
     max_age: Duration = Field(default=15.0, gt=0)
     """A sample that is older is no reading; default 15s. Set it to twice the scrape interval."""
