@@ -2,6 +2,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := chaosrunner tests benchmarks
+# Tests start hundreds of processes, each of which would compile everything anew where nothing may be kept.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: all demo test netem check format docs roles picture bench smoke clean help
 
