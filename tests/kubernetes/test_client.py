@@ -320,3 +320,14 @@ async def test_a_right_is_asked_for_where_it_is_needed(api: FakeApi, cluster: Cl
 async def test_what_a_server_has_is_discovered(api: FakeApi, cluster: Cluster) -> None:
     assert "poddisruptionbudgets" in await cluster.resources("policy/v1")
     assert await cluster.resources("policy/v9") == frozenset()
+
+
+async def test_what_is_closed_stays_closed(api: FakeApi, cluster: Cluster) -> None:
+    """A task that asks once more after the end must not leave a connection open."""
+    await cluster.get("/version")
+    await cluster.close()
+    asked = len(api.requests("GET", "/version"))
+    with pytest.raises(ApiError, match="closed already"):
+        await cluster.get("/version")
+    assert len(api.requests("GET", "/version")) == asked
+    await cluster.close()

@@ -162,6 +162,7 @@ class Cluster:
         self._opening = asyncio.Lock()
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._rest: _Rest | None = None
+        self._closed = False
 
     # -- objects
 
@@ -416,7 +417,8 @@ class Cluster:
         return frozenset(str(each["name"]) for each in found.get("resources", ()))
 
     async def close(self) -> None:
-        """End all connections; idempotent."""
+        """End all connections, for good: who asks afterwards is refused. Idempotent."""
+        self._closed = True
         if self._rest is not None:
             rest, self._rest = self._rest, None
             await rest.session.close()
@@ -475,6 +477,8 @@ class Cluster:
 
     async def _opened(self) -> _Rest:
         async with self._opening:
+            if self._closed:
+                raise ApiError("the API", 0, "the connection to it is closed already")
             if self._rest is None:
                 self._rest = _Rest(await self._configured())
             return self._rest
