@@ -234,7 +234,7 @@ FRAGMENTS = st.sampled_from([
 
 
 @given(st.lists(FRAGMENTS, max_size=40).map("".join))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_text_whatever_raises(text: str) -> None:
     parsed = read(text.encode(), "f.yaml")
     assert parsed.documents or parsed.problems
@@ -246,7 +246,7 @@ def test_no_text_whatever_raises(text: str) -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_bytes_whatever_raise(data: bytes) -> None:
     parsed = read(data, "f.yaml")
     assert parsed.documents or parsed.problems
@@ -264,6 +264,6 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.text("abcxyz_-", min_size=1), JSON_VALUES, min_size=1, max_size=4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_json_writes_is_read_back(shape: dict[str, object]) -> None:
     assert value_of(json.dumps(shape, ensure_ascii=False)) == shape
