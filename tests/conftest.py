@@ -15,3 +15,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(HERE).as_posix().startswith(REAL_TIME):
             item.add_marker(pytest.mark.real_time)
+        for word in ("real_time", "cluster"):
+            if item.get_closest_marker(word) and not _may_have(item.path, word):
+                raise pytest.UsageError(
+                    f"{item.path}: has tests marked {word} and does not say so: they would never run"
+                )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where only tests in real time, or on a cluster, are asked for, files without any are not even imported."""
+    asked = str(config.option.markexpr)
+    word = "real_time" if asked == "real_time" else "cluster" if asked.startswith("cluster and") else ""
+    if not word or not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
+        return None
+    return None if _may_have(collection_path, word) else True
+
+
+def _may_have(file: Path, word: str) -> bool:
+    """Whether a file, or a conftest.py above it, speaks of such tests."""
+    if word == "real_time" and file.relative_to(HERE).as_posix().startswith(REAL_TIME):
+        return True
+    folders = [folder for folder in file.parents if folder != HERE and folder.is_relative_to(HERE)]
+    said = [file, *(folder / "conftest.py" for folder in folders)]
+    return any(each.is_file() and word in each.read_text() for each in said)

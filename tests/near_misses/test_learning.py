@@ -29,7 +29,7 @@ from chaosrunner.reports.review import Case, review_markdown
 from chaosrunner.reports.sarif import sarif
 from chaosrunner.reports.statistics import stats_text
 from tests.near_misses.world import DAY, ONE_RUN, START, SetClock, facts, finding, gap, near_miss, passing
-from tests.register.conftest import Place, databases, place
+from tests.register.conftest import Place, databases, place  # with PostgreSQL: real_time
 
 __all__ = ["databases", "place"]
 
