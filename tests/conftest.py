@@ -9,6 +9,8 @@ import pytest
 HERE = Path(__file__).parent
 REAL_TIME = ("demo", "docs/test_your_own_system.py", "faults", "metrics", "platforms", "safety", "traffic")
 """Folders and files, from this one."""
+LONG = ("safety", "demo/test_demo.py", "alerts/test_real_runs.py", "docs/test_your_own_system.py", "secrecy", "news")
+"""Begun first, so that the others fill the time that they wait."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
