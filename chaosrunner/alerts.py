@@ -12,8 +12,7 @@ from urllib.parse import quote, urlencode
 
 from chaosrunner.clock import iso
 from chaosrunner.errors import NotPossibleNow
-from chaosrunner.http import Asked, Http, Reply, Request
-from chaosrunner.model.access import Access
+from chaosrunner.http import Asked, Http, Reply, Request, request_as
 from chaosrunner.model.alerts import ActiveAlert, AlertsLook, RulesCount, RuleState, parse_matcher
 from chaosrunner.model.environment import AlertmanagerSource, PrometheusSource
 from chaosrunner.model.journal import SilencePrepared
@@ -178,19 +177,7 @@ def source_of(
 
 
 def _request(source: PrometheusSource | AlertmanagerSource, path: str, **more: Any) -> Request:
-    access: Access = source
-    return Request(
-        url=source.url.rstrip("/") + path,
-        headers=access.headers,
-        asked=Asked.SERVICE,
-        bearer=access.bearer_token,
-        basic=access.pair,
-        ca_file=access.ca_file,
-        client_cert=access.client_cert,
-        client_key=access.client_key,
-        keep=_BIGGEST,
-        **more,
-    )
+    return request_as(source, source.url.rstrip("/") + path, asked=Asked.SERVICE, keep=_BIGGEST, **more)
 
 
 class _Doubt:

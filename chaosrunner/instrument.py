@@ -13,7 +13,7 @@ from typing import Any, Literal, NoReturn
 from urllib.parse import urlencode, urlsplit
 
 from chaosrunner.errors import NoReading
-from chaosrunner.http import Asked, Exchange, Http, Reply, Request, redact, retry_after
+from chaosrunner.http import Asked, Exchange, Http, Reply, redact, request_as, retry_after
 from chaosrunner.model.access import Access
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.secret import SecretRef
@@ -57,7 +57,8 @@ class Instrument:
         if form is not None:
             given["Content-Type"] = "application/x-www-form-urlencoded"
         return self._http.prepare(
-            Request(
+            request_as(
+                access,
                 self._url + path,
                 method="GET" if form is None and json is None else "POST",
                 headers=given,
@@ -65,11 +66,6 @@ class Instrument:
                 json=json,
                 timeout=access.timeout if timeout is None else timeout,
                 asked=Asked.INSTRUMENT,
-                bearer=access.bearer_token,
-                basic=access.pair,
-                ca_file=access.ca_file,
-                client_cert=access.client_cert,
-                client_key=access.client_key,
                 keep=self._limit,
                 keyed=True,  # a query changes nothing, so it may be sent again if a kept connection was closed
             )

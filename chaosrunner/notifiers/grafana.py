@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from chaosrunner.errors import NotPossibleNow
-from chaosrunner.http import Asked, Reply, Request, Url
+from chaosrunner.http import Asked, Reply, Url, request_as
 from chaosrunner.model.access import Access
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field, JsonValue
@@ -103,18 +103,13 @@ notify:
         headers = dict(access.headers)
         if self.params.organisation is not None:
             headers["X-Grafana-Org-Id"] = str(self.params.organisation)
-        request = Request(
+        request = request_as(
+            access,
             access.url.rstrip("/") + path,
             method=method,
             headers=headers,
             json=body,
-            timeout=access.timeout,
             asked=Asked.SERVICE,
-            bearer=access.bearer_token,
-            basic=access.pair,
-            ca_file=access.ca_file,
-            client_cert=access.client_cert,
-            client_key=access.client_key,
             keep=_KEEP,
         )
         return _checked(await self.context.http.send(request))

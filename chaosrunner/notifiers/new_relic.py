@@ -6,7 +6,7 @@ import json
 from typing import Any, Literal
 
 from chaosrunner.errors import NotPossibleNow
-from chaosrunner.http import Asked, Request, Url
+from chaosrunner.http import Asked, Url, request_as
 from chaosrunner.model.access import Access
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field, JsonValue, model_validator
@@ -63,16 +63,13 @@ notify:
     async def _ask(self, query: str) -> Any:
         access = self.params
         base = (access.url or _HOSTS[access.region]).rstrip("/")
-        request = Request(
+        request = request_as(
+            access,
             f"{base}/graphql",
             method="POST",
             headers={**access.headers, "API-Key": access.api_key},
             json={"query": query},
-            timeout=access.timeout,
             asked=Asked.SERVICE,
-            ca_file=access.ca_file,
-            client_cert=access.client_cert,
-            client_key=access.client_key,
             keep=256 * 1024,
         )
         reply = await self.context.http.send(request)

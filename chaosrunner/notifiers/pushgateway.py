@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from chaosrunner.errors import NotPossibleNow
 from chaosrunner.exposition import CONTENT_TYPE, of_near_misses, of_one_run
-from chaosrunner.http import Asked, Request, Url
+from chaosrunner.http import Asked, Url, request_as
 from chaosrunner.model.access import Access
 from chaosrunner.model.figures import NearMissFigures, RunFigures
 from chaosrunner.model.frozen import JsonObject
@@ -52,18 +52,13 @@ notify:
         """Replace a group as a whole: what is not pushed any more is gone."""
         access = self.params
         path = "".join(_part(name, value) for name, value in {"job": self.params.job, **group}.items())
-        request = Request(
+        request = request_as(
+            access,
             f"{access.url.rstrip('/')}/metrics{path}",
             method="PUT",
             headers={**access.headers, "Content-Type": CONTENT_TYPE},
             body=text,
-            timeout=access.timeout,
             asked=Asked.SERVICE,
-            bearer=access.bearer_token,
-            basic=access.pair,
-            ca_file=access.ca_file,
-            client_cert=access.client_cert,
-            client_key=access.client_key,
             keep=64 * 1024,
             retries=2,
         )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 from chaosrunner.errors import CannotDoHonestly, NoAnswer, NoReading
-from chaosrunner.http import Asked, Reply, Request, check_url
+from chaosrunner.http import Asked, Reply, Request, check_url, request_as
 from chaosrunner.model.access import Access
 from chaosrunner.model.json_path import JsonPath, OneValue
 from chaosrunner.model.marks import AfterValidator, BeforeValidator, Field, model_validator
@@ -121,18 +121,12 @@ class HttpProbe(Probe[Params]):
         self._limit = _BODY_LIMIT if params.read == "body" else int(params.limit or _JSON_LIMIT)
         self._path = OneValue(params.path) if params.path is not None else None
         self._expect = (params.expect,) if isinstance(params.expect, int) else params.expect
-        request = Request(
+        request = request_as(
+            params,
             params.url,
             method=params.method,
-            headers=params.headers,
             body=None if params.body is None else params.body.encode(),
-            timeout=params.timeout,
             asked=Asked.SYSTEM,
-            bearer=params.bearer_token,
-            basic=params.pair,
-            ca_file=params.ca_file,
-            client_cert=params.client_cert,
-            client_key=params.client_key,
             keep=self._limit if params.read in ("body", "json") else 0,
             fresh=params.fresh,
         )
