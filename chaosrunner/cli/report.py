@@ -24,7 +24,8 @@ def command(settings: terms.Settings, run: str, form: str | None, output: str | 
     from chaosrunner.cli._showing import colour
     from chaosrunner.clock import SystemClock
     from chaosrunner.errors import UsageError
-    from chaosrunner.stages.report import Known, review, write_file, write_html, written
+    from chaosrunner.stages.report import Known, review, write_html, written
+    from chaosrunner.store.kept import write_file
     from chaosrunner.store.runs import Runs
 
     if as_json and form not in (None, "json"):

@@ -6,21 +6,20 @@ journal nor chaosrunner has changed.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaosrunner import __version__
 from chaosrunner.clock import Clock
-from chaosrunner.errors import ChaosrunnerError, JournalFailed, NotPossibleNow
+from chaosrunner.errors import ChaosrunnerError, NotPossibleNow
 from chaosrunner.exposition import Figures
 from chaosrunner.model.figures import NearMissFigures, RunFigures, figures_of_near_miss, figures_of_run
 from chaosrunner.model.gap import Gap
 from chaosrunner.model.near_miss import CLOSED
 from chaosrunner.model.plan import Plan
 from chaosrunner.model.verdict import Verdict
-from chaosrunner.stages.report import review, write_file
+from chaosrunner.stages.report import review
+from chaosrunner.store.kept import Kept
 from chaosrunner.store.machine import Machine
 from chaosrunner.store.runs import Runs
 
@@ -64,19 +63,19 @@ class StateFigures:
         """None: its journal cannot be read."""
         journal = self._runs.journal(run)
         try:
-            key = _key(journal)
-            if run in self._known and self._known[run][0] == key:
+            beside = Kept(journal, "figures", RunFigures)
+            if run in self._known and self._known[run][0] == beside.key:
                 return self._known[run][1]
-            kept = _kept(journal.with_name("figures.json"), key)
-            if kept is None:
+            found = beside.read()
+            if found is None:
                 seen = review(journal)
                 gaps = [shown.gap for shown in seen.found]
-                kept = of_run(seen.account.plan, seen.verdict, gaps, seen.account.began_at)
-                _keep(journal.with_name("figures.json"), key, kept)
+                found = of_run(seen.account.plan, seen.verdict, gaps, seen.account.began_at)
+                beside.write(found)
         except ChaosrunnerError:
             return None
-        self._known[run] = (key, kept)
-        return kept
+        self._known[run] = (beside.key, found)
+        return found
 
     def _register(self) -> tuple[list[NearMissFigures] | None, dict[str, int]]:
         """Those that are not closed (None: they cannot be read), and how many are, by state."""
@@ -108,27 +107,3 @@ def near_misses_of(state: Path, clock: Clock, plan: Plan) -> list[NearMissFigure
     wanted = Wanted(service=plan.service, environment_class=plan.environment.class_name)
     with open_register(state, clock) as register:
         return [figures_of_near_miss(one, clock.now()) for one in register.list(wanted)]
-
-
-def _key(journal: Path) -> str:
-    try:
-        found = journal.stat()
-    except OSError as error:
-        raise JournalFailed(f"cannot read the journal {journal}: {error.strerror}") from error
-    return f"{__version__} {found.st_size} {found.st_mtime_ns}"
-
-
-def _kept(path: Path, key: str) -> RunFigures | None:
-    try:
-        found = json.loads(path.read_text())
-        return RunFigures.model_validate(found["figures"]) if found["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _keep(path: Path, key: str, figures: RunFigures) -> None:
-    """A read-only folder is no reason to fail: it is only judged again."""
-    try:
-        write_file(path, json.dumps({"key": key, "figures": figures.as_json()}))
-    except NotPossibleNow:
-        return

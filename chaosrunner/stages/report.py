@@ -6,13 +6,11 @@ Old runs are judged again from their journals: what is shown is never older than
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Collection, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chaosrunner import __version__
 from chaosrunner.clock import Clock, iso
 from chaosrunner.errors import ChaosrunnerError, JournalFailed, NotPossibleNow
 from chaosrunner.model.gap import Gap
@@ -24,6 +22,7 @@ from chaosrunner.reports.shown_gap import ShownGap, shown
 from chaosrunner.stages.detect import detect
 from chaosrunner.stages.judge import judge
 from chaosrunner.store.journal import read_journal
+from chaosrunner.store.kept import Kept, write_file
 
 if TYPE_CHECKING:
     from chaosrunner.model.near_miss import NearMiss
@@ -86,19 +85,6 @@ def write_html(run: Review, path: Path) -> Path:
     return write_file(path, written(run, "html"))
 
 
-def write_file(path: Path, text: str) -> Path:
-    """Put text into a file, whole or not at all. Raises `NotPossibleNow` where it cannot be written."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise NotPossibleNow(f"cannot write {path}: {error.strerror}") from error
-    return path
-
-
 def brief_of(run: str, journal: Path, *, running: bool = False) -> RunBrief:
     """A run in one line. A damaged journal has a line too, which says so.
 
@@ -108,13 +94,13 @@ def brief_of(run: str, journal: Path, *, running: bool = False) -> RunBrief:
     try:
         if running:
             return _running(journal)
-        key = _key(journal)
-        kept = _kept(journal.with_name("brief.json"), key)
-        if kept is None:
-            seen = review(journal)
-            kept = brief(seen.account, seen.verdict, seen.found)
-            _keep(journal.with_name("brief.json"), key, kept)
-        return kept
+        beside = Kept(journal, "brief", RunBrief)
+        if (kept := beside.read()) is not None:
+            return kept
+        seen = review(journal)
+        made = brief(seen.account, seen.verdict, seen.found)
+        beside.write(made)
+        return made
     except ChaosrunnerError as error:
         return RunBrief(
             run=run, started_at="", experiment="", environment="", word="DAMAGED", seconds=0.0, note=str(error)
@@ -132,30 +118,6 @@ def _running(journal: Path) -> RunBrief:
         seconds=round(account.seconds, 3),
         faults_in_force=len(account.in_force),
     )
-
-
-def _key(journal: Path) -> str:
-    try:
-        found = journal.stat()
-    except OSError as error:
-        raise JournalFailed(f"cannot read the journal {journal}: {error.strerror}") from error
-    return f"{__version__} {found.st_size} {found.st_mtime_ns}"
-
-
-def _kept(path: Path, key: str) -> RunBrief | None:
-    try:
-        found = json.loads(path.read_text())
-        return RunBrief.model_validate(found["brief"]) if found["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _keep(path: Path, key: str, line: RunBrief) -> None:
-    """A read-only folder is no reason to fail: the line is only made again."""
-    try:
-        write_file(path, json.dumps({"key": key, "brief": line.as_json()}))
-    except NotPossibleNow:
-        return
 
 
 def why_kept(journal: Path, *, running: bool, referred: Collection[str] = ()) -> str:
