@@ -155,7 +155,8 @@ metadata: {{name: nothing}}
 spec:
   title: Nothing happens
   environment: told
-  hypotheses: [{{name: ok, title: It is, measures: [{{name: one, noop: {{}}, tolerance: {{equals: 1}}, every: 100ms}}]}}]
+  hypotheses:
+    - {{name: ok, title: It is, measures: [{{name: one, noop: {{}}, tolerance: {{equals: 1}}, every: 100ms}}]}}
   baseline: 1s
   method: [{{fault: noop, for: 1s}}]
   recovery: {{within: 10s, holds: 300ms}}
