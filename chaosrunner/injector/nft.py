@@ -117,10 +117,6 @@ class Nft:
         text = self.run(f"list counters table inet {name}\n")
         return {found[1]: int(found[2]) for found in _COUNTER.finditer(text)}
 
-    def listing(self, name: str) -> str:
-        """A table as nft prints it, for people."""
-        return self.run(f"list table inet {name}\n")
-
     def run(self, commands: str) -> str:
         """Do these commands, all or none of them; what nft prints."""
         if self._context is None:

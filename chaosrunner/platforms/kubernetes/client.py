@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -179,25 +179,21 @@ class Cluster:
                 return None
             raise
 
-    async def pages(self, where: str, *, accept: str = METADATA_ONLY, **query: Any) -> AsyncIterator[Object]:
+    def pages(self, where: str, *, accept: str = METADATA_ONLY, **query: Any) -> AsyncIterator[Object]:
         """A list page by page, each as the server sends it; of a list that changes meanwhile, one consistent state.
 
         A page token that the server forgot (410) begins the list anew: callers keep what they saw by uid.
         """
-        async with aclosing(self._pages(_Request("GET", where, query, accept=accept), json.loads, _token)) as pages:
-            async for page in pages:
-                yield page
+        return self._pages(_Request("GET", where, query, accept=accept), json.loads, _token)
 
-    async def tables(self, where: str, **query: Any) -> AsyncIterator[Table]:
+    def tables(self, where: str, **query: Any) -> AsyncIterator[Table]:
         """The same for a list as a table, with each object's metadata."""
         request = _Request("GET", where, {"limit": ROWS} | query | {"includeObject": "Metadata"}, accept=TABLE)
-        async with aclosing(self._pages(request, tables.read, lambda page: page.token)) as pages:
-            async for page in pages:
-                yield page
+        return self._pages(request, tables.read, lambda page: page.token)
 
     async def _pages(
         self, request: _Request, read: Callable[[bytes], T], token_of: Callable[[T], str | None]
-    ) -> AsyncGenerator[T, None]:
+    ) -> AsyncIterator[T]:
         """While the caller works at one page, the server makes the next."""
         first = replace(request, query={"limit": PAGE, **request.query})
         coming, token = asyncio.create_task(self._read(first, read)), None

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.target import Target
-from chaosrunner.platforms.kubernetes.client import TABLE, ApiError, Cluster, Object, path
+from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, Object, path
 from chaosrunner.platforms.kubernetes.finding import MANAGED_BY, Finder, PodQuery, PodSeen
 from chaosrunner.platforms.kubernetes.spec import Spec
 
@@ -150,11 +150,11 @@ class Spill:
         """Nothing where nodes may not be listed: they are outside of every namespace."""
         told = {}
         try:
-            async for page in self._cluster.pages(path("v1", "nodes"), accept=TABLE, includeObject="Metadata"):
-                columns = [column["name"] for column in page.get("columnDefinitions") or ()]
-                for row in page.get("rows") or ():
-                    status = str(row["cells"][columns.index("Status")])
-                    told[str(row["object"]["metadata"]["name"])] = "" if "NotReady" not in status else status
+            async for page in self._cluster.tables(path("v1", "nodes")):
+                columns = [column.name for column in page.columns or ()]
+                for row in page.rows or ():
+                    status = str(row.cells[columns.index("Status")])
+                    told[row.object.metadata.name] = "" if "NotReady" not in status else status
         except ApiError as error:
             if error.code != 403:
                 raise
