@@ -54,6 +54,8 @@ class Problem:
 
     def __str__(self) -> str:
         parts = [self.message]
+    rule: str = field(default="", compare=False)
+    """The name of the rule that it breaks, of `chaosrunner/files/rules.py`; empty: none in particular."""
         if self.expected:
             parts.append(f"expected {self.expected}")
         if self.nearest:

@@ -29,7 +29,7 @@ def impossible(spec: Spot, experiment: Experiment, hypotheses: Sequence[CheckedH
     if baseline.within is not None and baseline.within < baseline.for_:
         least = f"at least {write_duration(baseline.for_)}, which is what it must hold for"
         within = spec.nearest("baseline", "within")
-        yield within.problem(f"`within` is {write_duration(baseline.within)}", least)
+        yield within.problem(f"`within` is {write_duration(baseline.within)}", least, rule="contradiction")
     if experiment.spec.traffic is None:
         for hypothesis in hypotheses:
             yield from _without_load(hypothesis)
@@ -40,7 +40,8 @@ def _without_load(hypothesis: CheckedHypothesis) -> Iterator[Problem]:
         probe = plugins.own("probes", one.measure.probe)
         if probe is not None and probe.needs_traffic:
             name = f"{hypothesis.name}/{one.measure.name}"
-            yield hypothesis.spot.problem(f"{name} reads the experiment's own load, and there is none", "`traffic:`")
+            said = f"{name} reads the experiment's own load, and there is none"
+            yield hypothesis.spot.problem(said, "`traffic:`", rule="no-traffic")
 
 
 def advice(
@@ -58,15 +59,18 @@ def advice(
             yield from _looks_further(f"{hypothesis.name}/{measure.measure.name}", measure)
     for hypothesis in hypotheses:
         if not any(one.measure.tolerance and one.measure.tolerance.fault for one in hypothesis.measures):
-            yield hypothesis.spot.problem(f"nothing of {hypothesis.name} is judged while a fault is in force")
+            said = f"nothing of {hypothesis.name} is judged while a fault is in force"
+            yield hypothesis.spot.problem(said, rule="never-judged")
     if hypotheses and not any(one.measure.abort_at for hypothesis in hypotheses for one in hypothesis.measures):
-        yield hypotheses[0].spot.problem("no measure has `abortAt`: nothing would stop this run early")
+        said = "no measure has `abortAt`: nothing would stop this run early"
+        yield hypotheses[0].spot.problem(said, rule="no-abort-limit")
 
 
 def _settling(step: CheckedStep) -> Iterator[Problem]:
     if step.step.settle and step.step.settle >= step.lasts:
         place = step.spot.nearest("settle")
-        yield place.problem(f"`settle` lasts as long as the fault ({write_duration(step.lasts)}): nothing is judged")
+        said = f"`settle` lasts as long as the fault ({write_duration(step.lasts)}): nothing is judged"
+        yield place.problem(said, rule="all-settling")
 
 
 def _too_short(step: CheckedStep, name: str, measure: CheckedMeasure) -> list[Problem]:
@@ -79,10 +83,11 @@ def _too_short(step: CheckedStep, name: str, measure: CheckedMeasure) -> list[Pr
         lag = write_duration(measure.lag)
         more = f", of which its query looks back {write_duration(measure.reach)}" if measure.queries else ""
         told = f"{lasts} is less than twice the lag of {name} ({lag}{more}): it will be inconclusive"
-        return [place.problem(told)]
+        return [place.problem(told, rule="fault-too-short")]
     if measure.measure.every > step.lasts:
         every = write_duration(measure.measure.every)
-        return [place.problem(f"{name} is read every {every}, and the fault lasts only {lasts}")]
+        told = f"{name} is read every {every}, and the fault lasts only {lasts}"
+        return [place.problem(told, rule="read-too-rarely")]
     return []
 
 
@@ -92,7 +97,8 @@ def _looks_further(name: str, one: CheckedMeasure) -> Iterator[Problem]:
     if lag is not None and lag < one.reach:
         written, reach = write_duration(lag), write_duration(one.reach)
         place = one.spot.nearest("lag")
-        yield place.problem(f"`lag` of {name} is {written}, and its probe looks back {reach}: phases would mix")
+        said = f"`lag` of {name} is {written}, and its probe looks back {reach}: phases would mix"
+        yield place.problem(said, rule="lag-too-small")
 
 
 def _too_few(step: CheckedStep, name: str, one: CheckedMeasure, baseline: float) -> Iterator[Problem]:
@@ -112,4 +118,5 @@ def _too_few(step: CheckedStep, name: str, one: CheckedMeasure, baseline: float)
         have = f"{during} readings of this fault to compare with {before} of the baseline"
         overlap = ", as each tells of " + write_duration(one.lag) if one.lag > one.measure.every else ""
         told = f"{name} has about {have}{overlap}; for `like baseline` it takes {enough[1]} and {enough[0]}"
-        yield place.problem(f"{told}: only a great difference would show, and nothing else could be said")
+        said = f"{told}: only a great difference would show, and nothing else could be said"
+        yield place.problem(said, rule="too-few-readings")

@@ -46,7 +46,11 @@ def document(spot: Spot, problems: list[Problem]) -> Document | None:
     """The document as its model; None with everything that is wrong with it added to `problems`."""
     if not isinstance(spot.value, dict):
         problems.append(
-            spot.problem(f"the document is {show(spot.value)}", "a mapping with apiVersion, kind, metadata, spec")
+            spot.problem(
+                f"the document is {show(spot.value)}",
+                "a mapping with apiVersion, kind, metadata, spec",
+                rule="not-a-document",
+            )
         )
         return None
     model = KINDS.get(kind_of(spot))
@@ -66,9 +70,10 @@ def document(spot: Spot, problems: list[Problem]) -> Document | None:
 def _unknown_kind(spot: Spot) -> Problem:
     kind = spot.child("kind")
     if kind is None:
-        return spot.problem("the document has no `kind`", f"one of {', '.join(KINDS)}")
+        return spot.problem("the document has no `kind`", f"one of {', '.join(KINDS)}", rule="unknown-kind")
     near = nearest(str(kind.value), list(KINDS))
-    return kind.problem(f"unknown kind {show(kind.value)}", "" if near else f"one of {', '.join(KINDS)}", near)
+    expected = "" if near else f"one of {', '.join(KINDS)}"
+    return kind.problem(f"unknown kind {show(kind.value)}", expected, near, rule="unknown-kind")
 
 
 def _version(spot: Spot, problems: list[Problem]) -> bool:
@@ -76,7 +81,7 @@ def _version(spot: Spot, problems: list[Problem]) -> bool:
     version = spot.child("apiVersion")
     if version is None or version.value == API_VERSION:
         return False
-    problems.append(version.problem(f"`apiVersion` is {show(version.value)}", API_VERSION))
+    problems.append(version.problem(f"`apiVersion` is {show(version.value)}", API_VERSION, rule="api-version"))
     return True
 
 
@@ -108,7 +113,7 @@ def _hypothesis(spot: Spot, problems: list[Problem]) -> JsonValue:
         settings = settings_of(openslo, problems)
         return {"kind": "openslo", "with": settings.as_json()} if settings is not None else "none"
     expected = "a name, a path, {use: NAME, with: {…}}, {name, title, measures}, or {openslo: PATH}"
-    problems.append(spot.problem(f"{called(spot)} is {show(spot.value)}", expected))
+    problems.append(spot.problem(f"{called(spot)} is {show(spot.value)}", expected, rule="wrong-type"))
     return "none"
 
 

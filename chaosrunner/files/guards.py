@@ -16,7 +16,8 @@ def unanswerable(spec: Spot) -> Iterator[Problem]:
     for name in _texts(spec.get("guards", "always")):
         if name.value not in known:
             near = nearest(str(name.value), known)
-            yield name.problem(f"unknown guard {name.value!r}", "" if near else f"one of {', '.join(known)}", near)
+            expected = "" if near else f"one of {', '.join(known)}"
+            yield name.problem(f"unknown guard {name.value!r}", expected, near, rule="unknown-word")
 
 
 def windows(spec: Spot) -> Iterator[Spot]:

@@ -53,7 +53,9 @@ def _distinct(measures: Spot, problems: list[Problem]) -> None:
         if name.value in first:
             line = first[name.value].node.place.line
             problems.append(
-                name.problem(f"a measure named {name.value!r} stands in line {line} already", "another name")
+                name.problem(
+                    f"a measure named {name.value!r} stands in line {line} already", "another name", rule="name-taken"
+                )
             )
         first.setdefault(name.value, name)
 
@@ -67,7 +69,9 @@ def _measure_value(spot: Spot, problems: list[Problem]) -> JsonValue:
     if unit is not None and isinstance(unit.value, str) and unit.value not in UNITS:
         near = nearest(unit.value, UNITS) if len(unit.value) > 1 else ""
         problems.append(
-            unit.problem(f"unknown unit {unit.value!r}", "" if near else f"one of {', '.join(UNITS)}", near)
+            unit.problem(
+                f"unknown unit {unit.value!r}", "" if near else f"one of {', '.join(UNITS)}", near, rule="unknown-unit"
+            )
         )
         del kept["unit"]
     probe = _probe(spot, [name for name in spot.value if name not in known], problems)
@@ -84,17 +88,19 @@ def _probe(spot: Spot, others: Sequence[str], problems: list[Problem]) -> Spot |
     for name in others:
         if name == "probe" and name not in kinds:
             written = "the probe's kind as the key, such as `http: {url: …}`"
-            problems.append(_child(spot, name).problem("unknown field `probe`", written, at_key=True))
+            place = _child(spot, name)
+            problems.append(place.problem("unknown field `probe`", written, at_key=True, rule="one-probe"))
         elif name not in kinds:
             near = nearest(name, [*known, *kinds])
             expected = "" if near else f"a field of a measure or one probe ({', '.join(kinds)})"
             what = "unknown probe" if not probes and (near in kinds or not near) else "unknown field"
-            problems.append(_child(spot, name).problem(f"{what} `{name}`", expected, near, at_key=True))
+            rule = "unknown-plugin" if what == "unknown probe" else "unknown-field"
+            problems.append(_child(spot, name).problem(f"{what} `{name}`", expected, near, at_key=True, rule=rule))
     for name in probes[1:]:
         found = f"{called(spot)} has two probes, `{probes[0]}` and `{name}`"
-        problems.append(_child(spot, name).problem(found, "exactly one", at_key=True))
+        problems.append(_child(spot, name).problem(found, "exactly one", at_key=True, rule="one-probe"))
     if not probes and "probe" not in others and all(nearest(name, [*known, *kinds]) in known for name in others):
-        problems.append(spot.problem(f"{called(spot)} has no probe", f"one of {', '.join(kinds)}"))
+        problems.append(spot.problem(f"{called(spot)} has no probe", f"one of {', '.join(kinds)}", rule="one-probe"))
     return _child(spot, probes[0]) if probes else None
 
 
@@ -129,7 +135,8 @@ def _checked(spot: Spot, measure: Measure, problems: list[Problem]) -> CheckedMe
     told = probe.unit(params) if probe is not None and params is not None else None
     if told is not None and measure.unit is not None and told != measure.unit:
         place = spot.get("unit") or spot
-        problems.append(place.problem(f"`unit` is {measure.unit!r}, but this probe reads in {told}", "no `unit` here"))
+        said = f"`unit` is {measure.unit!r}, but this probe reads in {told}"
+        problems.append(place.problem(said, "no `unit` here", rule="unit-misfit"))
     elif probe is None and measure.unit is None:
         pass  # an installed probe may know its unit; only importing it could tell
     else:
@@ -138,13 +145,13 @@ def _checked(spot: Spot, measure: Measure, problems: list[Problem]) -> CheckedMe
     if measure.abort_at is not None and measure.during in (During.START, During.END):
         place = spot.nearest("abortAt")
         text = f"`abortAt` looks at readings in the fault, and `during: {measure.during.value}` takes none there"
-        problems.append(place.problem(text, at_key=True))
+        problems.append(place.problem(text, at_key=True, rule="not-read-there"))
     if measure.during in (During.FAULT, During.END):
         for rule_spot, name, rule in rules(spot, measure):
             if rule.relative and name != "abortAt":
                 during = f"`during: {measure.during.value}`"
                 text = f"the {name} compares with the baseline, and {during} reads nothing there"
-                problems.append(rule_spot.problem(text))
+                problems.append(rule_spot.problem(text, rule="not-read-there"))
                 break
     said = probe.lag(params) if probe is not None and params is not None else 0.0
     queries = probe.promql(params) if probe is not None and params is not None else ()
@@ -186,7 +193,7 @@ def _misfits(spot: Spot, measure: Measure, unit: str | None) -> Iterator[Problem
                 convert(1.0, limit.unit, rate_of(unit) if rule.take == "rate" else unit)
             except ValueError as error:
                 if where.path not in told:
-                    yield where.problem(str(error))
+                    yield where.problem(str(error), rule="unit-misfit")
                 told.add(where.path)
 
 
@@ -198,6 +205,7 @@ def _mixed(spot: Spot, measure: Measure) -> Iterator[Problem]:
         number = not text and not isinstance(rule.equals, bool)
         kind = "text" if text else "a number" if number else "true or false"
         if first and kind != first:
-            yield place.problem(f"the {name} holds the readings against {kind}, the rule before it against {first}")
+            text = f"the {name} holds the readings against {kind}, the rule before it against {first}"
+            yield place.problem(text, rule="mixed-readings")
             return
         first = first or kind

@@ -92,10 +92,14 @@ class Spot:
             assert child is not None
             yield child
 
-    def problem(self, message: str, expected: str = "", nearest: str = "", *, at_key: bool = False) -> Problem:
-        """A mistake here: at the value, or at its key."""
+    def problem(
+        self, message: str, expected: str = "", nearest: str = "", *, at_key: bool = False, rule: str = ""
+    ) -> Problem:
+        """A mistake here: at the value, or at its key. `rule` is the name of one in `rules.py`, if one is meant."""
+        at_key = at_key and self.key is not None
         place = self.key if at_key and self.key else self.node.place
-        return Problem(self.file, place.line, place.column, message, expected, nearest, dotted(self.path))
+        file = (at_key and self.key_file) or self.file
+        return Problem(file, place.line, place.column, message, expected, nearest, dotted(self.path), rule)
 
 
 def dotted(path: Sequence[str | int]) -> str:

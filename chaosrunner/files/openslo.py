@@ -85,7 +85,9 @@ def settings_of(place: Spot, problems: list[Problem]) -> Settings | None:
         return Settings(slo=place.value)
     if isinstance(place.value, dict):
         return validated(Settings, place, place.value, problems)
-    problems.append(place.problem(f"{called(place)} is {show(place.value)}", "a path, or {slo: PATH, over: 1m}"))
+    problems.append(
+        place.problem(f"{called(place)} is {show(place.value)}", "a path, or {slo: PATH, over: 1m}", rule="wrong-type")
+    )
     return None
 
 
@@ -110,7 +112,7 @@ def translated(slo: Spot, settings: Settings, find: Find, problems: list[Problem
 
 
 def _wrong(spot: Spot, message: str, expected: str = "", near: str = "", *, at_key: bool = False) -> _Wrong:
-    return _Wrong(spot.problem(message, expected, near, at_key=at_key))
+    return _Wrong(spot.problem(message, expected, near, at_key=at_key, rule="openslo"))
 
 
 def _need(spot: Spot, name: str) -> Spot:

@@ -25,7 +25,7 @@ def known_kind(role: str, kind: str, spot: Spot, problems: list[Problem], *, at_
         return True
     near = nearest(kind, known)
     expected = "" if near else f"one of {', '.join(known)}" if known else f"nothing: no {role} are installed"
-    problems.append(spot.problem(f"unknown {role[:-1]} `{kind}`", expected, near, at_key=at_key))
+    problems.append(spot.problem(f"unknown {role[:-1]} `{kind}`", expected, near, at_key=at_key, rule="unknown-plugin"))
     return False
 
 
@@ -39,7 +39,8 @@ def parameters(role: str, kind: str, spot: Spot, problems: list[Problem]) -> tup
     strangers."""
     value: JsonValue = {} if spot.value is None else spot.value
     if not isinstance(value, dict):
-        problems.append(spot.problem(f"{called(spot)} is {show(value)}", f"a mapping, the parameters of {kind}"))
+        expected = f"a mapping, the parameters of {kind}"
+        problems.append(spot.problem(f"{called(spot)} is {show(value)}", expected, rule="wrong-type"))
         return {}, None
     plugin = own(role, kind)
     if plugin is None:
@@ -54,12 +55,13 @@ def call(role: str, spot: Spot, problems: list[Problem]) -> JsonObject | None:
     value = spot.value
     known = catalog.kinds(role)
     if isinstance(value, str) and value in known:
-        problems.append(spot.problem(f"{called(spot)} is {show(value)}", f"`{value}:` with its parameters"))
+        expected = f"`{value}:` with its parameters"
+        problems.append(spot.problem(f"{called(spot)} is {show(value)}", expected, rule="one-kind"))
         return None
     if not isinstance(value, dict) or len(value) != 1:
         found = "a mapping of " + ", ".join(value) if isinstance(value, dict) and value else show(value)
         one = f"exactly one kind with its parameters ({', '.join(known) or f'no {role} are installed'})"
-        problems.append(spot.problem(f"{called(spot)} is {found}", one))
+        problems.append(spot.problem(f"{called(spot)} is {found}", one, rule="one-kind"))
         return None
     (below,) = spot.items()
     kind = below.name

@@ -38,7 +38,7 @@ def query_problems(spots: Sequence[Spot]) -> Iterator[Problem]:
         if mistake is not None:
             place = place_in(spot.node, mistake.at)
             whole = spot.problem(f"{called(spot)} is no PromQL: {mistake.words}")
-            yield Problem(whole.file, place.line, place.column, whole.message, "", "", whole.path)
+            yield Problem(whole.file, place.line, place.column, whole.message, "", "", whole.path, "promql")
 
 
 def mistakes(queries: Sequence[str]) -> Mapping[str, Mistake]:

@@ -85,7 +85,9 @@ def read(data: bytes, file: str) -> Parsed:
         return parsed
     if not parsed.documents and not parsed.problems:
         parsed.problems.append(
-            Problem(file, 1, 1, "the file is empty", "a document with apiVersion, kind, metadata, spec")
+            Problem(
+                file, 1, 1, "the file is empty", "a document with apiVersion, kind, metadata, spec", rule="empty-file"
+            )
         )
     return parsed
 
@@ -97,19 +99,22 @@ class _GiveUp(Exception):
 def _text(data: bytes, file: str, problems: list[Problem]) -> str | None:
     if len(data) > MOST_BYTES:
         found = f"the file is too big ({len(data)} bytes)"
-        problems.append(Problem(file, 1, 1, found, f"at most {MOST_BYTES // 2**20} MiB"))
+        problems.append(Problem(file, 1, 1, found, f"at most {MOST_BYTES // 2**20} MiB", rule="too-big"))
         return None
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8", "replace")
         place = _place_of(before, len(before))
-        problems.append(Problem(file, *place, f"byte 0x{data[error.start]:02x} is not UTF-8 text", "a file in UTF-8"))
+        found = f"byte 0x{data[error.start]:02x} is not UTF-8 text"
+        problems.append(Problem(file, *place, found, "a file in UTF-8", rule="not-text"))
         return None
     if match := (_UNPRINTABLE_ASCII if text.isascii() else _UNPRINTABLE).search(text):
         place = _place_of(text, match.start())
         name = f"U+{ord(match[0]):04X}"
-        problems.append(Problem(file, *place, f"the character {name} is not allowed in a file", "text"))
+        problems.append(
+            Problem(file, *place, f"the character {name} is not allowed in a file", "text", rule="not-text")
+        )
         return None
     return text
 
@@ -128,9 +133,9 @@ def _events(text: str, file: str, problems: list[Problem]) -> Iterator[yaml.Even
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
-        problems.append(Problem(file, *place, _explain(error)))
+        problems.append(Problem(file, *place, _explain(error), rule="yaml"))
     except (yaml.YAMLError, ValueError) as error:
-        problems.append(Problem(file, 1, 1, f"this is not YAML: {' '.join(str(error).split())}"))
+        problems.append(Problem(file, 1, 1, f"this is not YAML: {' '.join(str(error).split())}", rule="yaml"))
 
 
 def _explain(error: yaml.MarkedYAMLError) -> str:
@@ -178,16 +183,17 @@ class _Builder:
         elif isinstance(event, yaml.AliasEvent):
             self._alias(event)
 
-    def _report(self, place: Place, message: str, expected: str = "", nearest: str = "") -> None:
-        self.parsed.problems.append(Problem(self.file, *place, message, expected, nearest))
+    def _report(self, place: Place, message: str, expected: str = "", *, rule: str) -> None:
+        self.parsed.problems.append(Problem(self.file, *place, message, expected, rule=rule))
 
     def _count(self, node: Node) -> None:
         self.values += node.size
         if self.values > MOST_VALUES:
-            self._report(node.place, f"the file holds too many values, references included; {MOST_VALUES} is the most")
+            many = f"the file holds too many values, references included; {MOST_VALUES} is the most"
+            self._report(node.place, many, rule="too-big")
             raise _GiveUp
         if len(self.stack) + node.height > MOST_LEVELS:
-            self._report(node.place, f"too deep: {MOST_LEVELS} levels is the most")
+            self._report(node.place, f"too deep: {MOST_LEVELS} levels is the most", rule="too-big")
             raise _GiveUp
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
@@ -198,7 +204,7 @@ class _Builder:
         node = Node(value, place, written=event.value, raw=self._raw(event))
         self._remember(event.anchor, node)
         if expects_key and plain and event.value == "<<":
-            self._report(place, "merge keys (`<<`) are not supported", "the fields written out")
+            self._report(place, "merge keys (`<<`) are not supported", "the fields written out", rule="yaml-feature")
             self.stack[-1].drop = True
             return
         self._put(node)
@@ -217,17 +223,19 @@ class _Builder:
             return text
         value = _core(text)
         if value is _NO_NUMBER:
-            self._report(place, f"{text[:40]} is no number that can be used", "a finite number, or text in quotes")
+            found = f"{text[:40]} is no number that can be used"
+            self._report(place, found, "a finite number, or text in quotes", rule="not-finite")
             return None
         if event.tag is not None and not _fits(value, event.tag):
-            self._report(place, f"{text[:40]!r} is no {event.tag.removeprefix(_TAG)}")
+            self._report(place, f"{text[:40]!r} is no {event.tag.removeprefix(_TAG)}", rule="yaml-feature")
         return value  # type: ignore[return-value]  # the marker was dealt with above
 
     def _known_tag(self, tag: str, place: Place) -> bool:
         if tag in _TAGS or tag == "!":
             return True
         shown = f"!!{tag.removeprefix(_TAG)}" if tag.startswith(_TAG) else tag
-        self._report(place, f"the tag {shown[:60]} is not supported", "plain values; text that starts with ! in quotes")
+        expected = "plain values; text that starts with ! in quotes"
+        self._report(place, f"the tag {shown[:60]} is not supported", expected, rule="yaml-feature")
         return False
 
     def _start(self, event: yaml.CollectionStartEvent, mapping: bool) -> None:
@@ -235,7 +243,8 @@ class _Builder:
         if event.tag is not None and self._known_tag(event.tag, place):
             wanted = f"{_TAG}{'map' if mapping else 'seq'}"
             if event.tag not in (wanted, "!"):
-                self._report(place, f"a {'mapping' if mapping else 'list'} is no {event.tag.removeprefix(_TAG)}")
+                found = f"a {'mapping' if mapping else 'list'} is no {event.tag.removeprefix(_TAG)}"
+                self._report(place, found, rule="yaml-feature")
         node = Node({} if mapping else [], place)
         self._count(node)
         if event.anchor:
@@ -248,7 +257,8 @@ class _Builder:
         if done.anchor:
             self.anchors[done.anchor] = done.node
         if self._expects_key():
-            self._report(done.node.place, f"a {_what(done.node)} cannot be a key", "text; `{{…}}` needs quotes")
+            found = f"a {_what(done.node)} cannot be a key"
+            self._report(done.node.place, found, "text; `{{…}}` needs quotes", rule="yaml-feature")
             self.stack[-1].drop = True
             return
         self._put(done.node)
@@ -259,10 +269,10 @@ class _Builder:
         node = self.anchors.get(name)
         if node is None:
             trouble = "refers to what it stands in" if name in self.anchors else "refers to nothing before it"
-            self._report(place, f"*{name} {trouble}", f"&{name} at a value further up")
+            self._report(place, f"*{name} {trouble}", f"&{name} at a value further up", rule="unknown-anchor")
             node = Node(None, place)
         if self._expects_key() and node.children:
-            self._report(place, f"a {_what(node)} cannot be a key", "text")
+            self._report(place, f"a {_what(node)} cannot be a key", "text", rule="yaml-feature")
             self.stack[-1].drop = True
             return
         self._put(node)
@@ -302,10 +312,11 @@ class _Builder:
     def _key(self, top: _Open, node: Node) -> None:
         name = node.written
         if not name:
-            self._report(node.place, "a key is empty", "a name before the colon")
+            self._report(node.place, "a key is empty", "a name before the colon", rule="yaml-feature")
             top.drop = True
         elif name in top.node.keys:
-            self._report(node.place, f"`{name}` is given twice, first in line {top.node.keys[name].line}")
+            first = top.node.keys[name].line
+            self._report(node.place, f"`{name}` is given twice, first in line {first}", rule="given-twice")
             top.drop = True
         else:
             top.key = (name, node.place)

@@ -60,7 +60,7 @@ def _problems(root: Spot, error: ValidationError) -> Iterator[Problem]:
     elif rule == "required":
         for name in limit:
             if isinstance(error.instance, dict) and name not in error.instance:
-                yield spot.problem(f"{called(spot)} has no `{name}`")
+                yield spot.problem(f"{called(spot)} has no `{name}`", rule="missing-field")
     else:
         yield _simple(spot, rule, limit, error.instance)
 
@@ -69,13 +69,15 @@ def _simple(spot: Spot, rule: str, limit: Any, value: Any) -> Problem:
     stands = f"{called(spot)} is {show(value)}"
     if rule == "type":
         names = limit if isinstance(limit, list) else [limit]
-        return spot.problem(stands, " or ".join(_TYPES.get(str(name), str(name)) for name in names))
+        kinds = " or ".join(_TYPES.get(str(name), str(name)) for name in names)
+        return spot.problem(stands, kinds, rule="wrong-type")
     if rule == "enum":
         near = nearest(str(value), [str(known) for known in limit])
-        return spot.problem(stands, "" if near else f"one of {', '.join(map(str, limit))}", near)
+        expected = "" if near else f"one of {', '.join(map(str, limit))}"
+        return spot.problem(stands, expected, near, rule="unknown-word")
     if rule in _LIMITS:
-        return spot.problem(stands, _LIMITS[rule].format(limit))
-    return spot.problem(stands, f"a value that keeps the rule {rule} of its schema")
+        return spot.problem(stands, _LIMITS[rule].format(limit), rule="out-of-range")
+    return spot.problem(stands, f"a value that keeps the rule {rule} of its schema", rule="wrong-form")
 
 
 def _unknown(spot: Spot, error: ValidationError) -> Iterator[Problem]:
@@ -86,7 +88,8 @@ def _unknown(spot: Spot, error: ValidationError) -> Iterator[Problem]:
             continue
         near = nearest(name, known)
         expected = "" if near else f"one of {', '.join(known)}" if known else "no fields"
-        yield (spot.child(name) or spot).problem(f"unknown field `{name}`", expected, near, at_key=True)
+        place = spot.child(name) or spot
+        yield place.problem(f"unknown field `{name}`", expected, near, at_key=True, rule="unknown-field")
 
 
 def _alternatives(spot: Spot, error: ValidationError) -> Problem:
@@ -97,4 +100,5 @@ def _alternatives(spot: Spot, error: ValidationError) -> Problem:
             told += [_TYPES.get(str(name), str(name)) for name in names]
         elif inner.validator in _LIMITS:
             told.append(_LIMITS[str(inner.validator)].format(inner.validator_value))
-    return spot.problem(f"{called(spot)} is {show(error.instance)}", " or ".join(dict.fromkeys(told)) or "another form")
+    expected = " or ".join(dict.fromkeys(told)) or "another form"
+    return spot.problem(f"{called(spot)} is {show(error.instance)}", expected, rule="wrong-type")

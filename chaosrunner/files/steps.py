@@ -39,7 +39,9 @@ def method_value(spot: Spot, problems: list[Problem]) -> JsonValue:
         if len(ways) > 1:
             place = step.nearest(ways[1])
             problems.append(
-                place.problem(f"{called(step)} has `{ways[0]}` and `{ways[1]}`", "one of them", at_key=True)
+                place.problem(
+                    f"{called(step)} has `{ways[0]}` and `{ways[1]}`", "one of them", at_key=True, rule="step-form"
+                )
             )
         elif not ways and isinstance(step.value, dict):
             problems.append(_no_step(step))
@@ -52,8 +54,8 @@ def method_value(spot: Spot, problems: list[Problem]) -> JsonValue:
 def _no_step(step: Spot) -> Problem:
     for child in step.items():
         if near := nearest(child.name, _WAYS):
-            return child.problem(f"unknown field `{child.name}`", "", near, at_key=True)
-    return step.problem(f"{called(step)} is no step", "`fault`, `wait` or `together`")
+            return child.problem(f"unknown field `{child.name}`", "", near, at_key=True, rule="unknown-field")
+    return step.problem(f"{called(step)} is no step", "`fault`, `wait` or `together`", rule="step-form")
 
 
 def _kept(step: Spot) -> JsonValue:
@@ -97,19 +99,22 @@ def _fault(step: Spot, problems: list[Problem]) -> None:
             problems += _target(step, kind, facts.acts_on)
     if step.child("after") and "together" not in step.path:
         place = step.nearest("after")
-        problems.append(place.problem("`after` goes inside `together`", "a step `wait` before this one", at_key=True))
+        expected = "a step `wait` before this one"
+        problems.append(place.problem("`after` goes inside `together`", expected, at_key=True, rule="step-form"))
 
 
 def _time(step: Spot, kind: str, instant: bool) -> Iterator[Problem]:
     if instant and (given := step.child("for")):
-        yield given.problem(f"`{kind}` is over at once and has no `for`", "`observe`", at_key=True)
+        yield given.problem(f"`{kind}` is over at once and has no `for`", "`observe`", at_key=True, rule="step-time")
     if not instant and (given := step.child("observe")):
-        yield given.problem(f"`{kind}` lasts, so it has no `observe`", "`for`", at_key=True)
+        yield given.problem(f"`{kind}` lasts, so it has no `observe`", "`for`", at_key=True, rule="step-time")
     elif not instant and step.child("for") is None:
-        yield step.problem(f"{called(step)} has no `for`", f"how long `{kind}` stays in force, such as `for: 30s`")
+        expected = f"how long `{kind}` stays in force, such as `for: 30s`"
+        yield step.problem(f"{called(step)} has no `for`", expected, rule="step-time")
     for name in ("for", "observe"):
         if (given := step.child(name)) and _seconds(given) == 0:
-            yield given.problem(f"`{name}` is {given.value!r}, in which nothing can be seen", "a longer time")
+            said = f"`{name}` is {given.value!r}, in which nothing can be seen"
+            yield given.problem(said, "a longer time", rule="step-time")
 
 
 def _seconds(spot: Spot) -> float | None:
@@ -124,9 +129,10 @@ def _target(step: Spot, kind: str, acts_on: frozenset[str]) -> Iterator[Problem]
     target = step.child("target")
     if acts_on == {"nothing"}:
         if target is not None:
-            yield target.problem(f"`{kind}` acts on nothing and has no `target`", at_key=True)
+            yield target.problem(f"`{kind}` acts on nothing and has no `target`", at_key=True, rule="step-target")
     elif target is None:
-        yield step.problem(f"{called(step)} has no `target`", f"what `{kind}` acts on ({', '.join(sorted(acts_on))})")
+        expected = f"what `{kind}` acts on ({', '.join(sorted(acts_on))})"
+        yield step.problem(f"{called(step)} has no `target`", expected, rule="step-target")
     elif isinstance(target.value, dict) and not target.child("sameAs"):
         yield from connections(target, kind, acts_on)
 
@@ -138,9 +144,11 @@ def connections(target: Spot, kind: str, acts_on: frozenset[str]) -> Iterator[Pr
     link = target.child("link")
     if acts_on == {"link"} and target.child("service") and not (target.child("to") or link):
         expected = "`{service: S, to: T}` or `{link: L}`"
-        yield target.problem(f"`{kind}` acts on connections, and this names a whole service", expected)
+        said = f"`{kind}` acts on connections, and this names a whole service"
+        yield target.problem(said, expected, rule="step-target")
     if link is not None and "link" not in acts_on:
-        yield link.problem(f"`{kind}` does not act on links", f"{' or '.join(sorted(acts_on))}", at_key=True)
+        expected = " or ".join(sorted(acts_on))
+        yield link.problem(f"`{kind}` does not act on links", expected, at_key=True, rule="step-target")
 
 
 def _ids(method: Spot, problems: list[Problem]) -> None:
@@ -153,7 +161,8 @@ def _ids(method: Spot, problems: list[Problem]) -> None:
             continue
         if given.value in first:
             line = first[given.value].node.place.line
-            problems.append(given.problem(f"the id {given.value!r} is taken by the step in line {line}", "another id"))
+            said = f"the id {given.value!r} is taken by the step in line {line}"
+            problems.append(given.problem(said, "another id", rule="name-taken"))
         first.setdefault(given.value, step)
     for step in fault_steps(method):
         same = step.get("target", "sameAs")
@@ -169,15 +178,16 @@ def _same_as(step: Spot, same: Spot, names: Mapping[str, Spot]) -> Iterator[Prob
         what = "this very step" if found else "no step"
         near = nearest(wanted, others)
         expected = "" if near else f"the id of another step ({', '.join(others) or 'there is none with targets'})"
-        yield same.problem(f"`sameAs` names {what}: {wanted!r}", expected, near)
+        yield same.problem(f"`sameAs` names {what}: {wanted!r}", expected, near, rule="same-as")
     elif found.child("target") is None:
         facts = plugins.facts(str(found.nearest("fault").value))
         if facts is None or facts.acts_on == {"nothing"}:
-            yield same.problem(f"the step {wanted!r} has no targets")
+            yield same.problem(f"the step {wanted!r} has no targets", rule="same-as")
     elif found.get("target", "sameAs"):
-        yield same.problem(f"the step {wanted!r} has its targets by `sameAs` itself", "the step that chose them")
+        said = f"the step {wanted!r} has its targets by `sameAs` itself"
+        yield same.problem(said, "the step that chose them", rule="same-as")
     elif _index(found) > _index(step):
-        yield same.problem(f"the step {wanted!r} comes later", "an earlier step")
+        yield same.problem(f"the step {wanted!r} comes later", "an earlier step", rule="same-as")
 
 
 def _index(step: Spot) -> int:
@@ -221,7 +231,7 @@ def known_places(steps: Sequence[Spot], services: JsonObject | None, links: Json
             what = "link" if field == "link" else "service"
             near = nearest(place.value, list(known))
             expected = "" if near else f"one of {', '.join(known)}" if known else f"none: it names no {what}s"
-            yield place.problem(f"the environment has no {what} {place.value!r}", expected, near)
+            yield place.problem(f"the environment has no {what} {place.value!r}", expected, near, rule="unknown-place")
         yield from _path(target, services, links)
 
 
@@ -236,4 +246,5 @@ def _path(target: Spot, services: JsonObject | None, links: JsonObject | None) -
     ends = [(link.get("from"), link.get("to")) for link in links.values() if isinstance(link, dict)]
     if (start.value, end.value) not in ends:
         between = ", ".join(f"{one} to {other}" for one, other in ends) or "none"
-        yield end.problem(f"the environment has no link from {start.value} to {end.value}", f"one of: {between}")
+        said = f"the environment has no link from {start.value} to {end.value}"
+        yield end.problem(said, f"one of: {between}", rule="unknown-place")

@@ -81,7 +81,8 @@ class _Found:
     kind: str
 
     def problem(self) -> Problem:
-        return self.spot.problem(self.message, self.expected, self.nearest, at_key=self.at_key)
+        rule = _rule(self.kind, self.message, self.expected)
+        return self.spot.problem(self.message, self.expected, self.nearest, at_key=self.at_key, rule=rule)
 
 
 def _explained(
@@ -251,6 +252,30 @@ def _words(spot: Spot, error: ErrorDetails) -> tuple[str, str, str]:
     return stands, "another value", ""
 
 
+_QUANTITIES = ("a duration", "a ratio", "a rate", "a size", "a bandwidth", "a number with an optional unit")
+
+
+def _rule(kind: str, message: str, expected: str) -> str:
+    """The rule that one of pydantic's errors is about."""
+    if kind == "extra_forbidden":
+        return "unknown-field"
+    if kind.startswith("missing"):
+        return "missing-field"
+    if kind in ("enum", "literal_error"):
+        return "unknown-word"
+    if kind == "step":
+        return "step-form"
+    if kind in _LIMITS:
+        return "not-a-name" if expected.startswith("lower case letters") else "out-of-range"
+    if kind in _EXPECTED or kind in ("model_type", "model_attributes_type"):
+        return "wrong-type"
+    if "a secret is never" in message:
+        return "secret-in-file"
+    if expected.startswith(_QUANTITIES):
+        return "quantity"
+    return "wrong-form" if expected else "contradiction"
+
+
 def _one_of(known: Sequence[str]) -> str:
     return f"one of {', '.join(known)}" if len(known) > 1 else f"{known[0]!r}" if known else "another value"
 
@@ -258,7 +283,7 @@ def _one_of(known: Sequence[str]) -> str:
 def said_at(spot: Spot, said: str) -> Problem:
     """What one of our own validators says of the value at `spot`, as a problem."""
     message, expected, near = _own_words(spot, said, spot.value)
-    return spot.problem(message, expected, near)
+    return spot.problem(message, expected, near, rule=_rule("value_error", message, expected))
 
 
 def _own_words(spot: Spot, said: str, value: JsonValue) -> tuple[str, str, str]:
@@ -283,7 +308,8 @@ def _wrongly_read(model: type[Frozen], root: Spot, value: JsonValue) -> Iterator
         kinds = fields.at(model, spot.path[len(root.path) :])
         told = ["" if arm.converted else _misread(arm.kind, spot.value) for arm in kinds]
         if told and all(told):
-            yield spot.problem(f"{called(spot)} is {show(spot.value)}", " or ".join(dict.fromkeys(told)))
+            expected = " or ".join(dict.fromkeys(told))
+            yield spot.problem(f"{called(spot)} is {show(spot.value)}", expected, rule="wrong-type")
 
 
 def _scalars(spot: Spot, value: JsonValue) -> Iterator[Spot]:

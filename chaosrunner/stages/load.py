@@ -233,7 +233,8 @@ class _Look:
             if one is None:
                 continue
             if any(other.name == one.name for other in checked):
-                self.problems.append(place.problem(f"the hypothesis {one.name!r} is named twice"))
+                said = f"the hypothesis {one.name!r} is named twice"
+                self.problems.append(place.problem(said, rule="name-taken"))
             checked.append(one)
         return checked
 
@@ -294,7 +295,7 @@ class _Look:
         if isinstance(found, NotFound) and has_kindless(file, place.value):
             return None
         if isinstance(found, NotFound):
-            self.problems.append(place.problem(found.message, found.expected, found.nearest))
+            self.problems.append(place.problem(found.message, found.expected, found.nearest, rule="not-found"))
             return None
         return found
 
@@ -313,7 +314,9 @@ class _Look:
         else:
             if required and (place is None or place.value is None):
                 self.problems.append(
-                    spec.problem("the experiment names no environment", "`environment: NAME`, or -e NAME")
+                    spec.problem(
+                        "the experiment names no environment", "`environment: NAME`, or -e NAME", rule="no-environment"
+                    )
                 )
             return
         self.environment_file, spot = found
@@ -337,7 +340,8 @@ class _Look:
             if facts is not None and platform.kind not in facts.platforms:
                 where = f"the platform {platform.kind} of the environment {self.environment.name}"
                 works = f"a fault for {platform.kind}; this one is for {', '.join(sorted(facts.platforms))}"
-                self.problems.append(fault.problem(f"`{fault.value}` does not work on {where}", works))
+                said = f"`{fault.value}` does not work on {where}"
+                self.problems.append(fault.problem(said, works, rule="wrong-platform"))
 
 
 def _mapping(settings: JsonObject, name: str) -> JsonObject | None:

@@ -37,7 +37,7 @@ def objective(library: Library, file: File, place: Spot, problems: list[Problem]
     starts = list(dict.fromkeys([file.path.parent, library.folder]))
     found = _slo(library, starts, settings)
     if isinstance(found, NotFound):
-        problems.append(where.problem(found.message, found.expected, found.nearest))
+        problems.append(where.problem(found.message, found.expected, found.nearest, rule="not-found"))
         return None
     its_file, slo = found
     used = [its_file]
