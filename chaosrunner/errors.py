@@ -51,11 +51,11 @@ class Problem:
     expected: str = ""
     nearest: str = ""
     path: str = field(default="", compare=False)
+    rule: str = field(default="", compare=False)
+    """The name of the rule that it breaks, of `chaosrunner/files/rules.py`; empty: none in particular."""
 
     def __str__(self) -> str:
         parts = [self.message]
-    rule: str = field(default="", compare=False)
-    """The name of the rule that it breaks, of `chaosrunner/files/rules.py`; empty: none in particular."""
         if self.expected:
             parts.append(f"expected {self.expected}")
         if self.nearest:
