@@ -3,7 +3,7 @@ on its way through a document, which is what problems are reported at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import NamedTuple
 
@@ -41,6 +41,12 @@ class Node:
     """A scalar's text as it is meant, whatever its type."""
     raw: str = ""
     """A text as it stands in the file, with its quotes and breaks, where that differs from what is meant."""
+    origin: str = ""
+    """The file that it stands in, where that is another one than that of what it stands in."""
+    origins: Mapping[str, str] | None = None
+    """Of a mapping: the files of those keys that stand in another one."""
+    via: str = ""
+    """How it came here, where it was not written here, for people: `${delay}, --parameter`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,8 @@ class Spot:
     path: Path = ()
     key: Place | None = None
     """Where its key stands, if it has one."""
+    key_file: str = ""
+    """The file that its key stands in, if that is another one."""
 
     @property
     def value(self) -> JsonValue:
@@ -69,7 +77,11 @@ class Spot:
         if part not in self.node.children:
             return None
         key = self.node.keys.get(part) if isinstance(part, str) else None
-        return Spot(self.file, self.node.children[part], (*self.path, part), key)
+        below = self.node.children[part]
+        if not (below.origin or self.node.origins):
+            return Spot(self.file, below, (*self.path, part), key)
+        key_file = (self.node.origins or {}).get(str(part), self.file)
+        return Spot(below.origin or self.file, below, (*self.path, part), key, key_file)
 
     def get(self, *path: str | int) -> Spot | None:
         """The value at a path below this one, if there is one."""
