@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from chaosrunner.app.healing import heal_environment, heal_runs, under_way
     from chaosrunner.app.orders import Order, make_platform, plan_experiment, prepared
     from chaosrunner.app.running import run_experiment
-    from chaosrunner.app.serving import serve
+    from chaosrunner.app.serving import Listening, serve
     from chaosrunner.person import who
 
 __all__ = [
+    "Listening",
     "Order",
     "RunReport",
     "Tell",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "Listening": "app.serving",
     "Order": "app.orders",
     "RunReport": "app.concluding",
     "Tell": "app.desk",

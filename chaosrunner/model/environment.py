@@ -7,6 +7,7 @@ from typing import Literal
 from chaosrunner.model.access import Access
 from chaosrunner.model.experiment import Metadata
 from chaosrunner.model.frozen import Call, Frozen
+from chaosrunner.model.incoming import Incoming
 from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration, Name, Ratio
 
@@ -136,6 +137,8 @@ class EnvironmentSpec(Frozen):
     """The policy of due dates."""
     evidence: EvidenceSpec = EvidenceSpec()
     """Where to look for what else changed, when a run finds a gap."""
+    incoming: Incoming = Incoming()
+    """Who may report near misses over HTTP."""
 
 
 class Environment(Frozen):

@@ -6,17 +6,32 @@ chaosrunner stands in the `RouteContext`. Who may ask, how much and for how long
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
 from chaosrunner.clock import Clock
+from chaosrunner.model.environment import Environment
+from chaosrunner.model.incoming import Hook
+from chaosrunner.model.secret import Secret
 from chaosrunner.records.light import dataclass
 from chaosrunner.serve.gathering import Gathered
 
 MOST_BODY = 256 * 1024
 """Bytes that a route gets, unless it says less."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """One way in for those who tell something: what an environment's file says of it, with its secrets."""
+
+    environment: Environment
+    hook: Hook
+    token: Secret | None = None
+    """That the sender must know."""
+    keys: tuple[Secret, ...] = ()
+    """That the sender signs with: one of them."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +43,8 @@ class RouteContext:
     clock: Clock
     figures: Gathered
     """What the metrics are made of."""
+    doors: Mapping[str, Sequence[Door]] = field(default_factory=dict)
+    """Those of all environments, by kind: `alertmanager`, …"""
 
 
 @dataclass(frozen=True)
@@ -64,6 +81,6 @@ class Route:
     """Of the URL, without anything that changes."""
     answer: Handler
     for_all: bool = False
-    """Whether it is answered without the token; for what says nothing about the system."""
+    """Whether it is answered without the server's token: what says nothing of the system, or knows who asks."""
     most_body: int = MOST_BODY
     """Bytes; more is refused (413)."""

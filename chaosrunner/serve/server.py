@@ -135,7 +135,7 @@ class Server:
     def _may_ask(self, headers: Mapping[str, str]) -> bool:
         if self._token is None:
             return True
-        given = headers.get("Authorization", "").encode()
+        given = headers.get("Authorization", "").encode(errors="surrogateescape")
         return hmac.compare_digest(given, f"Bearer {self._token.reveal()}".encode())
 
 

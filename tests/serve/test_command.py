@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,12 @@ from tests.docs.pages import ROOT
 pytestmark = pytest.mark.real_time
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process, and the address that it says."""
-    own = {"CHAOSRUNNER_MACHINE": str(tmp_path / "m"), "CHAOSRUNNER_SERVE_TOKEN": "s3cr3t", "PYTHONPATH": str(ROOT)}
+@contextmanager
+def serving_process(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process, and the address of its metrics that it says first."""
+    own = {"CHAOSRUNNER_MACHINE": str(folder / "m"), "CHAOSRUNNER_SERVE_TOKEN": "s3cr3t", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "chaosrunner", "--state", str(tmp_path / "state"), "serve", "--port", "0"],
+        [sys.executable, "-m", "chaosrunner", "--state", str(folder / "state"), "serve", "--port", "0", *words],
         env=os.environ | own,
         stdout=subprocess.PIPE,
         text=True,
@@ -35,6 +36,12 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.kill()
         process.wait()
         process.stdout.close()  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    with serving_process(tmp_path) as process:
+        yield process
 
 
 def test_it_answers_whom_it_knows_and_ends_in_order(served: tuple[subprocess.Popen[str], str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from chaosrunner.clock import SystemClock
 from chaosrunner.errors import NotPossibleNow, UsageError
 from chaosrunner.model.secret import Secret
-from chaosrunner.serve.asking import Answer, Asked, Route, RouteContext
+from chaosrunner.serve.asking import Answer, Asked, Door, Route, RouteContext
 from chaosrunner.serve.gathering import Gathered
 from chaosrunner.serve.routes import all_routes
 from chaosrunner.serve.server import Bounds, Server
@@ -21,18 +21,22 @@ from chaosrunner.stages.figures import StateFigures
 from chaosrunner.store.machine import Machine
 
 
-def context(folder: Path) -> RouteContext:
-    clock = SystemClock()
-    return RouteContext(
-        folder / "state", clock, Gathered(StateFigures(folder / "state", Machine(folder), clock), clock)
-    )
+def context(folder: Path, doors: Mapping[str, Sequence[Door]] | None = None) -> RouteContext:
+    clock, state = SystemClock(), folder / "state"
+    return RouteContext(state, clock, Gathered(StateFigures(state, Machine(folder), clock), clock), doors or {})
 
 
 @asynccontextmanager
-async def serving(folder: Path, routes: Sequence[Route] = (), token: str = "", **bounds: Any) -> AsyncIterator[int]:
+async def serving(
+    folder: Path,
+    routes: Sequence[Route] = (),
+    token: str = "",
+    doors: Mapping[str, Sequence[Door]] | None = None,
+    **bounds: Any,
+) -> AsyncIterator[int]:
     server = Server(
         [*all_routes(), *routes],
-        context(folder),
+        context(folder, doors),
         Secret(token) if token else None,
         Bounds(**bounds) if bounds else None,
     )
