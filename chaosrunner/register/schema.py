@@ -22,7 +22,7 @@ from sqlalchemy import (
     event,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; a register with another one is upgraded when it is opened."""
 
 NAMING = {
@@ -177,8 +177,23 @@ counter = Table(
 )
 """The last number given out in a year; numbers are never given twice."""
 
+game_day_log = Table(
+    "game_day_log",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("game_day", String(150), nullable=False),
+    Column("entry", String(40), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("record", JSON, nullable=False),
+    UniqueConstraint("game_day", "entry"),
+    Index(None, "game_day", "n"),
+)
+"""What happened on game days and who said what, for those who follow from other machines; in the order in which it came
+here. An entry has an id of its own, so it is here once, whoever brings it."""
+
 TABLES = (
     near_miss, near_miss_record, fingerprint, split, occurrence, passing, history, recorded_run, item, counter,
+    game_day_log,
 )  # fmt: skip
 
 REFUSE_CHANGES = {

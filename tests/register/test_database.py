@@ -150,8 +150,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "next"
+down_revision = "{head}"
 branch_labels = depends_on = None
 
 
@@ -165,7 +165,7 @@ def upgrade():
 def with_next(tmp_path: Path, then: str = "") -> Path:
     later = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, later)
-    (later / "versions" / "r0003_next.py").write_text(NEXT.format(then=then))
+    (later / "versions" / "next.py").write_text(NEXT.format(then=then, head=schema.HEAD))
     return later
 
 
@@ -174,11 +174,11 @@ def test_an_upgrade_keeps_what_is_there(tmp_path: Path) -> None:
         filled(register)
         before = list(register.export())
     engine = connect(tmp_path / "register.db")
-    bring_up_to_date(engine, with_next(tmp_path), "0003")
+    bring_up_to_date(engine, with_next(tmp_path), "next")
     with engine.begin() as connection:
         assert connection.execute(sa.text("select team from near_miss")).scalars().all() == ["none", "none"]
-        assert connection.execute(sa.select(schema.version.c.version_num)).scalar() == "0003"
-        connection.execute(schema.version.update().values(version_num="0002"))
+        assert connection.execute(sa.select(schema.version.c.version_num)).scalar() == "next"
+        connection.execute(schema.version.update().values(version_num=schema.HEAD))
     engine.dispose()
     with open_register(tmp_path, SetClock()) as register:
         assert list(register.export()) == before
@@ -189,7 +189,7 @@ def test_an_upgrade_that_fails_half_way_changes_nothing(tmp_path: Path) -> None:
         filled(register)
     engine = connect(tmp_path / "register.db")
     with pytest.raises(ZeroDivisionError):
-        bring_up_to_date(engine, with_next(tmp_path, then="1 / 0"), "0003")
+        bring_up_to_date(engine, with_next(tmp_path, then="1 / 0"), "next")
     engine.dispose()
     with closing(sqlite3.connect(tmp_path / "register.db")) as raw:
         assert "team" not in [row[1] for row in raw.execute("pragma table_info(near_miss)")]
