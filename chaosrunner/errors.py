@@ -3,6 +3,7 @@
 ChaosrunnerError
 ├── UsageError              the command line or a file is wrong; nothing was started          exit 2
 │   ├── FileProblems        one or many mistakes in files, each with its place
+│   ├── ManyRuns            an experiment with a matrix was asked for as if it were one run
 │   └── NotAccepted         a service was told something that it will never take
 ├── Refused                 a guard, or what is there, forbids it; nothing was injected        exit 4
 │   └── CannotDoHonestly    a fault that this platform or target cannot do as asked
@@ -73,6 +74,10 @@ class FileProblems(UsageError):
 
 class NotAccepted(UsageError):
     """A service does not take what it was told, and never will: telling it again changes nothing."""
+class ManyRuns(UsageError):
+    """An experiment stands for several runs, one for each combination of its matrix, and it was not said which."""
+
+
 
 
 class Refused(ChaosrunnerError):

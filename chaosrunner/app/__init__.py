@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chaosrunner.app.doctoring import examine
     from chaosrunner.app.halting import halt_runs
     from chaosrunner.app.healing import heal_environment, heal_runs, under_way
+    from chaosrunner.app.matrix import each_run, worst_exit
     from chaosrunner.app.orders import Order, make_platform, plan_experiment, prepared
     from chaosrunner.app.running import run_experiment
     from chaosrunner.app.serving import Listening, serve
@@ -24,6 +25,7 @@ __all__ = [
     "Order",
     "RunReport",
     "Tell",
+    "each_run",
     "examine",
     "halt_runs",
     "heal_environment",
@@ -35,6 +37,7 @@ __all__ = [
     "serve",
     "under_way",
     "who",
+    "worst_exit",
 ]
 
 _PLACES = {
@@ -42,6 +45,7 @@ _PLACES = {
     "Order": "app.orders",
     "RunReport": "app.concluding",
     "Tell": "app.desk",
+    "each_run": "app.matrix",
     "examine": "app.doctoring",
     "halt_runs": "app.halting",
     "heal_environment": "app.healing",
@@ -53,6 +57,7 @@ _PLACES = {
     "serve": "app.serving",
     "under_way": "app.healing",
     "who": "person",
+    "worst_exit": "app.matrix",
 }
 """The module of each name."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from chaosrunner import catalog
 from chaosrunner.clock import Clock, SystemClock, new_seed
 from chaosrunner.engine.silencing import Silences
+from chaosrunner.files.node import Spot
 from chaosrunner.http import Http
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model.environment import Environment
@@ -28,6 +29,7 @@ from chaosrunner.stages.sample import sample
 
 if TYPE_CHECKING:
     from chaosrunner.alerts import Alertmanager, PrometheusAlerts
+    from chaosrunner.files.reuse import Given
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ async def prepared(order: Order, clock: Clock | None = None) -> AsyncIterator[Pr
     cannot be asked.
     """
     clock = clock or SystemClock()
-    loaded = load_experiment(order.experiment, order.environment, order.folder)
+    loaded = load_experiment(order.experiment, order.environment, order.folder, order.parameters)
     folder = loaded.environment_path.parent
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(Http(clock, folder=folder))
@@ -131,6 +133,7 @@ async def prepared(order: Order, clock: Clock | None = None) -> AsyncIterator[Pr
         plan = await make_plan(intent, platform, FINDING, seed)
         circumstances = Circumstances(
             now=clock.now(),
+            parameters=loaded.parameters,
             who=who(),
             second=order.second,
             production_confirmed=order.production_confirmed,
@@ -150,6 +153,9 @@ def _command(order: Order, seed: int) -> str:
 
 
 def _alerts(environment: Environment, http: Http) -> Alerts | None:
+    for name, told in order.parameters.items():
+        value = told.value if isinstance(told, Spot) else told
+        words += ["--parameter", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
     found = alert_sources(environment, http)
     return found[0] if found else None
 

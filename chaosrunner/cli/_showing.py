@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chaosrunner.cli import terms
 
 if TYPE_CHECKING:
-    from chaosrunner.app import RunReport
+    from chaosrunner.app import Order, RunReport
     from chaosrunner.model.journal import Entry
 
 
@@ -77,3 +77,12 @@ def run_json(report: RunReport) -> Any:
     shown["files"] = {"journal": str(report.outcome.journal), "html": str(report.html)}
     shown["verification"] = list(report.verified)
     return shown
+
+
+def matrix_line(order: Order, number: int, of: int) -> str:
+    """One run of a matrix, for people: `run 2 of 4, delay 300ms`."""
+    from chaosrunner.files.node import Spot
+
+    told = {name: given.value if isinstance(given, Spot) else given for name, given in order.parameters.items()}
+    values = ", ".join(f"{name} {value}" for name, value in told.items())
+    return f"run {number} of {of}, {values}"

@@ -29,6 +29,29 @@ environment_option = click.option("-e", "--environment", metavar="NAME", help="E
 """Overrides the experiment's own."""
 
 
+def _parameters(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{one!r}, expected NAME=VALUE, such as delay=300ms")
+        if name in found:
+            raise click.BadParameter(f"{name!r} is given twice")
+        found[name] = value
+    return found
+
+
+parameter_option = click.option(
+    "--parameter",
+    "parameters",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_parameters,
+    help="The value of a parameter of the experiment; may be given several times.",
+)
+"""For commands that take an experiment: a mapping of names to texts."""
+
+
 def say(text: str = "") -> None:
     """One piece of the answer, on standard output."""
     write(f"{text}\n")

@@ -73,7 +73,7 @@ def call(role: str, spot: Spot, problems: list[Problem]) -> JsonObject | None:
 
 def absent(owner: Spot, name: str) -> Spot:
     """Stands for a field that is not written: what is missing in it is reported where its owner stands."""
-    return Spot(owner.file, Node({}, owner.node.place), (*owner.path, name), owner.key)
+    return Spot(owner.file, Node({}, owner.node.place), (*owner.path, name), owner.key, owner.key_file)
 
 
 class FaultFacts(NamedTuple):

@@ -11,7 +11,7 @@ from chaosrunner.errors import Problem, UsageError
 from chaosrunner.files import documents
 from chaosrunner.files.node import Spot
 from chaosrunner.files.reader import MOST_BYTES, read
-from chaosrunner.files.validation import nearest
+from chaosrunner.files.validation import nearest, show
 from chaosrunner.model.plan import Source
 from chaosrunner.records.light import dataclass
 
@@ -99,6 +99,10 @@ class Library:
         near = nearest(reference, others)
         if near or others:
             known = f"one of {', '.join(sorted(set(others)))}"
+    def shown_as(self, name: str) -> File | None:
+        """The file that messages call so, if it was read."""
+        return next((file for file in self._files.values() if file.source.path == name), None)
+
             return NotFound(f"there is no {kind} {reference!r}", "" if near else known, near)
         where = f"in this folder, or in {', '.join(f'{name}/' for name in FOLDERS)} beside or above it"
         return NotFound(f"there is no {kind} {reference!r}, and no other {kind} {where}")
@@ -203,3 +207,29 @@ def files_in(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if path.suffix in ENDINGS and not path.name.startswith("."))
     except OSError:
         return []
+
+
+def files_named(paths: Sequence[str], folder: Path) -> Iterator[tuple[Path, bool]]:
+    """(file, whether it was named itself) of paths of files and folders; without any, of the three folders that
+    chaosrunner looks in. Raises `UsageError` where there is none."""
+    if not paths:
+        there = [folder / name for name in sorted(FOLDERS) if (folder / name).is_dir()]
+        if not there:
+            raise UsageError(f"there is none of the folders {', '.join(sorted(FOLDERS))} here: name files or folders")
+    else:
+        there = [folder / path for path in paths]
+    for path in there:
+        if path.is_dir():
+            inside = [file for file in sorted(path.rglob("*")) if _may_hold(file.relative_to(path), file)]
+            if paths and not inside:
+                raise UsageError(f"there is no file in {show(str(path))} that could be checked: {', '.join(ENDINGS)}")
+            yield from ((file, False) for file in inside)
+        elif path.exists():
+            yield path, True
+        else:
+            raise UsageError(f"there is no file or folder {show(str(path))}")
+
+
+def _may_hold(inside: Path, file: Path) -> bool:
+    hidden = any(part.startswith(".") for part in inside.parts)
+    return file.suffix in ENDINGS and not hidden and file.is_file()

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from chaosrunner.model.alerts import MatcherText, narrow
 from chaosrunner.model.frozen import Call, Frozen, JsonObject
-from chaosrunner.model.hypothesis import Hypothesis, HypothesisSpec
+from chaosrunner.model.hypothesis import Hypothesis, HypothesisSpec, Parameter
 from chaosrunner.model.marks import BeforeValidator, Discriminator, Field, JsonValue, Tag, model_validator
 from chaosrunner.model.quantities import Duration, Name, Rate, parse_ratio
 
@@ -286,6 +286,12 @@ class ExperimentSpec(Frozen):
     """Who gets the work."""
     aliases: tuple[Name, ...] = ()
     """Earlier names of this experiment's service or experiment, so that near misses keep their history."""
+    extends: str | None = None
+    """Name or path of an experiment whose `spec` this one takes over: mappings are merged, lists are replaced."""
+    parameters: dict[Name, Parameter] = {}
+    """What those who run it may say: `--parameter NAME=VALUE`; `${name}` stands for it anywhere in `spec`."""
+    matrix: dict[Name, tuple[JsonValue, ...]] = {}
+    """Several values for parameters: `{delay: [100ms, 300ms]}`; each combination is a run of its own."""
 
     @model_validator(mode="after")
     def _breaks_something(self) -> ExperimentSpec:

@@ -79,17 +79,17 @@ class Measure(Frozen):
 
 
 class Parameter(Frozen):
-    """What a hypothesis leaves to those who use it; `${name}` in a measure stands for it."""
+    """What a hypothesis or an experiment leaves to those who use it; `${name}` stands for it."""
 
     meaning: str = Field(min_length=1)
     """What it is, as a phrase for people."""
-    type: Literal["text", "label", "number", "duration", "ratio"] = "text"
+    type: Literal["text", "label", "number", "duration", "ratio", "boolean"] = "text"
     """`label`: text that can stand within the quotes of a PromQL selector, also as a regular expression; `duration` and
-    `ratio` as everywhere in files. Default text."""
+    `ratio` as everywhere in files; `boolean`: true or false. Default text."""
     default: JsonValue = None
     """What it is where nobody says otherwise; none: it must be said."""
     example: JsonValue = None
-    """For a parameter without a default: what `check` takes for it when the hypothesis is looked at by itself."""
+    """For a parameter without a default: what `check` takes for it when the file is looked at by itself."""
 
     @model_validator(mode="after")
     def _has_something(self) -> Parameter:
@@ -102,6 +102,9 @@ class Parameter(Frozen):
         if self.type == "number":
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError("expected a number")
+        elif self.type == "boolean":
+            if not isinstance(value, bool):
+                raise ValueError("expected true or false")
         elif self.type == "duration":
             parse_duration(value)
         elif self.type == "ratio":

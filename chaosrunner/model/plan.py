@@ -121,6 +121,8 @@ class Plan(Frozen):
     folder: str = "."
     """Where relative paths of the environment's file start."""
     seed: int
+    parameters: JsonObject = {}
+    """What the experiment's parameters are in this run; never part of a near miss's identity."""
     hypotheses: tuple[PlannedHypothesis, ...]
     traffic: TrafficSpec | None = None
     baseline: BaselineSpec

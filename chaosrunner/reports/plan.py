@@ -74,6 +74,8 @@ def plan_text(plan: Plan, samples: Mapping[str, Reading]) -> Iterator[str]:
     """The plan for people, line by line."""
     yield f"{clean(plan.experiment)}: {clean(plan.title)}"
     yield f"  service {plan.service}, environment {plan.environment.name}, seed {plan.seed}"
+    if plan.parameters:
+        yield f"  {clean(', '.join(f'{name} {value}' for name, value in plan.parameters.items()))}"
     yield ""
     yield "Timeline, at the earliest"
     yield from (f"  {at:7.1f} s  {what}" for at, what in timeline(plan))

@@ -5,8 +5,10 @@ Reads files and nothing else: no network, no cluster, no installed plugin is imp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chaosrunner.errors import FileProblems, Problem, UsageError
 from chaosrunner.files import plugins
@@ -16,15 +18,21 @@ from chaosrunner.files.guards import unanswerable, windows
 from chaosrunner.files.measures import checked_measures
 from chaosrunner.files.node import Spot
 from chaosrunner.files.parameters import filled
-from chaosrunner.files.references import ENDINGS, FOLDERS, File, Library, NotFound, has_kindless
+from chaosrunner.files.references import File, Library, NotFound, files_named, has_kindless
 from chaosrunner.files.steps import checked_steps, connections, fault_steps, known_places
-from chaosrunner.files.validation import said_at, show
+from chaosrunner.files.validation import said_at
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.experiment import Experiment, HypothesisDocument
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.hypothesis import Hypothesis
+from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.plan import Source
 from chaosrunner.records.light import dataclass
+
+if TYPE_CHECKING:
+    from chaosrunner.files.reuse import Given
+
+_REUSE = ("extends", "parameters", "matrix")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,12 @@ class Loaded:
     """The experiment's file."""
     environment_path: Path
     """The environment's file; its relative paths start in its folder."""
+    parameters: Mapping[str, JsonValue] = field(default_factory=dict)
+    """Every parameter's value in this run."""
+    spot: Spot | None = None
+    """The experiment as it is run, with the place that every value came from."""
+    written: tuple[Spot | None, ...] = ()
+    """Of each hypothesis the same; None for one of another format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +71,17 @@ class Checked:
     """Files of a folder that hold nothing of chaosrunner's."""
 
 
-def load_experiment(reference: str, environment: str | None, folder: Path) -> Loaded:
+def load_experiment(reference: str, environment: str | None, folder: Path, parameters: Given | None = None) -> Loaded:
     """The experiment that a command names by path or name, with its hypotheses and environment.
 
-    `environment` overrides the experiment's own; `folder` is where relative paths and the search for names start.
+    `environment` overrides the experiment's own; `folder` is where relative paths and the search for names start;
+    `parameters` are values by name. Of an experiment with a matrix this is one run: `variants` tells what to give.
     Raises `UsageError` if a name or path leads nowhere, `FileProblems` with all mistakes of all files involved.
     """
     library = Library(folder)
     file, spot = _required(library, "Experiment", reference)
     look = _Look(library)
+    look.given = parameters or {}
     experiment = look.experiment(file, spot, environment, required=True)
     look.raise_problems()
     assert experiment is not None and look.environment is not None and look.environment_file is not None
@@ -77,6 +93,9 @@ def load_experiment(reference: str, environment: str | None, folder: Path) -> Lo
         warnings=tuple(map(str, sorted(dict.fromkeys(look.warnings)))),
         path=file.path,
         environment_path=look.environment_file.path,
+        parameters=look.values,
+        spot=look.spot,
+        written=tuple(look.written),
     )
 
 
@@ -103,7 +122,7 @@ def check(paths: Sequence[str], folder: Path) -> Checked:
     library = Library(folder)
     look = _Look(library)
     files, passed_over = [], []
-    for path, named in _files(paths, folder):
+    for path, named in files_named(paths, folder):
         file = library.file(path)
         if not named and not file.problems and not any(is_ours(spot) or kind_of(spot) for spot in file.spots):
             passed_over.append(file.source.path)
@@ -126,31 +145,6 @@ def _required(library: Library, kind: str, reference: str) -> tuple[File, Spot]:
     return found
 
 
-def _files(paths: Sequence[str], folder: Path) -> Iterator[tuple[Path, bool]]:
-    """(file, whether it was named itself)"""
-    if not paths:
-        there = [folder / name for name in sorted(FOLDERS) if (folder / name).is_dir()]
-        if not there:
-            raise UsageError(f"there is none of the folders {', '.join(sorted(FOLDERS))} here: name files or folders")
-    else:
-        there = [folder / path for path in paths]
-    for path in there:
-        if path.is_dir():
-            inside = [file for file in sorted(path.rglob("*")) if _may_hold(file.relative_to(path), file)]
-            if paths and not inside:
-                raise UsageError(f"there is no file in {show(str(path))} that could be checked: {', '.join(ENDINGS)}")
-            yield from ((file, False) for file in inside)
-        elif path.exists():
-            yield path, True
-        else:
-            raise UsageError(f"there is no file or folder {show(str(path))}")
-
-
-def _may_hold(inside: Path, file: Path) -> bool:
-    hidden = any(part.startswith(".") for part in inside.parts)
-    return file.suffix in ENDINGS and not hidden and file.is_file()
-
-
 class _Look:
     """One look at files: what was found, and everything that is wrong."""
 
@@ -166,6 +160,10 @@ class _Look:
     def raise_problems(self) -> None:
         if self.problems:
             raise FileProblems(list(dict.fromkeys(self.problems)))
+        self.given: Given = {}
+        self.values: Mapping[str, JsonValue] = {}
+        self.spot: Spot | None = None
+        self.written: list[Spot | None] = []
 
     def document(self, file: File, spot: Spot) -> Document | None:
         """A document by itself."""
@@ -202,8 +200,43 @@ class _Look:
         """An experiment with all that it refers to. `required`: it must name an environment."""
         found = self.document(file, spot)
         spec = spot.child("spec")
+    def by_itself(self, file: File, spot: Spot) -> None:
+        """An experiment that nobody runs: with each value of its matrix once."""
+        spec = spot.child("spec")
+        if spec is None or not any(name in spec.node.children for name in _REUSE):
+            self.experiment(file, spot, None, required=False)
+            return
+        from chaosrunner.files.reuse import combinations, each_value
+
+        mistakes: list[Problem] = []
+        ways = list(each_value(combinations(self.library, file, spot, {}, mistakes)))
+        for way in ways:
+            self.given = way
+            self.experiment(file, spot, None, required=False)
+        self.problems += mistakes
+        self.given = {}
+
+    def _whole(self, file: File, spot: Spot, *, by_itself: bool) -> Spot | None:
+        """With what it extends, and its parameters filled in."""
+        spec = spot.child("spec")
+        if spec is None or not (self.given or any(name in spec.node.children for name in _REUSE)):
+            return spot
+        from chaosrunner.files.reuse import filled_in
+
+        self.problems += file.problems
+        filled_experiment = filled_in(self.library, file, spot, self.given, self.problems, by_itself=by_itself)
+        if filled_experiment is None:
+            return None
+        self.values = filled_experiment.values
+        self.used += [file, *filled_experiment.files]
+        return filled_experiment.spot
+
         if spec is None:
             return None
+        whole = self._whole(file, spot, by_itself=not required)
+        if whole is None:
+            return None
+        self.spot = spot = whole
         hypotheses = self._hypotheses(file, spec, found if isinstance(found, Experiment) else None)
         self._find_environment(file, spec, environment, required)
         self._places(spec)
@@ -215,7 +248,7 @@ class _Look:
         return found
 
     def _hypotheses(self, file: File, spec: Spot, found: Experiment | None) -> list[CheckedHypothesis]:
-        self.hypotheses = []
+        self.hypotheses, self.written = [], []
         listed = spec.child("hypotheses")
         checked: list[CheckedHypothesis] = []
         places = listed.items() if listed is not None and isinstance(listed.value, list) else ()
@@ -229,7 +262,9 @@ class _Look:
                 one = self._objective(file, place)
             else:
                 one = self._hypothesis_in_place(place)
-                self.hypotheses += [written] if isinstance(written, Hypothesis) else []
+                if isinstance(written, Hypothesis):
+                    self.hypotheses.append(written)
+                    self.written.append(place)
             if one is None:
                 continue
             if any(other.name == one.name for other in checked):
@@ -254,6 +289,7 @@ class _Look:
 
     def _used_hypothesis(self, file: File, place: Spot) -> CheckedHypothesis | None:
         """One with parameters, as it is used here."""
+        self.written.append(spec)
         use = place.child("use")
         found = self._refer("Hypothesis", file, use) if use is not None and isinstance(use.value, str) else None
         return self._filled_in(*found, place) if found is not None else None
@@ -274,6 +310,7 @@ class _Look:
 
     def _objective(self, file: File, place: Spot) -> CheckedHypothesis | None:
         from chaosrunner.stages.objectives import objective
+        self.written.append(spec)
 
         found = objective(self.library, file, place, self.problems)
         if found is None:
@@ -284,6 +321,7 @@ class _Look:
 
     def _hypothesis_in_place(self, place: Spot) -> CheckedHypothesis | None:
         measures = checked_measures(place, self.problems)
+        self.written.append(None)
         name = place.child("name")
         if name is None or not isinstance(name.value, str):
             return None
@@ -295,6 +333,7 @@ class _Look:
         if isinstance(found, NotFound) and has_kindless(file, place.value):
             return None
         if isinstance(found, NotFound):
+        file = self.library.shown_as(place.file) or file  # what an experiment extends may name it, too
             self.problems.append(place.problem(found.message, found.expected, found.nearest, rule="not-found"))
             return None
         return found
@@ -348,3 +387,7 @@ def _mapping(settings: JsonObject, name: str) -> JsonObject | None:
     """A mapping of the platform's settings by name; None where this platform has no such thing."""
     found = settings.get(name)
     return found if isinstance(found, dict) else None
+
+
+Look = _Look
+"""For what refers to experiments: game days."""

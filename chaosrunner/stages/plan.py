@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import field
 from typing import Any
 
 from chaosrunner.engine.leash import Leash, Overdue
@@ -11,6 +12,7 @@ from chaosrunner.errors import CannotDoHonestly, RedundancyMissing, UsageError
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.experiment import ExpectAlert, Experiment, FaultStep, Selector, Step, TogetherStep, WaitStep
 from chaosrunner.model.hypothesis import Hypothesis, Measure
+from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.plan import (
     GuardAnswer,
     Plan,
@@ -46,6 +48,8 @@ class Intent:
     command: str = ""
     folder: str = "."
     """Where relative paths of the environment's file start."""
+    parameters: Mapping[str, JsonValue] = field(default_factory=dict)
+    """What the experiment's parameters are here."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,11 @@ async def make_plan(intent: Intent, platform: Platform, finding: Finding, seed: 
         title=spec.title,
         service=spec.service or intent.experiment.metadata.name,
         owner=spec.owner,
-        labels=intent.experiment.metadata.labels,
+        labels={**{name: str(value) for name, value in intent.parameters.items()}, **intent.experiment.metadata.labels},
         environment=intent.environment,
         folder=intent.folder,
         seed=seed,
+        parameters=dict(intent.parameters),
         hypotheses=tuple(_planned(hypothesis, finding) for hypothesis in intent.hypotheses),
         traffic=spec.traffic,
         baseline=spec.baseline,
