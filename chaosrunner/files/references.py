@@ -1,10 +1,11 @@
 """Finds what a reference names. A reference is a path, or a name looked for in the same file, in its folder, and in
-the `environments/`, `hypotheses/` and `experiments/` folders beside or above it; two that match are a mistake."""
+the `environments/`, `hypotheses/`, `experiments/` and `suites/` folders beside or above it; two that match are a
+mistake."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from chaosrunner.errors import Problem, UsageError
@@ -15,7 +16,7 @@ from chaosrunner.files.validation import nearest, show
 from chaosrunner.model.plan import Source
 from chaosrunner.records.light import dataclass
 
-FOLDERS = ("environments", "hypotheses", "experiments")
+FOLDERS = ("environments", "hypotheses", "experiments", "suites")
 ENDINGS = (".yaml", ".yml", ".json")
 
 
@@ -51,11 +52,18 @@ class NotFound:
 
 
 class Library:
-    """The files of one command, each read once. `folder` is where relative paths start and shown paths end."""
+    """The files of one command, each read once. `folder` is where relative paths start and shown paths end; `unsaved`
+    are texts that count in place of what lies on disk, by their absolute paths."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, unsaved: Mapping[Path, bytes] | None = None) -> None:
         self.folder = folder.absolute()
+        self.unsaved = unsaved or {}
+        self.asked: set[tuple[str, Path]] = set()
+        """What answers depend on since this was emptied: (`file`, path), (`names` or `listing`, folder)."""
         self._files: dict[Path, File] = {}
+        self._real: dict[Path, Path] = {}
+        self._near: dict[Path, list[File]] = {}
+        self._names: dict[Path, dict[str, list[tuple[File, str, Spot]]]] = {}
 
     def shown(self, path: Path) -> str:
         """A path as messages name it."""
@@ -64,17 +72,36 @@ class Library:
 
     def file(self, path: Path) -> File:
         """Read a file. Raises `UsageError` if it cannot be read at all."""
-        real = path.resolve()
+        self.asked.add(("file", path.absolute()))
+        return self._read(path)
+
+    def _resolved(self, path: Path) -> Path:
+        if path not in self._real:
+            self._real[path] = path.resolve()
+        return self._real[path]
+
+    def data(self, path: Path) -> bytes:
+        """What a file holds, up to one byte more than it may. Raises `UsageError` if it cannot be read."""
+        if (unsaved := self.unsaved.get(path.absolute())) is not None:
+            return unsaved
+        try:
+            with path.open("rb") as opened:
+                return opened.read(MOST_BYTES + 1)
+        except OSError as error:
+            raise UsageError(f"{self.shown(path)} cannot be read: {error.strerror}") from None
+
+    def _read(self, path: Path) -> File:
+        real = self._resolved(path)
         if real not in self._files:
-            try:
-                with path.open("rb") as opened:
-                    data = opened.read(MOST_BYTES + 1)
-            except OSError as error:
-                raise UsageError(f"{self.shown(path)} cannot be read: {error.strerror}") from None
+            data = self.data(path)
             parsed = read(data, self.shown(path))
             source = Source(path=self.shown(path), sha256=hashlib.sha256(data).hexdigest())
             self._files[real] = File(path.absolute(), source, tuple(parsed.documents), tuple(parsed.problems))
         return self._files[real]
+
+    def shown_as(self, name: str) -> File | None:
+        """The file that messages call so, if it was read."""
+        return next((file for file in self._files.values() if file.source.path == name), None)
 
     def refer(
         self, kind: str, reference: str, starts: Sequence[Path], same: File | None = None
@@ -85,32 +112,35 @@ class Library:
         if same is not None and len(found := _named(same, kind, reference)) == 1:
             return same, found[0]
         matches = [] if same is None else [(same, spot) for spot in _named(same, kind, reference)]
-        others: list[str] = []
-        for file in self._around(starts):
-            if same is None or file.path.resolve() != same.path.resolve():
-                matches += [(file, spot) for spot in _named(file, kind, reference)]
-            others += [documents.name_of(spot) for spot in file.spots if documents.kind_of(spot) == kind]
-        others = [name for name in others if name]
+        around = self._of_kind(kind, starts)
+        for file, name, spot in around:
+            if name == reference and (same is None or self._resolved(file.path) != self._resolved(same.path)):
+                matches.append((file, spot))
         if len(matches) == 1:
+            self.asked.add(("file", matches[0][0].path))
             return matches[0]
+        others = [name for _, name, _ in around if name]
         if matches:
             places = " and ".join(f"{file.source.path}:{spot.node.place.line}" for file, spot in matches)
             return NotFound(f"two or more are the {kind} {reference!r}: {places}", "a path, to say which one is meant")
         near = nearest(reference, others)
         if near or others:
             known = f"one of {', '.join(sorted(set(others)))}"
-    def shown_as(self, name: str) -> File | None:
-        """The file that messages call so, if it was read."""
-        return next((file for file in self._files.values() if file.source.path == name), None)
-
             return NotFound(f"there is no {kind} {reference!r}", "" if near else known, near)
         where = f"in this folder, or in {', '.join(f'{name}/' for name in FOLDERS)} beside or above it"
         return NotFound(f"there is no {kind} {reference!r}, and no other {kind} {where}")
+
+    def every(self, kind: str, start: Path) -> Iterator[tuple[File, Spot]]:
+        """All documents of a kind that a name could mean, looked for from a folder."""
+        for file in self._around([start]):
+            self.asked.add(("file", file.path))
+            yield from ((file, spot) for spot in file.spots if documents.kind_of(spot) == kind)
 
     def foreign(
         self, reference: str, starts: Sequence[Path], wanted: Callable[[Spot], bool]
     ) -> tuple[File, list[Spot]] | NotFound:
         """The documents of a file of another format that are wanted; the first folder of `starts` that has it."""
+        self.asked |= {("file", (start / reference).absolute()) for start in starts}
         path = next((start / reference for start in starts if (start / reference).is_file()), None)
         if path is None:
             return NotFound(f"there is no file {self.shown(starts[0] / reference)}")
@@ -128,6 +158,7 @@ class Library:
         if found:
             return found
         others: list[File] = []
+        self.asked.add(("listing", file.path.parent))
         for path in files_in(file.path.parent):
             try:
                 others.append(self.file(path))
@@ -138,11 +169,12 @@ class Library:
     def _same_name(self, reference: str, starts: Sequence[Path]) -> str:
         """A file of this name that is where chaosrunner looks for names."""
         names = {f"{Path(reference).name}{ending}" for ending in ("", *ENDINGS)}
-        around = (path for start in starts for path in _candidates(start) if path.name in names)
+        around = (path for start in starts for path in candidates(start) if path.name in names)
         return next((self.shown(path) for path in around), "")
 
     def _at_path(self, kind: str, reference: str, starts: Sequence[Path]) -> tuple[File, Spot] | NotFound:
         tried = [start / reference for start in starts]
+        self.asked |= {("file", path.absolute()) for path in tried}
         path = next((path for path in tried if path.is_file()), None)
         if path is None:
             if any(path.is_dir() for path in tried):
@@ -163,17 +195,43 @@ class Library:
         held = ", ".join(documents.kind_of(spot) or "a document of another kind" for spot in file.spots)
         return NotFound(f"{file.source.path} holds no {kind}, only {held or 'nothing'}")
 
+    def _of_kind(self, kind: str, starts: Sequence[Path]) -> list[tuple[File, str, Spot]]:
+        """All documents of a kind that a name could mean, each once, with its name."""
+        found: dict[int, tuple[File, str, Spot]] = {}
+        for start in dict.fromkeys(starts):
+            for file in self._around([start]) if start not in self._names else ():
+                by_kind = self._names.setdefault(start, {})
+                for spot in file.spots:
+                    name = documents.name_of(spot)
+                    by_kind.setdefault(documents.kind_of(spot), []).append((file, name, spot))
+            self.asked.add(("names", start))
+            for one in self._names.setdefault(start, {}).get(kind, ()):
+                found.setdefault(id(one[2].node), one)
+        return list(found.values())
+
     def _around(self, starts: Sequence[Path]) -> Iterator[File]:
-        seen: set[Path] = set()
-        for path in (path for start in starts for path in _candidates(start)):
-            real = path.resolve()
-            if real in seen or not real.is_file():
-                continue
-            seen.add(real)
-            try:
-                yield self.file(path)
-            except UsageError:
-                continue
+        seen: set[int] = set()
+        for start in starts:
+            self.asked.add(("names", start))
+            for file in self._near_to(start):
+                if id(file) not in seen:
+                    seen.add(id(file))
+                    yield file
+
+    def _near_to(self, start: Path) -> list[File]:
+        """The files that names are looked for in from a folder."""
+        if start not in self._near:
+            found: dict[Path, File] = {}
+            for path in candidates(start):
+                real = self._resolved(path)
+                if real in found or not real.is_file():
+                    continue
+                try:
+                    found[real] = self._read(path)
+                except UsageError:
+                    continue
+            self._near[start] = list(found.values())
+        return self._near[start]
 
 
 def has_kindless(file: File, name: str) -> bool:
@@ -190,7 +248,7 @@ def _named(file: File, kind: str, name: str) -> list[Spot]:
     return [spot for spot in file.spots if documents.kind_of(spot) == kind and documents.name_of(spot) == name]
 
 
-def _candidates(start: Path) -> Iterator[Path]:
+def candidates(start: Path) -> Iterator[Path]:
     """Files of a folder, and of the three folders beside or above it, up to the top of the repository or the home."""
     yield from files_in(start)
     here = start.resolve()
