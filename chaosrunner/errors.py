@@ -72,12 +72,12 @@ class FileProblems(UsageError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-class NotAccepted(UsageError):
-    """A service does not take what it was told, and never will: telling it again changes nothing."""
 class ManyRuns(UsageError):
     """An experiment stands for several runs, one for each combination of its matrix, and it was not said which."""
 
 
+class NotAccepted(UsageError):
+    """A service does not take what it was told, and never will: telling it again changes nothing."""
 
 
 class Refused(ChaosrunnerError):

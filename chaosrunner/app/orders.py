@@ -48,6 +48,8 @@ class Order:
     folder: Path = field(default_factory=Path)
     """Where references start."""
     state: Path = Path(".chaosrunner")
+    parameters: Given = field(default_factory=dict)
+    """Values for the experiment's parameters, by name; `stages.variants` tells those of each run of a matrix."""
 
 
 def make_platform(environment: Environment, folder: Path, clock: Clock) -> Platform:
@@ -129,11 +131,11 @@ async def prepared(order: Order, clock: Clock | None = None) -> AsyncIterator[Pr
             warnings=loaded.warnings,
             command=_command(order, seed),
             folder=str(folder.resolve()),
+            parameters=loaded.parameters,
         )
         plan = await make_plan(intent, platform, FINDING, seed)
         circumstances = Circumstances(
             now=clock.now(),
-            parameters=loaded.parameters,
             who=who(),
             second=order.second,
             production_confirmed=order.production_confirmed,
@@ -149,13 +151,13 @@ async def prepared(order: Order, clock: Clock | None = None) -> AsyncIterator[Pr
 def _command(order: Order, seed: int) -> str:
     words = ["chaosrunner", "run", order.experiment]
     words += ["-e", order.environment] if order.environment else []
+    for name, told in order.parameters.items():
+        value = told.value if isinstance(told, Spot) else told
+        words += ["--parameter", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
     return shlex.join([*words, "--seed", str(seed)])
 
 
 def _alerts(environment: Environment, http: Http) -> Alerts | None:
-    for name, told in order.parameters.items():
-        value = told.value if isinstance(told, Spot) else told
-        words += ["--parameter", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
     found = alert_sources(environment, http)
     return found[0] if found else None
 

@@ -131,7 +131,7 @@ def check(paths: Sequence[str], folder: Path) -> Checked:
         look.problems += file.problems
         for spot in file.spots:
             if kind_of(spot) == "Experiment":
-                look.experiment(file, spot, None, required=False)
+                look.by_itself(file, spot)
             else:
                 look.document(file, spot)
     problems = tuple(sorted(dict.fromkeys(look.problems)))
@@ -156,14 +156,14 @@ class _Look:
         self.hypotheses: list[Hypothesis] = []
         self.environment: Environment | None = None
         self.environment_file: File | None = None
-
-    def raise_problems(self) -> None:
-        if self.problems:
-            raise FileProblems(list(dict.fromkeys(self.problems)))
         self.given: Given = {}
         self.values: Mapping[str, JsonValue] = {}
         self.spot: Spot | None = None
         self.written: list[Spot | None] = []
+
+    def raise_problems(self) -> None:
+        if self.problems:
+            raise FileProblems(list(dict.fromkeys(self.problems)))
 
     def document(self, file: File, spot: Spot) -> Document | None:
         """A document by itself."""
@@ -196,10 +196,6 @@ class _Look:
         if budget is not None and isinstance(budget.value, str):
             self._refer("Hypothesis", file, budget)
 
-    def experiment(self, file: File, spot: Spot, environment: str | None, *, required: bool) -> Experiment | None:
-        """An experiment with all that it refers to. `required`: it must name an environment."""
-        found = self.document(file, spot)
-        spec = spot.child("spec")
     def by_itself(self, file: File, spot: Spot) -> None:
         """An experiment that nobody runs: with each value of its matrix once."""
         spec = spot.child("spec")
@@ -231,12 +227,16 @@ class _Look:
         self.used += [file, *filled_experiment.files]
         return filled_experiment.spot
 
-        if spec is None:
-            return None
+    def experiment(self, file: File, spot: Spot, environment: str | None, *, required: bool) -> Experiment | None:
+        """An experiment with all that it refers to. `required`: it must name an environment."""
         whole = self._whole(file, spot, by_itself=not required)
         if whole is None:
             return None
         self.spot = spot = whole
+        found = self.document(file, spot)
+        spec = spot.child("spec")
+        if spec is None:
+            return None
         hypotheses = self._hypotheses(file, spec, found if isinstance(found, Experiment) else None)
         self._find_environment(file, spec, environment, required)
         self._places(spec)
@@ -285,11 +285,11 @@ class _Look:
         if not isinstance(result, HypothesisDocument) or spec is None:
             return None
         self.hypotheses.append(result.hypothesis)
+        self.written.append(spec)
         return CheckedHypothesis(result.metadata.name, place, tuple(checked_measures(spec, [])))
 
     def _used_hypothesis(self, file: File, place: Spot) -> CheckedHypothesis | None:
         """One with parameters, as it is used here."""
-        self.written.append(spec)
         use = place.child("use")
         found = self._refer("Hypothesis", file, use) if use is not None and isinstance(use.value, str) else None
         return self._filled_in(*found, place) if found is not None else None
@@ -306,22 +306,22 @@ class _Look:
             return None
         called = name.value if name is not None and isinstance(name.value, str) else result.metadata.name
         self.hypotheses.append(result.hypothesis.model_copy(update={"name": called}))
+        self.written.append(spec)
         return CheckedHypothesis(called, place, measures)
 
     def _objective(self, file: File, place: Spot) -> CheckedHypothesis | None:
         from chaosrunner.stages.objectives import objective
-        self.written.append(spec)
 
         found = objective(self.library, file, place, self.problems)
         if found is None:
             return None
         self.used += found.files
         self.hypotheses.append(found.hypothesis)
+        self.written.append(None)
         return found.checked
 
     def _hypothesis_in_place(self, place: Spot) -> CheckedHypothesis | None:
         measures = checked_measures(place, self.problems)
-        self.written.append(None)
         name = place.child("name")
         if name is None or not isinstance(name.value, str):
             return None
@@ -329,11 +329,11 @@ class _Look:
 
     def _refer(self, kind: str, file: File, place: Spot) -> tuple[File, Spot] | None:
         assert isinstance(place.value, str)
+        file = self.library.shown_as(place.file) or file  # what an experiment extends may name it, too
         found = self.library.refer(kind, place.value, [file.path.parent], file)
         if isinstance(found, NotFound) and has_kindless(file, place.value):
             return None
         if isinstance(found, NotFound):
-        file = self.library.shown_as(place.file) or file  # what an experiment extends may name it, too
             self.problems.append(place.problem(found.message, found.expected, found.nearest, rule="not-found"))
             return None
         return found
@@ -387,7 +387,3 @@ def _mapping(settings: JsonObject, name: str) -> JsonObject | None:
     """A mapping of the platform's settings by name; None where this platform has no such thing."""
     found = settings.get(name)
     return found if isinstance(found, dict) else None
-
-
-Look = _Look
-"""For what refers to experiments: game days."""
