@@ -48,6 +48,10 @@ _REMEDIES: dict[str, tuple[str, ...]] = {
         "caching of answers, and serving on with the last known ones",
         "short time limits on look-ups, off the path of every request",
     ),
+    "extension": (
+        "what takes over from the thing that the action hit, and a limit to how long its callers wait for it",
+        "a second instance, away from the first, of whatever there is one of",
+    ),
 }
 _ALWAYS = ("an alert on what the users would notice, that fires before they call",)
 

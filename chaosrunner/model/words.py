@@ -75,6 +75,8 @@ class FaultClass(StrEnum):
     NAME_RESOLUTION = "name-resolution"
     CAPACITY = "capacity"
     ZONE_LOSS = "zone-loss"
+    EXTENSION = "extension"
+    """What an extension of another tool did: the fault's identity says which."""
     NOTHING = "nothing"
 
 

@@ -11,7 +11,7 @@ from chaosrunner.files.documents import KINDS
 from chaosrunner.pages import parameters
 from tests.structure.sources import Module, modules, of_the_tests
 
-OWN_PROGRAMS = ("injector/", "traffic/", "demo/")
+OWN_PROGRAMS = ("injector/", "traffic/", "demo/", "interop/toolkit_worker.py")
 """Processes of their own, without a clock to be handed."""
 
 
@@ -52,6 +52,7 @@ CATCHES_ALL = {
     "catalog.py": "a plugin's file may raise anything when it is imported",
     "engine/leash.py": "the one wrapper around plugins: whatever they raise is an event of the run, not its end",
     "engine/recorder.py": "a view that fails must not end a run with a fault in force",
+    "interop/toolkit_worker.py": "an extension may raise anything, and the library whatever it trips over",
     "stages/remediate.py": "a tracker may raise anything: the near miss keeps, and is told later",
     "stages/run.py": "whatever happens in a run, it is undone and the journal says so",
 }
@@ -173,6 +174,8 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
 
 NAMED = {
     ("stages/remediate.py", "local"): "the tracker of an environment that names none",
+    ("app/toolkit.py", "local"): "the environment of Chaos Toolkit's files, which have none",
+    ("interop/toolkit_record.py", "chaostoolkit"): "what its own activities are called here",
     ("model/words.py", "process"): "a kind of targets, which a probe is called like",
 }
 

@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"errors", "clock", "glossary", "person"},
     {"model"},
     SEAM,
-    {"instrument", "explore", "exposition", "services", "marked_text"},
+    {"instrument", "explore", "exposition", "extensions", "services", "marked_text"},
     {"prometheus"},
     {"ports"},
     {"needs"},
@@ -30,6 +30,7 @@ LAYERS: list[set[str]] = [
     {"reports"},
     {"stages"},
     {"serve"},
+    {"interop"},
     {"app", "demo"},
     {"cli"},
     {"__main__"},
@@ -70,6 +71,7 @@ def allowed(part: str) -> set[str]:
             "exposition",
             "instrument",
             "explore",
+            "extensions",
             "needs",
             "network",
             "loads",
@@ -82,7 +84,7 @@ def allowed(part: str) -> set[str]:
     if part in APART:
         return {part}
     if part in ("", "interop"):
-        return {part, "ports", "model", "errors"}
+        return {part, "ports", "model", "errors", "records"}
     for depth, layer in enumerate(LAYERS):
         if part in layer:
             below = set().union(*LAYERS[:depth])
@@ -119,6 +121,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "anyio": ("http",),
     "apprise": ("notifiers/apprise.py",),
     "certifi": ("http",),
+    "chaoslib": ("interop/toolkit_worker.py",),
     "click": ("cli/",),
     "dns": ("probes/dns.py",),
     "h2": ("probes/grpc_health.py",),
@@ -136,10 +139,11 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "rich": ("reports/", "cli/"),
     "sqlalchemy": ("register/", "probes/sql.py"),
     "tenacity": ("http", "platforms/kubernetes/client.py"),
-    "yaml": ("files/", "trackers/local.py"),
+    "yaml": ("files/", "interop/", "trackers/local.py"),
 }
 """Outside library -> the beginnings of the paths that may import it."""
 DISTRIBUTIONS = {
+    "chaoslib": "chaostoolkit-lib",
     "prometheus_client": "prometheus-client",
     "dns": "dnspython",
     "yaml": "pyyaml",
