@@ -59,9 +59,10 @@ class _Commands(click.Group):
 )
 @click.option(
     "--register",
-    metavar="URL",
+    metavar="URL|FILE",
     envvar="CHAOSRUNNER_REGISTER",
-    help="A database that many share, in place of the folder's register.",
+    help="A database that many share, or a file (near-misses.jsonl) kept beside the code, in place of the folder's "
+    "register.",
 )
 @click.pass_context
 def chaosrunner(ctx: click.Context, state: str, register: str | None) -> None:

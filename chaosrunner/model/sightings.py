@@ -25,7 +25,7 @@ from chaosrunner.model.priority import due_date, more_urgent, raised, score
 from chaosrunner.model.verification import Reproduced, differences, exercises, required, with_run
 from chaosrunner.model.words import FindingClass, GapKind, State
 
-_SERIOUS = (FindingClass.UNSAFE_CONDITION, FindingClass.NEAR_MISS, FindingClass.INCIDENT)
+SERIOUS = (FindingClass.UNSAFE_CONDITION, FindingClass.NEAR_MISS, FindingClass.INCIDENT)
 _BY_HYPOTHESIS = (GapKind.IMPACT, GapKind.NO_RECOVERY, GapKind.ABORTED, GapKind.CLOSE_CALL)
 
 
@@ -135,12 +135,7 @@ def seen_again(
         after = after.model_copy(update=update)
     after = _more_serious(after, what)
     if later and near_miss.state is State.FIX_READY:
-        tried = len(near_miss.verification.runs) if near_miss.verification else 0
-        reason = f"run {facts.run} showed it again although {near_miss.fixed_by} was to fix it"
-        after = transition(after, _by_us(State.OPEN, facts, reason))
-        return after.model_copy(
-            update={"attempts": after.attempts + 1, "clean": after.clean + tried}
-        ), Sighting.FIX_FAILED
+        return fix_failed(after, facts.run, facts.ended), Sighting.FIX_FAILED
     return after, Sighting.SEEN_AGAIN
 
 
@@ -154,18 +149,24 @@ def _latest(near_miss: NearMiss, facts: RunFacts) -> NearMiss:
     return with_due_date(near_miss.model_copy(update=update))
 
 
-def _by_us(to: State, facts: RunFacts, reason: str) -> Change:
-    return Change(to=to, actor=CHAOSRUNNER, party=Party.CHAOSRUNNER, at=facts.ended, reason=reason, run=facts.run)
+def _by_us(to: State, at: float, run: str, reason: str) -> Change:
+    return Change(to=to, actor=CHAOSRUNNER, party=Party.CHAOSRUNNER, at=at, reason=reason, run=run)
 
 
 def _regressed(near_miss: NearMiss, facts: RunFacts, what: Found) -> NearMiss:
+    after = came_back(_more_serious(near_miss, what), facts.run, facts.ended)
+    return after.model_copy(update={"conditions": _harder(near_miss.conditions, what)})
+
+
+def came_back(near_miss: NearMiss, run: str, at: float) -> NearMiss:
+    """What was closed is open again, and one step more urgent: a run that ended then showed it."""
     times = near_miss.regressions + 1
-    reason = f"run {facts.run} showed it again after it was {near_miss.state}"
-    after = transition(_more_serious(near_miss, what), _by_us(State.OPEN, facts, reason))
+    reason = f"run {run} showed it again after it was {near_miss.state}"
+    after = transition(near_miss, _by_us(State.OPEN, at, run, reason))
     override = near_miss.override
     if override is not None:
         urgent = raised(override.priority)
-        override = Override(priority=urgent, by=CHAOSRUNNER, at=facts.ended, reason=f"raised: {reason}")
+        override = Override(priority=urgent, by=CHAOSRUNNER, at=at, reason=f"raised: {reason}")
     inputs = after.scoring.inputs.model_copy(update={"regressions": times})
     return with_due_date(
         after.model_copy(
@@ -173,22 +174,29 @@ def _regressed(near_miss: NearMiss, facts: RunFacts, what: Found) -> NearMiss:
                 "scoring": score(inputs),
                 "override": override,
                 "regressions": times,
-                "opened_at": facts.ended,
+                "opened_at": at,
                 "paused_days": 0,
                 "waivers": 0,
                 "triaged_at": None,
                 "seen": 1,
                 "clean": 0,
-                "conditions": _harder(near_miss.conditions, what),
             }
         )
     )
 
 
+def fix_failed(near_miss: NearMiss, run: str, at: float) -> NearMiss:
+    """A fix was said to be ready, and a run that ended then showed it again."""
+    tried = len(near_miss.verification.runs) if near_miss.verification else 0
+    reason = f"run {run} showed it again although {near_miss.fixed_by} was to fix it"
+    after = transition(near_miss, _by_us(State.OPEN, at, run, reason))
+    return after.model_copy(update={"attempts": after.attempts + 1, "clean": after.clean + tried})
+
+
 def _more_serious(near_miss: NearMiss, what: Found) -> NearMiss:
     """The worse of what is known and what was found: a class, or a priority, falls by itself never."""
     update: dict[str, object] = {}
-    if _SERIOUS.index(what.gap.finding) > _SERIOUS.index(near_miss.finding):
+    if SERIOUS.index(what.gap.finding) > SERIOUS.index(near_miss.finding):
         update |= {"finding": what.gap.finding, "kind": what.gap.kind, "title": what.gap.title}
     inputs = what.scoring.inputs.model_copy(update={"regressions": near_miss.regressions})
     if more_urgent((scoring := score(inputs)).priority, near_miss.scoring.priority):
@@ -269,7 +277,7 @@ def link_broke(near_miss: NearMiss, facts: RunFacts) -> NearMiss | None:
     if not ready or not facts.broken or facts.began < (near_miss.fix_ready_at or 0.0):
         return None
     reason = f"run {facts.run} of {facts.experiment}, which it is linked to, showed {facts.broken[0]} broken"
-    after = transition(near_miss, _by_us(State.OPEN, facts, reason))
+    after = transition(near_miss, _by_us(State.OPEN, facts.ended, facts.run, reason))
     return after.model_copy(update={"attempts": after.attempts + 1})
 
 

@@ -1,5 +1,5 @@
-"""The register: near misses, their occurrences and history, kept in SQLite (`register.db` of the state folder) or, by
-URL, in another database that many share.
+"""The register: near misses, their occurrences and history, kept in SQLite (`register.db` of the state folder), by URL
+in another database that many share, or in a file of JSON Lines that lies beside the code.
 
 SQLAlchemy takes a while to import, so nothing here imports it before a register is really opened.
 """
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 FILE = "register.db"
 SHARED = "CHAOSRUNNER_REGISTER"
-"""Names a database URL in place of the state folder's file. A password is better there than on a command line."""
+"""Names a database URL, or a file that ends in `.jsonl`, in place of the state folder's. A password is better there
+than on a command line."""
 
 
 def register_exists(state: Path) -> bool:
@@ -26,13 +27,13 @@ def register_exists(state: Path) -> bool:
 
 
 def shared_register() -> str | None:
-    """The URL of the database that is used instead of state folders; None: none is."""
+    """The URL of the database, or the file, that is used instead of state folders; None: none is."""
     return os.environ.get(SHARED, "").strip() or None
 
 
 def open_register(where: Path | str, clock: Clock) -> Register:
-    """The register of a state folder (made on first use; the shared one where there is one) or at a database URL; a
-    context manager.
+    """The register of a state folder (made on first use; the shared one where there is one), at a database URL or in a
+    file of JSON Lines; a context manager.
 
     A register of an older chaosrunner is brought up to date. Raises `NotPossibleNow` where it cannot be opened.
     """

@@ -8,15 +8,18 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
+from sqlalchemy.pool import StaticPool
 
 from chaosrunner.errors import NotPossibleNow
-from chaosrunner.register import schema
+from chaosrunner.register import rows, schema
+from chaosrunner.register.file import RegisterFile, file_of
+from chaosrunner.register.lines import BY_FINGERPRINT
 
 BUSY_SECONDS = 180
 """How long a write waits for other processes' writes. SQLite serves nobody in turn, so on a busy machine one of many
@@ -39,11 +42,13 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def connect(where: Path | str) -> sa.Engine:
-    """An engine on an up-to-date register: of a state folder, or at a URL.
+    """An engine on an up-to-date register: of a state folder, at a URL, or in a file of JSON Lines.
 
     Raises `NotPossibleNow` where it cannot be reached or was written by a newer chaosrunner.
     """
     with errors_in_words(_without_secrets(where)):
+        if not isinstance(where, Path) and (file := file_of(where)):
+            return _in_memory(RegisterFile(file))
         if isinstance(where, Path):
             where.parent.mkdir(parents=True, exist_ok=True)
             if not where.exists():
@@ -80,7 +85,9 @@ def errors_in_words(where: str) -> Iterator[None]:
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that only reads: one state of everything, whatever is written meanwhile. Waits for nobody."""
-    with errors_in_words(_name(engine)), engine.connect() as connection:
+    file = _file(engine)
+    turn = file.up_to_date(engine) if file else nullcontext()
+    with errors_in_words(_name(engine)), turn, engine.connect() as connection:
         if engine.dialect.name == "postgresql":  # SQLite shows one state throughout a transaction anyway
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():
@@ -96,10 +103,20 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 @contextmanager
 def _transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
-    with engine.connect() as connection:
+    file = _file(engine)
+    turn: AbstractContextManager[None] = file.alone(engine) if file else nullcontext()
+    with turn, engine.connect() as connection:
         connection = connection.execution_options(chaosrunner_writes=True)
+        if file is None:
+            with connection.begin():
+                yield connection
+            return
+        by_fingerprint = {rows.NUMBERS_BY_FINGERPRINT: file.numbers == BY_FINGERPRINT}
+        connection = connection.execution_options(**by_fingerprint)
         with connection.begin():
+            file.begun(connection)
             yield connection
+            file.keep(connection)
 
 
 def _code(error: exc.DBAPIError) -> str:
@@ -125,15 +142,34 @@ def written(engine: sa.Engine, work: Callable[[sa.Connection], T]) -> T:
 
 def _without_secrets(where: Path | str) -> str:
     """How messages name it."""
-    if isinstance(where, Path):
-        return str(where)
+    if isinstance(where, Path) or (file := file_of(where)):
+        return str(where if isinstance(where, Path) else file)
     try:
         return sa.make_url(where).render_as_string()
     except exc.ArgumentError:
         return "at a URL that cannot be read"
 
 
+def _file(engine: sa.Engine) -> RegisterFile | None:
+    """Where an engine holds what a file says: that file."""
+    found: RegisterFile | None = engine.get_execution_options().get("chaosrunner_file")
+    return found
+
+
+def _in_memory(file: RegisterFile) -> sa.Engine:
+    """An engine on what the file says; one connection, which all threads share in turn."""
+    options = {"chaosrunner_file": file}
+    once = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+    engine = sa.create_engine("sqlite://", execution_options=options, **once)
+    event.listen(engine, "connect", _own_transactions)
+    event.listen(engine, "begin", _begin)
+    with file.up_to_date(engine):
+        return engine
+
+
 def _name(engine: sa.Engine) -> str:
+    if (file := _file(engine)) is not None:
+        return str(file.path)
     return engine.url.database or str(engine.url) if engine.dialect.name == "sqlite" else engine.url.render_as_string()
 
 

@@ -65,7 +65,6 @@ _ALWAYS_COMPUTED = {
     "near_miss": {column.name for column in schema.near_miss.columns},
     "history": {"event", "month", "again"},
 }
-_ALWAYS_COMPUTED = {"near_miss": {column.name for column in schema.near_miss.columns}, "history": {"event", "month"}}
 """What a line may have beside, and is not read."""
 
 
@@ -93,7 +92,7 @@ def load(connection: sa.Connection, lines: Iterable[str]) -> int:
     loading, added = _Loading(connection), 0
     chunk: list[tuple[int, Row]] = []
     now = ""
-    for number, name, row in _rows(lines):
+    for number, name, row in rows_of(lines):
         if name != now or len(chunk) >= CHUNK:
             added += loading.add(now, chunk)
             now, chunk = name, []
@@ -101,14 +100,16 @@ def load(connection: sa.Connection, lines: Iterable[str]) -> int:
     return added + loading.add(now, chunk)
 
 
-def _rows(lines: Iterable[str]) -> Iterator[tuple[int, str, Row]]:
+def rows_of(lines: Iterable[str]) -> Iterator[tuple[int, str, Row]]:
+    """Each row with the number of its line and its type. The first line may stand there again, where two exports became
+    one file. Raises `UsageError` for a line that is none of an export."""
     first = True
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         row = _parsed(line, number)
         name = row.pop("type")
-        if first:
+        if first or name == "register":
             first = False
             if name != "register" or row.get("format") != FORMAT:
                 raise UsageError(f"line {number}: expected an export of the register ({FORMAT})")

@@ -44,6 +44,10 @@ IN_TIME = tuple(state.value for state in (State.FIX_READY, State.WAIVED))
 """States that are not closed, and in which nothing is overdue."""
 
 
+SHORTEST = 4
+"""Digits that are taken for the beginning of a longer number; fewer count as a whole one."""
+
+
 def conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     """What a row must be."""
     table = schema.near_miss.c
@@ -110,6 +114,7 @@ def meant(connection: sa.Connection, id: str) -> str:
     if parts:
         years = [parts[1]] if parts[1] else _years(connection)
         found = _known(connection, [f"NM-{year}-{int(parts[2]):04d}" for year in years])
+        found = found or _beginning_with(connection, parts[1] or "____", parts[2])
     if not found and re.fullmatch(r"[A-Z0-9-]+", written):
         table = schema.near_miss
         begins = sa.select(table.c.id).where(table.c.id.like(f"{written}%")).order_by(table.c.id).limit(10)
@@ -129,6 +134,15 @@ def _years(connection: sa.Connection) -> list[str]:
 def _known(connection: sa.Connection, ids: list[str]) -> list[str]:
     table = schema.near_miss
     return list(connection.execute(sa.select(table.c.id).where(table.c.id.in_(ids)).order_by(table.c.id)).scalars())
+
+
+def _beginning_with(connection: sa.Connection, year: str, digits: str) -> list[str]:
+    """Those whose number begins so: a number that follows from a fingerprint is too long to be typed."""
+    if len(digits) < SHORTEST:
+        return []
+    table = schema.near_miss
+    begins = sa.select(table.c.id).where(table.c.id.like(f"NM-{year}-{digits}%")).order_by(table.c.id).limit(10)
+    return list(connection.execute(begins).scalars())
 
 
 def _nearest(connection: sa.Connection, written: str) -> str:

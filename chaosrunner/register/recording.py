@@ -124,7 +124,7 @@ def _find(connection: sa.Connection, facts: RunFacts, what: Found) -> tuple[Near
 
 
 def _new(connection: sa.Connection, facts: RunFacts, what: Found, teller: Teller) -> Recorded:
-    fresh = found(rows.next_id(connection, day_of(facts.ended).year), facts, what)
+    fresh = found(rows.next_id(connection, day_of(facts.ended).year, what.gap.fingerprint), facts, what)
     near_miss = fresh.model_copy(
         update={
             "source": teller.source,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
@@ -183,8 +184,18 @@ def add_run(connection: sa.Connection, facts: RunFacts, gaps: int) -> None:
         connection.execute(table.insert().values(**values, record=facts.as_json()))
 
 
-def next_id(connection: sa.Connection, year: int) -> str:
-    """`NM-2026-0001`; never given twice."""
+NUMBERS_BY_FINGERPRINT = "chaosrunner_numbers_by_fingerprint"
+"""A connection's execution option: numbers are not counted, as nobody knows how far another branch has counted."""
+DIGITS = 8
+"""Of a number that follows from a fingerprint: of a thousand that two branches found apart, two get the same number
+once in two hundred times."""
+
+
+def next_id(connection: sa.Connection, year: int, fingerprint: str) -> str:
+    """`NM-2026-0001`; never given twice. Or a number that follows from the fingerprint, so that the same gap found on
+    two branches gets the same one, and different gaps get different ones."""
+    if connection.get_execution_options().get(NUMBERS_BY_FINGERPRINT):
+        return _id_by_fingerprint(connection, year, fingerprint)
     counter = schema.counter
     raised = counter.update().where(counter.c.year == year).values(last=counter.c.last + 1).returning(counter.c.last)
     number = connection.execute(raised).scalar()
@@ -192,6 +203,14 @@ def next_id(connection: sa.Connection, year: int) -> str:
         number = 1
         connection.execute(counter.insert().values(year=year, last=number))
     return f"NM-{year}-{number:04d}"
+
+
+def _id_by_fingerprint(connection: sa.Connection, year: int, fingerprint: str) -> str:
+    table = schema.near_miss
+    number = int(hashlib.sha256(fingerprint.encode()).hexdigest(), 16) % 10**DIGITS
+    while connection.execute(sa.select(table.c.id).where(table.c.id == f"NM-{year}-{number:0{DIGITS}d}")).first():
+        number = (number + 1) % 10**DIGITS
+    return f"NM-{year}-{number:0{DIGITS}d}"
 
 
 # --------------------------------------------------------------------------------------------------------- reading
@@ -333,6 +352,30 @@ def events_since(connection: sa.Connection, since: float, until: float) -> list[
     then = (table.c.at >= since, table.c.at <= until)
     statement = sa.select(table.c.record).where(*then).order_by(table.c.at, table.c.n)
     return [HistoryEvent.model_validate(record) for record in connection.execute(statement).scalars()]
+
+
+def latest_runs(
+    connection: sa.Connection, experiment: str, service: str, environment_class: str, most: int = 20
+) -> list[RunFacts]:
+    """Recorded runs of an experiment, newest first."""
+    table = schema.recorded_run
+    those = (
+        table.c.service == service,
+        table.c.experiment == experiment,
+        table.c.environment_class == environment_class,
+    )
+    statement = sa.select(table.c.record).where(*those).order_by(table.c.at.desc(), table.c.run.desc()).limit(most)
+    return [RunFacts.model_validate(record) for record in connection.execute(statement).scalars()]
+
+
+def runs_named(connection: sa.Connection, runs: Sequence[str]) -> list[RunFacts]:
+    """Recorded runs by their ids, a few hundred at a time."""
+    table = schema.recorded_run
+    found: list[RunFacts] = []
+    for first in range(0, len(runs), 300):
+        statement = sa.select(table.c.record).where(table.c.run.in_(runs[first : first + 300]))
+        found += [RunFacts.model_validate(record) for record in connection.execute(statement).scalars()]
+    return found
 
 
 def runs_since(connection: sa.Connection, since: float) -> list[RunFacts]:

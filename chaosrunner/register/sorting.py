@@ -70,12 +70,13 @@ def settle(connection: sa.Connection, id: str, why: Why) -> None:
         runs = "1 occurrence" if len(numbers) == 1 else f"{len(numbers)} occurrences"
         rows.note(connection, id, why, "occurrences moved", after=f"{runs} to {to}")
         rows.note(connection, to, why, "occurrences moved", after=f"{runs} from {id}")
-        _recount(connection, to, why)
+        recount(connection, to, why)
     if moves:
-        _recount(connection, id, why)
+        recount(connection, id, why)
 
 
-def _recount(connection: sa.Connection, id: str, why: Why) -> None:
+def recount(connection: sa.Connection, id: str, why: Why) -> None:
+    """Make what a near miss says of its occurrences agree with those that lie at it."""
     near_miss = rows.load(connection, id)
     seen = sorted(rows.lying_at(connection, id), key=lambda each: (each.at, each.run))
     update: dict[str, object] = {"occurrences": len(seen)}
@@ -109,7 +110,8 @@ def split(connection: sa.Connection, near_miss: NearMiss, by: str, value: str, w
         raise UsageError(f"{near_miss.id} was never seen by {by} {value!r}, only by {known}")
     if len(apart) == len(seen):
         raise UsageError(f"{near_miss.id} was seen by {by} {value!r} only: there is nothing to tell apart")
-    fresh = _part(rows.next_id(connection, day_of(why.at).year), near_miss, by, value, apart)
+    own = _own_fingerprint(near_miss.fingerprint, by, value)
+    fresh = _part(rows.next_id(connection, day_of(why.at).year, own), near_miss, by, value, apart)
     rows.insert(connection, fresh)
     rows.note(connection, fresh.id, why, "split off", before=near_miss.id, after=f"{by} {value}")
     for fingerprint in sorted({each.fingerprint for each in apart}):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import quote
 import pg8000.dbapi
 import pytest
 
-from chaosrunner.register import schema
+from chaosrunner.register import exchange, schema
 from tests.metrics.postgres_server import PASSWORD, PostgresServer
 
 Place = Callable[[str], Path | str]
@@ -71,10 +72,20 @@ def databases() -> Iterator[Databases]:
     found.close()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real_time)])
+def in_file(folder: Path, name: str) -> str:
+    """A register that is a file, with nothing in it but how its near misses are numbered: as everywhere else."""
+    file = folder / f"{name}.jsonl"
+    header = {"type": "register", "format": exchange.FORMAT, "numbers": "counted", "schema": schema.HEAD}
+    file.write_text(json.dumps(header) + "\n")
+    return f"jsonl://{file}"
+
+
+@pytest.fixture(params=["sqlite", "file", pytest.param("postgresql", marks=pytest.mark.real_time)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "sqlite":
         return lambda name: tmp_path / name
+    if request.param == "file":
+        return lambda name: in_file(tmp_path, name)
     databases: Databases = request.getfixturevalue("databases")
     return databases.empty
 
