@@ -23,7 +23,7 @@ from chaosrunner.model.frozen import Frozen, Parameters
 from chaosrunner.model.hypothesis import Measure
 from chaosrunner.model.quantities import UNITS
 from chaosrunner.model.words import ActsOn, FaultClass
-from chaosrunner.ports import Fault, Plugin, Probe
+from chaosrunner.ports import Fault, Plugin, Probe, Runbook
 
 LEAST_SAID = 60
 """Characters of a plugin's docstring."""
@@ -174,7 +174,10 @@ def _entry(role: str, kind: str, plugin: type[Plugin[Any]], shown: Any) -> Itera
     elif list(entry) != [kind]:
         yield f"its example shows the {role[:-1]} {', '.join(map(str, entry)) or 'nothing'!r}, not {kind!r}"
     else:
-        yield from _kept(plugin, _params(plugin, entry[kind]))
+        params = _params(plugin, entry[kind])
+        yield from _kept(plugin, params)
+        if issubclass(plugin, Runbook) and not (said := plugin.does(params)).endswith("."):
+            yield f"does says {said!r}, expected a sentence"
 
 
 def _params(plugin: type[Plugin[Any]], written: Any) -> Any:

@@ -14,6 +14,8 @@ ChaosrunnerError
 │   └── OutcomeUnknown      it was asked for a change and gave no answer: look before asking again
 ├── FaultFailed             a fault did not do what it should; an event of the run             exit 3
 │   └── BarrierHeld         … because a protection of the system kept it from it               exit 3
+├── RunbookFailed           a runbook's check or apply did not come to its end                 exit 3
+│   └── RunbookHalted       … because a person or a signal stopped it                          exit 6
 ├── UndoFailed              a fault may still be in force                                      exit 7
 ├── NoReading               the instrument failed: there is no reading, and why                (a value, not an exit)
 ├── NoAnswer                the system under test did not answer: that is a reading            (a value, not an exit)
@@ -131,6 +133,24 @@ class FaultFailed(ChaosrunnerError):
 class BarrierHeld(FaultFailed):
     """A protection of the system under test (a disruption budget) did not let the fault happen: it did its work. The
     run records it as such, and is inconclusive."""
+
+
+class RunbookFailed(ChaosrunnerError):
+    """A runbook's check could not be completed, or applying it failed. `output` is what its tool said; `changed` tells
+    what had been changed by then, one line each, as far as that is known."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, output: str = "", changed: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.output = output
+        self.changed = tuple(changed)
+
+
+class RunbookHalted(RunbookFailed):
+    """A person or a signal stopped a runbook before its end; what it had changed by then stays."""
+
+    exit_code = 6
 
 
 class UndoFailed(ChaosrunnerError):

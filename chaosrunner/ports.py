@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from chaosrunner.model.material import Material, Window
     from chaosrunner.model.news import Notice
     from chaosrunner.model.plan import GuardAnswer, PlannedFault
+    from chaosrunner.model.runbook import RunbookSays
 
 __all__ = [
     "Affected",
@@ -1150,16 +1151,27 @@ class Messenger(Notifier[P], ABC):
 
 
 class Runbook(Plugin[P], ABC):
-    """An automation that fixes or checks something."""
+    """An automation that fixes something, and can say beforehand what it would change. Relative paths start in
+    `context.folder`, that of the experiment's file.
+
+    Both calls raise `NotPossibleNow` where the tool is not installed, and `RunbookFailed` where it did not come to its
+    end: what could not be asked (a host out of reach) is never told as *nothing would change*. They may be cancelled at
+    any moment, and then leave no process behind.
+    """
 
     def __init__(self, params: P, context: ProbeContext) -> None:
         self.params = params
         self.context = context
 
+    @classmethod
     @abstractmethod
-    async def check(self) -> str:
-        """What would change, in words; changes nothing."""
+    def does(cls, params: P) -> str:
+        """One sentence for items and plans: what is played on what, with which tool."""
 
     @abstractmethod
-    async def apply(self) -> str:
-        """Make the change; what was changed, in words."""
+    async def check(self) -> RunbookSays:
+        """What would change; changes nothing."""
+
+    @abstractmethod
+    async def apply(self) -> RunbookSays:
+        """Make the change; what was changed."""

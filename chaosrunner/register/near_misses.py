@@ -216,6 +216,16 @@ class Register:
 
         return self._write(write)
 
+    def add_event(self, id: str, actor: str, what: str, *, after: str = "", reason: str = "") -> NearMiss:
+        """Something that somebody did about it which changes nothing of it, kept in the history."""
+
+        def write(connection: sa.Connection) -> NearMiss:
+            near_miss = rows.load(connection, self._known(connection, id))
+            rows.note(connection, near_miss.id, Why(actor, self._clock.now(), reason), what, after=after)
+            return near_miss
+
+        return self._write(write)
+
     def _edit(self, id: str, edit: Callable[[NearMiss], NearMiss], actor: str, reason: str) -> NearMiss:
         def write(connection: sa.Connection) -> NearMiss:
             near_miss = rows.load(connection, self._known(connection, id))

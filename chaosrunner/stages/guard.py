@@ -67,6 +67,13 @@ async def ask_again(plan: Plan, circumstances: Circumstances) -> tuple[GuardAnsw
     return tuple(answer for answer in answers if answer.guard in always)
 
 
+def ask_to_change(guards: Guards, circumstances: Circumstances) -> tuple[GuardAnswer, ...]:
+    """Those that hold for a change by a runbook too: production, and the hours in which one may be made. How much an
+    experiment hits says nothing of what mends it."""
+    answers = [_production(guards, circumstances)]
+    return (*answers, _windows(guards.windows, circumstances.now)) if guards.windows else tuple(answers)
+
+
 async def ask_how_much(plan: Plan, fault: PlannedFault, circumstances: Circumstances) -> Sequence[GuardAnswer]:
     """How much a fault hits with these targets, asked anew while it is in force: another one has appeared."""
     asked = await _affected(fault, circumstances.platform)

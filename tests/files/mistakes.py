@@ -674,8 +674,13 @@ EXPERIMENTS = [
     M('assignee: "@ana"', '‸asignee: "@ana"', "unknown field `asignee`, did you mean 'assignee'?"),
     M(
         'assignee: "@ana"',
-        'assignee: "@ana", runbook: {‸ansible: {playbook: a.yaml}}',
-        "unknown runbook `ansible`, expected nothing: no runbooks are installed",
+        'assignee: "@ana", runbook: {‸ansibel: {playbook: a.yaml}}',
+        "unknown runbook `ansibel`, did you mean 'ansible'?",
+    ),
+    M(
+        'assignee: "@ana"',
+        'assignee: "@ana", runbook: {ansible: {‸playbok: a.yaml}}',
+        "unknown field `playbok`, did you mean 'playbook'?",
     ),
     M("labels: [resilience]}", "labels: [‸7]}", "item 1 of `labels` is 7, expected text"),
     M("labels: [resilience]}", "labels: ‸resilience}", "`labels` is 'resilience', expected a list"),

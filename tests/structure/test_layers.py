@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"instrument", "explore", "exposition", "extensions", "services", "marked_text"},
     {"prometheus"},
     {"ports"},
-    {"needs"},
+    {"needs", "programs"},
     {"catalog", "alerts", "network", "loads", "objects"},
     {"files", "judging", "store", "register"},
     {"contract"},
@@ -79,6 +79,7 @@ def allowed(part: str) -> set[str]:
             "prometheus",
             "services",
             "marked_text",
+            "programs",
         }
         return {"records", "errors", "model", "ports", "clock", part} | seams
     if part in APART:
@@ -116,6 +117,7 @@ def test_no_plugin_imports_another() -> None:
 
 
 OUTSIDE: dict[str, tuple[str, ...]] = {
+    "ansible": ("runbooks/ansible/listening/",),  # which only Ansible imports, in its own process
     "aiohttp": ("platforms/kubernetes/client.py", "serve/server.py"),
     "alembic": ("register/",),
     "anyio": ("http",),
@@ -133,16 +135,17 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "kubernetes": ("platforms/kubernetes/client.py",),
     "promql_parser": ("files/",),
     "prometheus_client": ("exposition.py",),
-    "psutil": ("platforms/local/", "probes/process.py"),
+    "psutil": ("platforms/local/", "probes/process.py", "programs.py"),
     "pydantic": ("",),
     "pydantic_core": ("",),
     "rich": ("reports/", "cli/"),
     "sqlalchemy": ("register/", "probes/sql.py"),
     "tenacity": ("http", "platforms/kubernetes/client.py"),
-    "yaml": ("files/", "interop/", "trackers/local.py"),
+    "yaml": ("files/", "interop/", "trackers/local.py", "runbooks/puppet.py"),
 }
 """Outside library -> the beginnings of the paths that may import it."""
 DISTRIBUTIONS = {
+    "ansible": "ansible-core",
     "chaoslib": "chaostoolkit-lib",
     "prometheus_client": "prometheus-client",
     "dns": "dnspython",

@@ -1,0 +1,1 @@
+"""What Ansible is pointed at as a folder of callbacks."""
