@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chaosrunner.errors import Problem, UsageError
 from chaosrunner.files import documents
+from chaosrunner.files.ignores import MARK, Comments, comments
 from chaosrunner.files.node import Spot
 from chaosrunner.files.reader import MOST_BYTES, read
 from chaosrunner.files.validation import nearest, show
@@ -30,6 +31,8 @@ class File:
     """Its documents."""
     problems: tuple[Problem, ...]
     """What is wrong with it as YAML."""
+    comments: Comments = Comments()
+    """What it says to `check` beside its documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,9 @@ class Library:
             data = self.data(path)
             parsed = read(data, self.shown(path))
             source = Source(path=self.shown(path), sha256=hashlib.sha256(data).hexdigest())
-            self._files[real] = File(path.absolute(), source, tuple(parsed.documents), tuple(parsed.problems))
+            told = Comments() if MARK not in data else comments(data.decode("utf-8", "replace"), self.shown(path))
+            whole = File(path.absolute(), source, tuple(parsed.documents), tuple(parsed.problems), told)
+            self._files[real] = whole
         return self._files[real]
 
     def shown_as(self, name: str) -> File | None:

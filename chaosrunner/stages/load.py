@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from chaosrunner.errors import FileProblems, Problem, UsageError
 from chaosrunner.files import plugins
 from chaosrunner.files.advice import CheckedHypothesis, advice, impossible
-from chaosrunner.files.documents import Document, document, is_ours, kind_of
+from chaosrunner.files.documents import Document, document, kind_of
 from chaosrunner.files.guards import unanswerable, windows
+from chaosrunner.files.ignores import settled
 from chaosrunner.files.measures import checked_measures
 from chaosrunner.files.node import Spot
 from chaosrunner.files.parameters import filled
-from chaosrunner.files.references import File, Library, NotFound, files_named, has_kindless
+from chaosrunner.files.references import File, Library, NotFound, has_kindless
 from chaosrunner.files.steps import checked_steps, connections, fault_steps, known_places
 from chaosrunner.files.validation import said_at
 from chaosrunner.model.environment import Environment
@@ -69,6 +70,10 @@ class Checked:
     warnings: tuple[Problem, ...]
     passed_over: tuple[str, ...] = ()
     """Files of a folder that hold nothing of chaosrunner's."""
+    set_aside: int = 0
+    """Warnings that comments in the files set aside."""
+    known: tuple[str, ...] = ()
+    """Files that were not looked at, as nothing had changed that their answer depends on."""
 
 
 def load_experiment(reference: str, environment: str | None, folder: Path, parameters: Given | None = None) -> Loaded:
@@ -90,7 +95,7 @@ def load_experiment(reference: str, environment: str | None, folder: Path, param
         hypotheses=tuple(look.hypotheses),
         environment=look.environment,
         sources=tuple(dict.fromkeys(used.source for used in look.used)),
-        warnings=tuple(map(str, sorted(dict.fromkeys(look.warnings)))),
+        warnings=tuple(map(str, sorted(_not_set_aside(look)))),
         path=file.path,
         environment_path=look.environment_file.path,
         parameters=look.values,
@@ -119,23 +124,32 @@ def check(paths: Sequence[str], folder: Path) -> Checked:
     No paths: the folders `experiments/`, `hypotheses/` and `environments/`. Raises `UsageError` for a path that is
     not there.
     """
-    library = Library(folder)
+    from chaosrunner.stages.checking import check_files
+
+    return check_files(paths, folder)
+
+
+def looked_at(library: Library, file: File) -> tuple[list[Problem], list[Problem], list[File]]:
+    """What is wrong with one file and with what it refers to; what is weak; and the files that were looked at."""
     look = _Look(library)
-    files, passed_over = [], []
-    for path, named in files_named(paths, folder):
-        file = library.file(path)
-        if not named and not file.problems and not any(is_ours(spot) or kind_of(spot) for spot in file.spots):
-            passed_over.append(file.source.path)
-            continue
-        files.append(file.source.path)
-        look.problems += file.problems
-        for spot in file.spots:
-            if kind_of(spot) == "Experiment":
-                look.by_itself(file, spot)
-            else:
-                look.document(file, spot)
-    problems = tuple(sorted(dict.fromkeys(look.problems)))
-    return Checked(tuple(files), problems, tuple(sorted(dict.fromkeys(look.warnings))), tuple(passed_over))
+    look.problems += file.problems
+    look.used.append(file)
+    for spot in file.spots:
+        if kind_of(spot) == "Experiment":
+            look.by_itself(file, spot)
+        elif kind_of(spot) == "GameDay":
+            from chaosrunner.stages.gameday_file import look_at
+
+            look_at(look, file, spot)
+        else:
+            look.document(file, spot)
+    return look.problems, look.warnings, list({id(used): used for used in look.used}.values())
+
+
+def _not_set_aside(look: _Look) -> list[Problem]:
+    warnings = list(dict.fromkeys(look.warnings))
+    ignores = [ignore for file in look.used for ignore in file.comments.ignores]
+    return settled(warnings, ignores)[0] if ignores else warnings
 
 
 def _required(library: Library, kind: str, reference: str) -> tuple[File, Spot]:
@@ -387,3 +401,7 @@ def _mapping(settings: JsonObject, name: str) -> JsonObject | None:
     """A mapping of the platform's settings by name; None where this platform has no such thing."""
     found = settings.get(name)
     return found if isinstance(found, dict) else None
+
+
+Look = _Look
+"""For what refers to experiments: game days."""

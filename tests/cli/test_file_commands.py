@@ -45,7 +45,12 @@ def test_check_lists_every_mistake_and_exits_2(here: Path) -> None:
     assert result.exit_code == 2
     assert result.output.splitlines() == [
         "f.yaml:64:54: `rate` is 50, expected a rate such as 50/s",
+        """  64 |   traffic: {url: "http://127.0.0.1:7001/cart", rate: 50, method: POST, body: '{"item": 7}', \
+expect: [200, 201]}""",
+        "     |                                                      ^^ CR026 quantity",
         "f.yaml:81:10: unknown field `occurence`, did you mean 'occurrence'?",
+        "  81 |   risk: {occurence: 4}",
+        "     |          ^^^^^^^^^ CR020 unknown-field",
         "2 mistakes in 1 of 1 file",
     ]
 
@@ -54,9 +59,11 @@ def test_warnings_alone_exit_0(here: Path) -> None:
     (here / "f.yaml").write_text(WHOLE.replace("      abortAt: {atMost: 5s, for: 2s}\n", ""))
     result = call("check", "f.yaml")
     assert result.exit_code == 0
-    warning, end = result.output.splitlines()
+    warning, _, caret, end = result.output.splitlines()
     assert warning.startswith("warning: f.yaml:58:7: no measure has `abortAt`")
-    assert end == "1 file in order"
+    assert caret.endswith("^ CR101 no-abort-limit")
+    assert end == "1 file in order, 1 warning"
+    assert call("check", "--strict", "f.yaml").exit_code == 2
 
 
 def test_check_answers_as_json_too(here: Path) -> None:
@@ -71,7 +78,10 @@ def test_check_answers_as_json_too(here: Path) -> None:
             "file": "f.yaml",
             "line": 64,
             "column": 48,
+            "endColumn": 51,
             "path": "spec.traffic.rat",
+            "code": "CR020",
+            "rule": "unknown-field",
             "message": "unknown field `rat`",
             "expected": "",
             "nearest": "rate",
