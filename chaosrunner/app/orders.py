@@ -48,6 +48,8 @@ class Order:
     folder: Path = field(default_factory=Path)
     """Where references start."""
     state: Path = Path(".chaosrunner")
+    gate: str | None = None
+    """The suite whose gate asks for it; None: none does."""
     parameters: Given = field(default_factory=dict)
     """Values for the experiment's parameters, by name; `stages.variants` tells those of each run of a matrix."""
 
@@ -144,7 +146,7 @@ async def prepared(order: Order, clock: Clock | None = None) -> AsyncIterator[Pr
             needs=lambda kind: FINDING.fault(kind).needs,
         )
         answers = await ask(plan, circumstances)
-        plan = plan.model_copy(update={"guards": (*plan.guards, *answers)})
+        plan = plan.model_copy(update={"guards": (*plan.guards, *answers), "gate": order.gate})
         yield Prepared(order, loaded, plan, platform, http, clock, circumstances)
 
 

@@ -25,8 +25,10 @@ from chaosrunner.engine.stop import Stop
 from chaosrunner.model.experiment import TrafficSpec
 from chaosrunner.model.journal import RunStarted, TrafficSample
 from chaosrunner.model.plan import Plan
+from chaosrunner.model.target import Target
 from chaosrunner.model.words import Ending
 from chaosrunner.person import who
+from chaosrunner.records.light import replace
 from chaosrunner.stages.run import Load, Setting, run
 from chaosrunner.store.machine import Machine, machine_folder
 from chaosrunner.store.runs import Runs
@@ -47,18 +49,23 @@ _SHORT = 0.0005
 
 
 async def run_experiment(
-    order: Order, observers: Sequence[Observer] = (), tell: Tell = lambda words: None, stop: Stop | None = None
+    order: Order,
+    observers: Sequence[Observer] = (),
+    tell: Tell = lambda words: None,
+    stop: Stop | None = None,
+    elsewhere: Callable[[], Sequence[Target]] = tuple,
 ) -> RunReport:
     """Run one experiment from its file to its near misses. Whatever ends it, faults are undone.
 
     `stop` is for callers that run several: they see to signals, and set it off. Without it, signals halt the run, and
-    are ignored from its end on, until the caller sets them to something else.
+    are ignored from its end on, until the caller sets them to something else. `elsewhere`: targets of this command's
+    other runs, which is not this one's doing.
     """
     machine = Machine(machine_folder())
     signals: AbstractContextManager[None] = nullcontext()
     if stop is None:
         stop = Stop()
-        signals = _signals(stop, tell)
+        signals = Signals(stop, tell)
     async with _prepared_on_clean_ground(order, machine, tell) as ready:
         for warning in ready.plan.warnings:
             tell(warning)
@@ -74,8 +81,9 @@ async def run_experiment(
         try:
             with signals:
                 asyncio.get_running_loop().call_later(AFTER, _import_ahead)
+                setting = _setting(ready, run_id, machine, stop, observers)
                 outcome = await run(
-                    ready.plan, _identity(run_id, ready.plan), _setting(ready, run_id, machine, stop, observers)
+                    ready.plan, _identity(run_id, ready.plan), replace(setting, elsewhere=elsewhere)
                 )
                 from chaosrunner.app.concluding import conclude
 
@@ -175,7 +183,7 @@ def _setting(ready: Prepared, run_id: str, machine: Machine, stop: Stop, observe
     )
 
 
-class _signals(AbstractContextManager[None]):
+class Signals(AbstractContextManager[None]):
     """Turns SIGINT, SIGTERM and SIGHUP into a halt, so that they go through the undo, however often they come.
 
     Afterwards they are ignored: what was found has been written down and only remains to be said. Handlers are changed

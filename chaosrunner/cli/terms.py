@@ -79,6 +79,11 @@ def warn(text: str) -> None:
     _complain(f"chaosrunner: {text}")
 
 
+def aside(text: str) -> None:
+    """A line about how far something is, on standard error: the answer is still to come."""
+    _complain(text)
+
+
 def say_json(value: Any) -> None:
     """The answer as JSON."""
     say(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False))

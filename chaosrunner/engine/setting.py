@@ -18,6 +18,7 @@ from chaosrunner.engine.stop import Stop
 from chaosrunner.model.experiment import TrafficSpec
 from chaosrunner.model.journal import TrafficSample
 from chaosrunner.model.plan import GuardAnswer, PlannedMeasure
+from chaosrunner.model.target import Target
 from chaosrunner.ports import Platform, Probe, TrafficSource
 from chaosrunner.records.light import dataclass
 from chaosrunner.store.journal import Journal
@@ -66,3 +67,5 @@ class Setting:
     """Where alerts are watched; the first one's word counts, unless the file says otherwise."""
     silences: Silences | None = None
     """Where silences are made; None: the environment names no Alertmanager."""
+    elsewhere: Callable[[], Sequence[Target]] = tuple
+    """Targets of other runs that the same command carries out meanwhile: what becomes of them does not spill over."""

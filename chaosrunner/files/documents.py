@@ -12,12 +12,14 @@ from chaosrunner.model.environment import Environment
 from chaosrunner.model.experiment import Experiment, HypothesisDocument
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import JsonValue
+from chaosrunner.model.suite import Suite
 
-Document = Experiment | HypothesisDocument | Environment
-KINDS: Mapping[str, type[Experiment] | type[HypothesisDocument] | type[Environment]] = {
+Document = Experiment | HypothesisDocument | Environment | Suite
+KINDS: Mapping[str, type[Experiment] | type[HypothesisDocument] | type[Environment] | type[Suite]] = {
     "Experiment": Experiment,
     "Hypothesis": HypothesisDocument,
     "Environment": Environment,
+    "Suite": Suite,
 }
 API_VERSION = "chaosrunner.dev/v1"
 _NOTHING: JsonObject = {"kind": "none", "with": {}}
@@ -134,4 +136,13 @@ def _environment(spec: Spot, problems: list[Problem]) -> JsonValue:
     return value
 
 
-_SPECS = {"Experiment": _experiment, "Hypothesis": measures.hypothesis_value, "Environment": _environment}
+def _suite(spec: Spot, problems: list[Problem]) -> JsonValue:
+    return spec.value
+
+
+_SPECS = {
+    "Experiment": _experiment,
+    "Hypothesis": measures.hypothesis_value,
+    "Environment": _environment,
+    "Suite": _suite,
+}

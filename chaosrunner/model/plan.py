@@ -135,6 +135,8 @@ class Plan(Frozen):
     guards: tuple[GuardAnswer, ...] = ()
     warnings: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
+    gate: str | None = None
+    """The suite whose gate asked for this run; None: none did."""
     command: str = ""
     """What runs this experiment again: `chaosrunner run experiments/x.yaml -e staging --seed 7`."""
 

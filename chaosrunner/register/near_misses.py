@@ -262,6 +262,21 @@ class Register:
         with reading(self._engine) as connection:
             return rows.runs_since(connection, since)
 
+    def latest_runs(self, experiment: str, service: str, environment_class: str) -> Sequence[RunFacts]:
+        """The last runs of an experiment, newest first; at most 20."""
+        with reading(self._engine) as connection:
+            return rows.latest_runs(connection, experiment, service, environment_class)
+
+    def runs_named(self, runs: Iterable[str]) -> Sequence[RunFacts]:
+        """Those of these runs that were recorded."""
+        with reading(self._engine) as connection:
+            return rows.runs_named(connection, sorted(set(runs)))
+
+    def shown_by(self, run: str) -> Sequence[str]:
+        """Ids of the near misses that a run showed."""
+        with reading(self._engine) as connection:
+            return sorted({*rows.shown_by(connection, run).values()})
+
     def get(self, id: str) -> NearMiss:
         """One near miss. Its id may be written in any case and shortened (`42`, `nm-2026-42`).
 

@@ -52,13 +52,13 @@ def shown(gap: Gap, near_miss: NearMiss | None, clues: Clues | None = None) -> S
         priority=near_miss.priority.value,
         state=near_miss.state.value,
         occurrences=near_miss.occurrences,
-        remediation=_place(near_miss.item.url or near_miss.item.key) if near_miss.item else "",
+        remediation=place(near_miss.item.url or near_miss.item.key) if near_miss.item else "",
         regressed=near_miss.regressed,
         clues=clues,
     )
 
 
-def _place(address: str) -> str:
+def place(address: str) -> str:
     """Where an item is: a file as a path, from the current folder where it lies in it; anything else as it is."""
     if not address.startswith("file://"):
         return address

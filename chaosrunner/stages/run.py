@@ -127,7 +127,7 @@ class _Execution:
         )
         self._taking = Taking(plan, identity, setting.machine, means, setting.may_join, lambda: self._method.targets)
         self._method = Method(plan, setting.find_fault, means, self._taking.join)
-        self._spilling = Spilling(means, lambda: self._taking.targets)
+        self._spilling = Spilling(means, lambda: (*self._taking.targets, *setting.elsewhere()))
         self._sampler: Sampler | None = None
         self._pulse = Pulse(setting.clock)
         self._halts = halts
