@@ -93,7 +93,9 @@ def extended(library: Library, file: File, spot: Spot, problems: list[Problem]) 
             return None
         if any(found[1].node is other.node for _, other in chain):
             names = [*(_name(other) for _, other in chain), _name(found[1])]
-            problems.append(place.problem(f"`extends` goes in a circle: {' extends '.join(names)}"))
+            problems.append(
+                place.problem(f"`extends` goes in a circle: {' extends '.join(names)}", rule="contradiction")
+            )
             return None
         chain.append(found)
     _, base = chain[-1]
@@ -109,11 +111,13 @@ def extended(library: Library, file: File, spot: Spot, problems: list[Problem]) 
 
 def _above(library: Library, file: File, spot: Spot, place: Spot, problems: list[Problem]) -> tuple[File, Spot] | None:
     if not isinstance(place.value, str):
-        problems.append(place.problem(f"`extends` is {show(place.value)}", "the name or path of an experiment"))
+        problems.append(
+            place.problem(f"`extends` is {show(place.value)}", "the name or path of an experiment", rule="wrong-type")
+        )
         return None
     found = library.refer("Experiment", place.value, [file.path.parent], file)
     if isinstance(found, NotFound):
-        problems.append(place.problem(found.message, found.expected, found.nearest))
+        problems.append(place.problem(found.message, found.expected, found.nearest, rule="not-found"))
         return None
     its_file, its_spot = found
     spec = its_spot.child("spec")
@@ -205,13 +209,17 @@ def _declared(spec: Spot, problems: list[Problem]) -> dict[str, Parameter]:
     place = spec.child("parameters")
     if place is None or not isinstance(place.value, dict):
         if place is not None:
-            problems.append(place.problem(f"`parameters` is {show(place.value)}", "a mapping of names to parameters"))
+            problems.append(
+                place.problem(
+                    f"`parameters` is {show(place.value)}", "a mapping of names to parameters", rule="wrong-type"
+                )
+            )
         return {}
     found = {}
     for one in place.items():
         if not _NAME.fullmatch(name := str(one.path[-1])) or name.startswith(LATER):
             expected = f"lower case letters, digits, dots and dashes, not beginning with {LATER}"
-            problems.append(one.problem(f"a parameter is named {name!r}", expected, at_key=True))
+            problems.append(one.problem(f"a parameter is named {name!r}", expected, at_key=True, rule="not-a-name"))
             continue
         parameter = validated(Parameter, one, one.value, problems)
         if parameter is not None:
@@ -224,19 +232,28 @@ def axes(spec: Spot, problems: list[Problem]) -> dict[str, Sequence[Spot]]:
     place = spec.child("matrix")
     if place is None or not isinstance(place.value, dict):
         if place is not None:
-            problems.append(place.problem(f"`matrix` is {show(place.value)}", "a mapping of names to lists of values"))
+            problems.append(
+                place.problem(
+                    f"`matrix` is {show(place.value)}", "a mapping of names to lists of values", rule="wrong-type"
+                )
+            )
         return {}
     found: dict[str, Sequence[Spot]] = {}
     for one in place.items():
         items = list(one.items()) if isinstance(one.value, list) else []
         wrong = [item for item in items if isinstance(item.value, dict | list) or item.value is None]
         if not items:
-            problems.append(one.problem(f"`{one.path[-1]}` of the matrix is {show(one.value)}", "a list of values"))
-        problems += [item.problem(f"a value of the matrix is {show(item.value)}", "text, a number, true or false")
-                     for item in wrong]  # fmt: skip
+            problems.append(
+                one.problem(
+                    f"`{one.path[-1]}` of the matrix is {show(one.value)}", "a list of values", rule="wrong-type"
+                )
+            )
+        for item in wrong:
+            expected = "text, a number, true or false"
+            problems.append(item.problem(f"a value of the matrix is {show(item.value)}", expected, rule="wrong-type"))
         texts = [item.value for item in items]
         twice = [item for index, item in enumerate(items) if item.value in texts[:index] and item not in wrong]
-        problems += [item.problem(f"{show(item.value)} stands there twice") for item in twice]
+        problems += [item.problem(f"{show(item.value)} stands there twice", rule="given-twice") for item in twice]
         if items and not wrong:
             found[str(one.path[-1])] = items
     return found
@@ -250,7 +267,7 @@ def _known(known: Sequence[str], given: Given, problems: list[Problem]) -> None:
         message = f"the experiment has no parameter `{name}`"
         expected = "" if near else f"one of {', '.join(known)}" if known else "none: it has no parameters"
         if isinstance(told, Spot):
-            problems.append(told.problem(message, expected, near, at_key=True))
+            problems.append(told.problem(message, expected, near, at_key=True, rule="parameter"))
         else:
             hint = f"did you mean {near!r}?" if near else f"expected {expected}"
             raise UsageError(f"{message}, {hint}")
@@ -263,7 +280,11 @@ def _left(spec: Spot, name: str, parameter: Parameter, problems: list[Problem], 
         return place.nearest("default")
     if by_itself:
         return place.nearest("example")
-    problems.append(place.problem(f"the parameter `{name}` has no value", f"`--parameter {name}=…`, or a `default`"))
+    problems.append(
+        place.problem(
+            f"the parameter `{name}` has no value", f"`--parameter {name}=…`, or a `default`", rule="parameter"
+        )
+    )
     return None
 
 
@@ -278,7 +299,7 @@ def _checked(
         expected = str(error).removeprefix("expected ").partition(", found")[0]
         if not isinstance(told, Spot):
             raise UsageError(f"the parameter `{name}` is {show(value)}, expected {expected}") from None
-        problems.append(told.problem(f"`{name}` is {show(value)}", expected))
+        problems.append(told.problem(f"`{name}` is {show(value)}", expected, rule="parameter"))
         return None
     if not isinstance(told, Spot):
         return Node(value, Place(0, 0), written=in_text(value), via=f"${{{name}}}, as the command says")
@@ -306,7 +327,11 @@ def _unused(spec: Spot, used: set[str], problems: list[Problem]) -> None:
     matrix = spec.child("matrix")
     for one in matrix.items() if matrix is not None else ():
         if one.path[-1] not in used:
-            problems.append(one.problem(f"nothing uses `${{{one.path[-1]}}}`: all runs would be the same", at_key=True))
+            problems.append(
+                one.problem(
+                    f"nothing uses `${{{one.path[-1]}}}`: all runs would be the same", at_key=True, rule="parameter"
+                )
+            )
 
 
 # ------------------------------------------------------------------------------------------------------------ matrix
@@ -324,7 +349,11 @@ def combinations(library: Library, file: File, spot: Spot, given: Given, problem
     for items in lists.values():
         count *= len(items)
     if count > MOST_RUNS:
-        problems.append(spec.nearest("matrix").problem(f"the matrix makes {count} runs", f"at most {MOST_RUNS}"))
+        problems.append(
+            spec.nearest("matrix").problem(
+                f"the matrix makes {count} runs", f"at most {MOST_RUNS}", rule="out-of-range"
+            )
+        )
         return [given]
     return [{**given, **dict(zip(lists, chosen, strict=True))} for chosen in product(*lists.values())]
 

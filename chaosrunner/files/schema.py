@@ -187,6 +187,18 @@ def _experiment(shape: Shape, shapes: dict[str, Shape]) -> None:
     shape["properties"]["hypotheses"]["items"] = {"anyOf": items}
     steps = ("FaultStep", "WaitStep", "TogetherStep")
     shape["properties"]["method"]["items"] = {"anyOf": [{"$ref": f"#/$defs/{step}"} for step in steps]}
+    _made_of_others(shape)
+
+
+def _made_of_others(shape: Shape) -> None:
+    """What extends another experiment need not be whole, and `${name}` may stand in place of anything where there are
+    parameters, also those that were taken over: `check` puts it all together."""
+    own = ("extends", "parameters", "matrix")
+    open_ = {name: field if name in own else _described(field, {}) for name, field in shape["properties"].items()}
+    loose = {**{name: part for name, part in shape.items() if name != "required"}, "properties": open_}
+    strict = dict(shape)
+    shape.clear()
+    shape.update({**loose, "if": {"not": {"anyOf": [{"required": [name]} for name in own]}}, "then": strict})
 
 
 def _hypothesis_in_place(shape: Shape, _: dict[str, Shape]) -> None:

@@ -12,6 +12,7 @@ from chaosrunner.model.experiment import FaultStep
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.quantities import parse_duration
+from chaosrunner.model.step_values import WORDS, uses
 from chaosrunner.records.light import dataclass
 
 DEFAULT_OBSERVE = 30.0
@@ -168,6 +169,7 @@ def _ids(method: Spot, problems: list[Problem]) -> None:
         same = step.get("target", "sameAs")
         if same is not None and isinstance(same.value, str):
             problems += _same_as(step, same, names)
+        problems += _values_of_steps(step, names)
 
 
 def _same_as(step: Spot, same: Spot, names: Mapping[str, Spot]) -> Iterator[Problem]:
@@ -188,6 +190,35 @@ def _same_as(step: Spot, same: Spot, names: Mapping[str, Spot]) -> Iterator[Prob
         yield same.problem(said, "the step that chose them", rule="same-as")
     elif _index(found) > _index(step):
         yield same.problem(f"the step {wanted!r} comes later", "an earlier step", rule="same-as")
+
+
+def _values_of_steps(step: Spot, names: Mapping[str, Spot]) -> Iterator[Problem]:
+    """`${steps.ID.WORD}` names a step that comes before, and a word that there is."""
+    before = [name for name, other in names.items() if other.path < step.path]
+    for field in ("with", "target"):
+        for place in _texts(step.child(field)):
+            for use in uses(place.value):
+                wanted, _, word = use.rpartition(".")
+                stands = f"`${{steps.{use}}}`"
+                if wanted not in before:
+                    near = nearest(wanted, before)
+                    expected = (
+                        "" if near else f"the id of a step before this one ({', '.join(before) or 'there is none'})"
+                    )
+                    yield place.problem(f"{stands} names no earlier step", expected, near, rule="same-as")
+                elif word not in WORDS:
+                    near = nearest(word, list(WORDS))
+                    expected = "" if near else f"one of {', '.join(WORDS)}"
+                    yield place.problem(f"{stands}: nothing is known by that word", expected, near, rule="same-as")
+
+
+def _texts(spot: Spot | None) -> Iterator[Spot]:
+    if spot is None:
+        return
+    if isinstance(spot.value, str):
+        yield spot
+    for below in spot.items():
+        yield from _texts(below)
 
 
 def _index(step: Spot) -> int:
@@ -228,6 +259,8 @@ def known_places(steps: Sequence[Spot], services: JsonObject | None, links: Json
             place = target.child(field)
             if place is None or known is None or not isinstance(place.value, str) or place.value in known:
                 continue
+            if any(uses(place.value)):
+                continue  # known when the earlier step's targets are
             what = "link" if field == "link" else "service"
             near = nearest(place.value, list(known))
             expected = "" if near else f"one of {', '.join(known)}" if known else f"none: it names no {what}s"

@@ -22,6 +22,7 @@ from chaosrunner.model.plan import (
     PlannedMeasure,
     Source,
 )
+from chaosrunner.model.step_values import put_in, uses
 from chaosrunner.model.target import Target
 from chaosrunner.ports import Fault, Hold, Platform, Probe
 from chaosrunner.records.light import dataclass
@@ -179,6 +180,7 @@ class _Resolver:
         return PlannedItem(faults=tuple(faults))
 
     async def _fault(self, step: FaultStep, taken: set[str]) -> PlannedFault:
+        step = self._with_values(step)
         plugin = self._finding.fault(step.fault)
         params = plugin.Params.model_validate(step.with_)
         step_id = self._step_id(step)
@@ -206,6 +208,15 @@ class _Resolver:
             does=plugin.does(params),
             undo=plugin.undoes(params),
         )
+
+    def _with_values(self, step: FaultStep) -> FaultStep:
+        """With what it says of the targets of earlier steps."""
+        selector = step.target.as_json() if step.target is not None else {}
+        if not any(uses(step.with_)) and not any(uses(selector)):
+            return step
+        by_step = {name: targets for name, (targets, _) in self._by_step.items()}
+        target = Selector.model_validate(put_in(selector, by_step)) if step.target is not None else None
+        return step.model_copy(update={"with_": put_in(step.with_, by_step), "target": target})
 
     def _step_id(self, step: FaultStep) -> str:
         """The file's id, or the kind, numbered from its second use; never one that the file gives to another step, as
