@@ -24,7 +24,7 @@ from chaosrunner.errors import UsageError
 from chaosrunner.extensions import Extensions, NoWord
 from chaosrunner.http import Http
 from chaosrunner.interop import toolkit_file as file
-from chaosrunner.interop.toolkit_record import Timed, Told, began_at, events_of, plan_of
+from chaosrunner.interop.toolkit_record import Timed, Told, began_at, events_of, plan_of, their_exit
 from chaosrunner.interop.toolkit_traps import traps, ways, what_happened
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.journal import RunEnded, RunStarted
@@ -43,7 +43,7 @@ GRACE = 10.0
 """Seconds that Chaos Toolkit has to end by itself when its time is over."""
 _RECOVERY = 60.0
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_INTERRUPTED, _WRONG = 6, 2
+_INTERRUPTED = 6
 
 
 @dataclass(frozen=True)
@@ -235,13 +235,13 @@ async def _kept(told: Told, plan: Plan, keeping: Keeping, tell: Tell, *, strict:
         there = Lookout(plan, desk, None) if plan.environment.name == ENVIRONMENT else None
         report = await conclude(plan, outcome, desk, there)
     status, deviated = str(told.journal.get("status") or ""), bool(told.journal.get("deviated"))
-    their_exit = 0 if status == "completed" and not deviated and not told.crashed else 1
+    exits = their_exit(told)
     return ToolkitReport(
         status=status,
         deviated=deviated,
-        their_exit=their_exit,
-        exit_code=report.verdict.exit_code if strict else _in_our_numbers(their_exit, status),
-        fell_into=tuple(what_happened(told, their_exit)),
+        their_exit=exits,
+        exit_code=report.verdict.exit_code if strict else _in_our_numbers(exits, status),
+        fell_into=tuple(what_happened(told, exits)),
         journal=Path(theirs),
         report=report,
     )

@@ -141,6 +141,12 @@ def _faults(told: Told) -> list[PlannedFault]:
     ]
 
 
+def their_exit(told: Told) -> int:
+    """What `chaos run` exits with."""
+    fine = told.journal.get("status") == "completed" and not told.journal.get("deviated") and not told.crashed
+    return 0 if fine else 1
+
+
 # ------------------------------------------------------------------------------------------------------------ events
 
 

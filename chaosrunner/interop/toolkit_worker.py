@@ -18,7 +18,11 @@ import sys
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import date
+from decimal import Decimal
+from enum import Enum
 from typing import Any, TextIO
+from uuid import UUID
 
 LONGEST = 1_000_000
 """Characters of what a function returns that are handed on; more is said to be too long."""
@@ -123,6 +127,8 @@ def run(order: Mapping[str, Any]) -> dict[str, Any]:
         journal = seen.journal
         answer["crashed"] = f"{type(error).__name__}: {error}"
     answer["confirmed"] = seen.places(journal)
+    if "crashed" not in answer and (why := _unwritable(journal)):
+        answer["crashed"] = why
     if order.get("recovery") and "crashed" not in answer:
         answer["recovery"] = _watch_recovery(experiment, journal, seen, order)
     if "dry" in journal.get("experiment", {}):
@@ -131,6 +137,21 @@ def run(order: Mapping[str, Any]) -> dict[str, Any]:
     hidden = _without(json.loads(json.dumps(answer, default=encoded)), _leaves(seen.secrets))
     assert isinstance(hidden, dict)
     return hidden
+
+
+def _unwritable(journal: Mapping[str, Any]) -> str:
+    """Why `chaos run` cannot write this journal, and then ends as one that failed; empty: it can."""
+
+    def known(value: object) -> str:
+        if isinstance(value, date | Decimal | UUID | Enum):
+            return str(value)
+        raise TypeError(f"{type(value).__name__} is not JSON")
+
+    try:
+        json.dumps(journal, default=known)
+    except (TypeError, ValueError) as error:
+        return f"Chaos Toolkit cannot write its journal: {error}"
+    return ""
 
 
 def _loaded(order: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], Any]:
