@@ -18,16 +18,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+import sqlalchemy as sa
 
 from benchmarks.measuring import NotMeasured, Scale
 from benchmarks.table import Row, spread
 from chaosrunner.clock import SystemClock
 from chaosrunner.model.near_miss import NearMiss
 from chaosrunner.model.words import GapKind, Priority, State
-from chaosrunner.register import open_register
+from chaosrunner.register import open_register, sums
 from chaosrunner.register.near_misses import Register, Wanted
 
 NEAR_MISSES, EACH = 100_000, 10
@@ -72,6 +75,7 @@ def _of(scale: Scale, name: str, where: Path | str, folder: Path | None) -> list
     big = folder / "big" if folder else str(where)
     with open_register(big, SystemClock()) as register:
         fill(register, count)
+        register.wake()
     with open_register(big, SystemClock()) as register:
         timed = {what: spread([_seconds(ask, register) for _ in range(scale.rounds(9))]) for what, ask in ASKED.items()}
     groups = {"list": ("page",), "filter": tuple(w for w in ASKED if w.startswith("filter")), "stats": ("stats",)}
@@ -195,6 +199,7 @@ def fill(register: Register, count: int) -> None:
             else:
                 _copy(cursor, table, columns, _rows(table, count))
         raw.commit()
+        _count(engine, count)
         if engine.dialect.name == "postgresql":
             raw.driver_connection.autocommit = True
             cursor.execute("VACUUM ANALYZE")
@@ -203,6 +208,13 @@ def fill(register: Register, count: int) -> None:
             raw.commit()
     finally:
         raw.close()
+
+
+def _count(engine: sa.Engine, count: int) -> None:
+    names, rows = COPIED["near_miss"], _rows("near_miss", count)
+    with engine.begin() as connection:
+        while several := [dict(zip(names, row, strict=True)) for row in islice(rows, 5_000)]:
+            sums.count(connection, [row | {"due": date.fromisoformat(row["due"])} for row in several])
 
 
 def _copy(cursor: Any, table: str, columns: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:

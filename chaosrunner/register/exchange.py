@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from chaosrunner.errors import UsageError
 from chaosrunner.model.near_miss import HistoryEvent, NearMiss
-from chaosrunner.register import rows, schema
+from chaosrunner.register import rows, schema, sums
 
 FORMAT = "chaosrunner.register/1"
 CHUNK = 500
@@ -168,6 +168,7 @@ class _Loading:
         if name == "near_miss":
             records = [{"near_miss": row["id"], "record": row["record"]} for _, row in fresh]
             self._connection.execute(schema.near_miss_record.insert(), records)
+            sums.count(self._connection, whole)
 
     def _new(self, kind: _Kind, name: str, chunk: list[tuple[int, Row]]) -> list[tuple[int, Row]]:
         known = self._known(kind, name, [row for _, row in chunk])

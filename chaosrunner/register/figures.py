@@ -1,56 +1,53 @@
-"""Counting: every figure comes from narrow columns and their indexes; no record is read.
-
-What is grouped is grouped once, by everything at the same time, and the few rows of that are added up in each
-direction; so that 100 000 near misses are counted in a moment.
+"""Figures of the whole register: from the sums that are kept beside the near misses, and from narrow columns and their
+indexes; no record is read, and what is counted anew is little.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
 
 from chaosrunner.model.stats import Group, Month, Stats
-from chaosrunner.model.words import State
-from chaosrunner.register import finding, schema
-from chaosrunner.register.finding import IN_TIME, Wanted
+from chaosrunner.register import schema
+from chaosrunner.register.finding import Wanted
+from chaosrunner.register.sums import COUNTED, PLACE, SORTS, became_overdue, counted_on
 
-BY = ("service", "owner", "kind", "fault")
-BY_STATE = ("priority", "state")
+BY = ("service", "owner", *SORTS)
 MOST_GROUPS = 500
 """Of each sort that are told."""
-_ADDED = ("found", "waiting", "fix_ready", "verified", "regressed", "overdue", "fixes", "fixed", "proofs", "proven")
+_Sums = dict[tuple[str, str], list[float]]
+"""By sort and value, in the order of `sums.COUNTED`; all of them together by two empty texts."""
+_LATE = COUNTED.index("overdue")
 
 
 def stats(connection: sa.Connection, wanted: Wanted, today: date) -> Stats:
-    """What near misses that match say as a whole; `wanted` may name a service, an owner, an environment class."""
+    """What near misses say as a whole; `wanted` may name a service, an owner and an environment class, no more."""
+    place = {name: value for name in PLACE if (value := getattr(wanted, name)) is not None}
+    assert wanted == Wanted(**place, closed=wanted.closed), "figures are kept by these alone"
     table = schema.near_miss.c
-    matching = finding.conditions(wanted)
-    by: dict[str, list[Group]] = {name: [] for name in (*BY, *BY_STATE)}
-    total = _group("", [0] * len(_ADDED))
-    for row in connection.execute(_added_up(matching, today)):
-        if row.sort == "":
-            total = _group("", row[2:])
-        else:
-            by[row.sort].append(_group(row.value or "", row[2:]))
-    counts = connection.execute(
-        sa.select(
-            sa.func.count().filter(table.outage).label("outages"),
-            sa.func.count().filter(sa.not_(table.covered), sa.not_(table.closed)).label("uncovered"),
-        ).where(*matching)
-    ).one()
+    matching = [table[name] == value for name, value in place.items()]
+    found = _added_up(connection, place)
+    for row in became_overdue(connection, counted_on(connection), today, matching):
+        for key in (("", ""), *((name, getattr(row, name) or "") for name in BY)):
+            found[key][_LATE] += row.late
+    total = dict(zip(COUNTED, found[("", "")], strict=True))
+    by: dict[str, list[Group]] = {name: [] for name in BY}
+    for (sort, value), figures in found.items():
+        if sort and figures[0]:
+            by[sort].append(_group(value, figures))
     return Stats(
         on=today,
-        total=total,
+        total=_group("", found[("", "")]),
         by={name: tuple(sorted(groups, key=_order))[:MOST_GROUPS] for name, groups in by.items()},
-        over_time=tuple(_over_time(connection, matching if _narrowed(wanted) else [])),
+        over_time=tuple(_over_time(connection, matching)),
         to_fix=_median(connection, table.fixed_in, matching),
         to_verify=_median(connection, table.verified_in, matching),
-        outages=counts.outages,
+        outages=int(total["outages"]),
         runs=_runs(connection, wanted),
-        uncovered=counts.uncovered,
+        uncovered=int(total["uncovered"]),
     )
 
 
@@ -58,53 +55,34 @@ def _order(group: Group) -> tuple[int, str]:
     return (-group.found, group.value)
 
 
-def _added_up(matching: list[sa.ColumnElement[bool]], today: date) -> sa.CompoundSelect[Any]:
-    """(sort, value, then what is added), for each value of each sort."""
-    table = schema.near_miss.c
-    waiting = table.closed == sa.false()
-    late = waiting & (table.due < today) & table.state.not_in(IN_TIME)
-    each = (
-        sa.func.count(),
-        _how_many(waiting),
-        _how_many(table.state == State.FIX_READY.value),
-        _how_many(table.state == State.VERIFIED.value),
-        _how_many(table.regressions > 0),
-        _how_many(late),
-        sa.func.count(table.fixed_in),
-        sa.func.sum(table.fixed_in),
-        sa.func.count(table.verified_in),
-        sa.func.sum(table.verified_in),
-    )
-    named = [column.label(name) for column, name in zip(each, _ADDED, strict=True)]
-    sorts: list[Any] = []
-    for names in (BY, BY_STATE):
-        groups = [table[name] for name in names]
-        cube = sa.select(*groups, *named).where(*matching).group_by(*groups).cte(f"cube_{names[0]}")
-        added = [sa.func.sum(cube.c[name]).label(name) for name in _ADDED]
-        if not sorts:
-            sorts.append(sa.select(sa.literal("").label("sort"), sa.literal("").label("value"), *added))
-        sorts += [sa.select(sa.literal(name), cube.c[name], *added).group_by(cube.c[name]) for name in names]
-    return sa.union_all(*sorts)
+def _added_up(connection: sa.Connection, place: Mapping[str, str]) -> _Sums:
+    """The kept sums of a place. Each near miss is in them once for each sort, so one sort has them all."""
+    table = schema.sums.c
+    here = [table[name] == value for name, value in place.items()]
+    added = [sa.func.sum(table[name]) for name in COUNTED]
+    once = [*here, table.sort == SORTS[0]]
+    parts: list[Any] = [sa.select(sa.literal("").label("sort"), sa.literal("").label("value"), *added).where(*once)]
+    for name in ("service", "owner"):
+        parts.append(sa.select(sa.literal(name), table[name], *added).where(*once).group_by(table[name]))
+    parts.append(sa.select(table.sort, table.value, *added).where(*here).group_by(table.sort, table.value))
+    found: _Sums = {}
+    for sort, value, *figures in connection.execute(sa.union_all(*parts)):
+        found[(sort, value)] = [0.0 if each is None else float(each) for each in figures]
+    return found
 
 
-def _how_many(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-    return sa.func.sum(sa.case((condition, 1), else_=0))
-
-
-def _group(value: str, added: Iterable[Any]) -> Group:
-    found, waiting, ready, verified, regressed, overdue, fixes, fixed, proofs, proven = (
-        0 if each is None else each for each in added
-    )
+def _group(value: str, added: Sequence[float]) -> Group:
+    figures = dict(zip(COUNTED, added, strict=True))
     return Group(
         value=value,
-        found=int(found),
-        waiting=int(waiting),
-        fix_ready=int(ready),
-        verified=int(verified),
-        regressed=int(regressed),
-        overdue=int(overdue),
-        to_fix=float(fixed) / int(fixes) if fixes else None,
-        to_verify=float(proven) / int(proofs) if proofs else None,
+        found=int(figures["found"]),
+        waiting=int(figures["waiting"]),
+        fix_ready=int(figures["fix_ready"]),
+        verified=int(figures["verified"]),
+        regressed=int(figures["regressed"]),
+        overdue=int(figures["overdue"]),
+        to_fix=figures["fixed"] / figures["fixes"] if figures["fixes"] else None,
+        to_verify=figures["proven"] / figures["proofs"] if figures["proofs"] else None,
     )
 
 
@@ -118,10 +96,6 @@ def _median(
     middle = sa.select(column).where(*known).order_by(column).offset((count - 1) // 2).limit(2 - count % 2)
     values = [float(value) for value in connection.execute(middle).scalars()]
     return sum(values) / len(values)
-
-
-def _narrowed(wanted: Wanted) -> bool:
-    return wanted != Wanted(closed=True)
 
 
 def _over_time(connection: sa.Connection, matching: list[sa.ColumnElement[bool]]) -> list[Month]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from chaosrunner.errors import NotPossibleNow, UsageError
-from chaosrunner.register import branches, exchange, lines, schema
+from chaosrunner.register import branches, exchange, lines, schema, sums
 from chaosrunner.register.lines import BY_FINGERPRINT, Rows
 
 SCHEME = "jsonl://"
@@ -152,6 +152,7 @@ def _insert(connection: sa.Connection, found: Rows) -> None:
         if whole and name == "near_miss":
             records = [{"near_miss": row["id"], "record": row["record"]} for _, row in found[name]]
             connection.execute(schema.near_miss_record.insert(), records)
+            sums.count(connection, whole)
 
 
 def _changes(connection: sa.Connection) -> int:

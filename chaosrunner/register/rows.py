@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from chaosrunner.model.near_miss import HistoryEvent, NearMiss, Occurrence, Pass, RunFacts, Waiver
 from chaosrunner.model.words import Source, State
-from chaosrunner.register import schema
+from chaosrunner.register import schema, sums
 
 BOTH = (schema.near_miss, schema.near_miss_record)
 """What is locked: a row that is not would be shown as it was before another process's change was waited for."""
@@ -53,7 +53,9 @@ def columns(near_miss: NearMiss) -> dict[str, Any]:
 
 def insert(connection: sa.Connection, near_miss: NearMiss) -> None:
     """A new near miss with its fingerprints."""
-    connection.execute(schema.near_miss.insert().values(id=near_miss.id, **columns(near_miss)))
+    new = columns(near_miss)
+    connection.execute(schema.near_miss.insert().values(id=near_miss.id, **new))
+    sums.count(connection, [new])
     connection.execute(schema.near_miss_record.insert().values(near_miss=near_miss.id, record=near_miss.as_json()))
     for each in (*near_miss.fingerprints.values(), *near_miss.former_fingerprints):
         add_fingerprint(connection, each, near_miss.id)
@@ -72,6 +74,8 @@ def save(connection: sa.Connection, before: NearMiss, after: NearMiss, why: Why)
     now, was = columns(after), columns(before)
     if changed := {name: value for name, value in now.items() if was[name] != value}:
         connection.execute(table.update().where(table.c.id == after.id).values(**changed))
+        if changed.keys() & sums.CONCERNED:
+            sums.count(connection, [now], [was])
     connection.execute(record.update().where(record.c.near_miss == after.id).values(record=after.as_json()))
     told_before, told_after = _told(before), _told(after)
     for what, told in told_after.items():

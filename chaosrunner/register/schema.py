@@ -22,7 +22,7 @@ from sqlalchemy import (
     event,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration; a register with another one is upgraded when it is opened."""
 
 NAMING = {
@@ -62,19 +62,41 @@ near_miss = Table(
     Column("covered", Boolean, nullable=False),
     Index(None, "environment_class", "service"),
     Index(None, "closed", "priority", "due", "id"),
+    Index(None, "priority", "due", "id"),
     Index(None, "state", "priority", "due", "id"),
     Index(None, "owner", "closed", "priority", "due", "id"),
     Index(None, "waived_until"),
     Index(None, "fixed_in"),
     Index(None, "verified_in"),
-    Index(
-        "ix_near_miss_figures",
-        *("service", "owner", "kind", "fault", "state", "closed", "due"),
-        *("regressions", "fixed_in", "verified_in", "priority", "outage"),
-    ),
+    Index(None, "service", "closed", "priority", "due", "id"),
 )
-"""What is searched, sorted and counted; narrow, so that all of it is read in a moment. The last index has all that is
-counted, in the order in which it is grouped."""
+"""What is searched, sorted and counted; narrow, so that all of it is read in a moment."""
+
+_SUMMED = (
+    *("found", "waiting", "fix_ready", "verified", "regressed", "overdue", "fixes", "proofs", "outages", "uncovered"),
+)
+
+sums = Table(
+    "sums",
+    metadata,
+    Column("environment_class", String(100), primary_key=True),
+    Column("service", String(100), primary_key=True),
+    Column("owner", String(200), primary_key=True),
+    Column("sort", String(10), primary_key=True),
+    Column("value", String(200), primary_key=True),
+    *(Column(name, Integer, nullable=False) for name in _SUMMED),
+    Column("fixed", Float, nullable=False),
+    Column("proven", Float, nullable=False),
+)
+"""How many near misses there are whose `sort` (kind, fault, priority, state) is `value`: see `register.sums`."""
+
+counted = Table(
+    "counted",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("day", Date, nullable=False),
+)
+"""One row: the day as of which the sums say what is overdue."""
 
 near_miss_record = Table(
     "near_miss_record",
@@ -193,7 +215,7 @@ here. An entry has an id of its own, so it is here once, whoever brings it."""
 
 TABLES = (
     near_miss, near_miss_record, fingerprint, split, occurrence, passing, history, recorded_run, item, counter,
-    game_day_log,
+    game_day_log, sums, counted,
 )  # fmt: skip
 
 REFUSE_CHANGES = {
