@@ -60,8 +60,8 @@ async def conclude(plan: Plan, outcome: RunOutcome, desk: Desk, there: Lookout |
     verdict = _verdict(outcome)
     gaps = detect(verdict, plan)
     clues = await _look_around(verdict, gaps, outcome.journal, desk, there)
-    found, verified = await _keep(plan, verdict, gaps, desk, clues=clues)
     account = gather(read_journal(outcome.journal))
+    found, verified = await _keep(plan, verdict, gaps, desk, clues=clues, account=account)
     html = _write_report(account, verdict, found, outcome.journal, desk)
     await _tell(plan, verdict, desk)
     return RunReport(plan, outcome, verdict, gaps, account, found, verified, html)
@@ -87,7 +87,7 @@ async def conclude_dead(plan: Plan, journal: Path, desk: Desk) -> tuple[ShownGap
     verdict = judge(entries)
     gaps = detect(verdict, plan)
     clues = await _look_around(verdict, gaps, journal, desk, None, dead=True)
-    found, _ = await _keep(plan, verdict, gaps, desk, entries[-1].at, clues)
+    found, _ = await _keep(plan, verdict, gaps, desk, entries[-1].at, clues, gather(entries))
     entries = list(read_journal(journal, skip_damaged=True))
     _write_report(gather(entries), verdict, found, journal, desk)
     if plan.environment.spec.notify:
@@ -159,13 +159,14 @@ def _write_report(account: Account, verdict: Verdict, found: tuple[ShownGap, ...
     return html
 
 
-async def _keep(
+async def _keep(  # noqa: PLR0913  what else is known of the run stands beside it
     plan: Plan,
     verdict: Verdict,
     gaps: Sequence[Gap],
     desk: Desk,
     ended: float | None = None,
     clues: Mapping[str, Clues] = _NO_CLUES,
+    account: Account | None = None,
 ) -> tuple[tuple[ShownGap, ...], tuple[str, ...]]:
     """Record near misses and their remediation. The register is opened only where there is something to say to it."""
     from chaosrunner.register import open_register, register_exists
@@ -178,7 +179,7 @@ async def _keep(
     try:
         with open_register(desk.state, desk.clock) as book:
             tracker = open_tracker(plan.environment, context_of(plan, desk))
-            done = register(verdict, plan, gaps, book, desk.clock, ended, clues=clues)
+            done = register(verdict, plan, gaps, book, desk.clock, ended, clues=clues, account=account)
             _post(plan, done, [each.near_miss for each in done.recorded], verdict.run, desk)
             items = await remediate(done, book, tracker, desk.clock)
             known = [book.get(each.near_miss.id) for each in done.recorded]

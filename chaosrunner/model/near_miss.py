@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Literal
 
+from chaosrunner.model.course import Course
 from chaosrunner.model.environment import Verification
 from chaosrunner.model.evidence import Clues
 from chaosrunner.model.experiment import TrafficSpec
@@ -99,6 +100,8 @@ class Evidence(Frozen):
     violated_for: float = 0.0
     """Seconds."""
     reason: str = ""
+    course: Course | None = None
+    """How it went over the run, at the first of its phases that are told; None: there are no numbers to be drawn."""
 
 
 class Found(Frozen):
@@ -134,6 +137,8 @@ class RunFacts(Frozen):
     owner: str | None = None
     assignee: str | None = None
     labels: tuple[str, ...] = ()
+    runbook: str = ""
+    """What the experiment's runbook does, in a sentence; empty: it names none."""
     seed: int
     command: str = ""
     verification: Verification = Verification()
@@ -191,6 +196,8 @@ class Occurrence(Frozen):
     """Where more about it can be read."""
     seed: int
     command: str
+    runbook: str = ""
+    """What the runbook against it does, in a sentence; empty: the experiment names none."""
     conditions: Conditions
 
 

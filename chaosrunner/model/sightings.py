@@ -103,6 +103,7 @@ def occurrence_of(near_miss: str, facts: RunFacts, what: Found) -> Occurrence:
         recovered_in=what.recovered_in,
         seed=facts.seed,
         command=facts.command,
+        runbook=facts.runbook,
         conditions=what.conditions,
     )
 

@@ -12,6 +12,7 @@ from chaosrunner import catalog
 from chaosrunner.clock import Clock
 from chaosrunner.errors import ChaosrunnerError
 from chaosrunner.model.evidence import Clues
+from chaosrunner.model.experiment import Remediation
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.gap import Gap
 from chaosrunner.model.near_miss import Conditions, Evidence, Expectation, FaultCondition, Found, NearMiss, RunFacts
@@ -23,6 +24,8 @@ from chaosrunner.model.verdict import HypothesisVerdict, MeasureVerdict, PhaseVe
 from chaosrunner.model.words import Answer, DetectedBy, Ending, FailureMode, GapKind, Phase
 from chaosrunner.records.light import dataclass
 from chaosrunner.register.near_misses import Recorded, Register, Tried
+from chaosrunner.reports.account import Account
+from chaosrunner.reports.course import course_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,11 @@ def register(  # noqa: PLR0913  what else changed stands beside the gaps
     ended: float | None = None,
     *,
     clues: Mapping[str, Clues] | None = None,
+    account: Account | None = None,
 ) -> Registered:
     """Record a run: its gaps as occurrences of near misses, and itself as a pass of those that it tried and did not
-    show. The same run recorded twice changes nothing. `clues`: what else changed, by the gap's fingerprint.
+    show. The same run recorded twice changes nothing. `clues`: what else changed, by the gap's fingerprint. `account`:
+    the run's readings, of which the course of what failed is kept.
 
     `ended` is the wall time of the run's end; default: now. Raises `NotPossibleNow` where the register is out of reach.
     """
@@ -67,6 +72,8 @@ def register(  # noqa: PLR0913  what else changed stands beside the gaps
     facts = facts_of(verdict, plan, at)
     woken = register.wake(facts)
     found = [_found(gap, verdict, plan, gaps) for gap in gaps]
+    if account is not None:
+        found = [each.model_copy(update={"evidence": _with_courses(each.evidence, account)}) for each in found]
     if clues:
         found = [each.model_copy(update={"clues": clues.get(each.gap.fingerprint)}) for each in found]
     recorded = register.record(facts, found)
@@ -89,6 +96,7 @@ def facts_of(verdict: Verdict, plan: Plan, ended: float) -> RunFacts:
         owner=plan.owner,
         assignee=remediation.assignee if remediation else None,
         labels=remediation.labels if remediation else (),
+        runbook=_runbook(remediation),
         seed=plan.seed,
         command=plan.command,
         verification=plan.environment.spec.verification,
@@ -104,6 +112,19 @@ def facts_of(verdict: Verdict, plan: Plan, ended: float) -> RunFacts:
         gate=plan.gate,
         parameters=plan.parameters,
     )
+
+
+def _runbook(remediation: Remediation | None) -> str:
+    """What the experiment's runbook does; a plugin that is no longer there says its name."""
+    if remediation is None or remediation.runbook is None:
+        return ""
+    call = remediation.runbook
+    try:
+        plugin = catalog.find("runbooks", call.kind)
+        does: str = plugin.does(plugin.Params.model_validate(call.with_))
+    except (ChaosrunnerError, ValueError):
+        return f"Plays a runbook of {call.kind}."
+    return does
 
 
 def _trouble(verdict: Verdict) -> str:
@@ -269,6 +290,20 @@ def _one_phase(measure: MeasureVerdict, phase: PhaseVerdict) -> Evidence:
         violated_for=phase.violated_for,
         reason=phase.reason,
     )
+
+
+def _with_courses(evidence: Sequence[Evidence], account: Account) -> tuple[Evidence, ...]:
+    """The same with how each measure went over the run, once for each."""
+    drawn: set[str] = set()
+    found = []
+    for each in evidence:
+        worst, limit = each.worst, each.limit
+        number = isinstance(worst, int | float) and not isinstance(worst, bool)
+        low = number and limit is not None and float(str(worst)) < limit
+        course = None if each.measure in drawn else course_of(account, each.measure, low_is_worse=low)
+        drawn.add(each.measure)
+        found.append(each.model_copy(update={"course": course}))
+    return tuple(found)
 
 
 def _inputs(gap: Gap, plan: Plan, gaps: Sequence[Gap], hypothesis: HypothesisVerdict | None) -> ScoreInputs:

@@ -13,6 +13,7 @@ from chaosrunner.model.remedies import usual_remedies
 from chaosrunner.model.words import FindingClass, Source
 from chaosrunner.ports import Item
 from chaosrunner.register.near_misses import Record
+from chaosrunner.reports.course import drawn
 
 MOST_CLUES = 5
 """That an item shows; the run's report has all."""
@@ -65,8 +66,10 @@ def _lines(record: Record) -> Iterator[str]:
         by = "an alert" if latest.source is Source.ALERT else near_miss.reported_by or "somebody who gave no name"
         yield from (f"Reported by {by}, {at} UTC.", "", *(f"- {link}" for link in latest.links), "")
     yield from _table(latest)
+    yield from _plots(latest)
     yield from _clues(latest)
     yield from ("## How to see it again", "", f"    {again(near_miss, latest)}", "")
+    yield from _runbook(near_miss, latest)
     yield from ("## What usually helps", "")
     yield from (f"Against {classes} in general; which of it is missing here is for you to say.", "")
     yield from (f"- {remedy}" for remedy in usual_remedies(near_miss.fault_classes))
@@ -113,6 +116,27 @@ def _table(occurrence: Occurrence) -> Iterator[str]:
         )
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     yield ""
+
+
+def _plots(occurrence: Occurrence) -> Iterator[str]:
+    """How what failed went over the run, in letters: every tracker shows them, and nothing need be uploaded."""
+    for each in occurrence.evidence:
+        if each.course is not None and (lines := list(drawn(each.course, limit=each.limit, unit=each.unit))):
+            yield from (f"{_plain(each.measure)} over the run, the worst of each moment:", "")
+            yield from ("```text", *lines, "```", "")
+
+
+def _runbook(near_miss: NearMiss, latest: Occurrence) -> Iterator[str]:
+    """What may be played against it, and how."""
+    if not latest.runbook:
+        return
+    yield from ("## Runbook", "", _plain(latest.runbook), "")
+    yield from (
+        f"    chaosrunner remediate {near_miss.id} --check",
+        f"    chaosrunner remediate {near_miss.id} --apply",
+        "",
+    )
+    yield from ("The first says what would change, the second applies it and runs the experiment again.", "")
 
 
 def _clues(occurrence: Occurrence) -> Iterator[str]:
