@@ -156,6 +156,11 @@ def _file(engine: sa.Engine) -> RegisterFile | None:
     return found
 
 
+def is_a_file(engine: sa.Engine) -> bool:
+    """Whether it holds what a file of JSON Lines says, and no longer than its process lives."""
+    return _file(engine) is not None
+
+
 def _in_memory(file: RegisterFile) -> sa.Engine:
     """An engine on what the file says; one connection, which all threads share in turn."""
     options = {"chaosrunner_file": file}

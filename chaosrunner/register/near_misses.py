@@ -32,7 +32,7 @@ from chaosrunner.model.stats import Stats
 from chaosrunner.model.words import Priority, State
 from chaosrunner.records.light import dataclass
 from chaosrunner.register import figures, finding, recording, rows, sorting, sums
-from chaosrunner.register.database import connect, reading, writing, written
+from chaosrunner.register.database import connect, is_a_file, reading, writing, written
 from chaosrunner.register.finding import Wanted
 from chaosrunner.register.items import Items
 from chaosrunner.register.recording import Recorded, Teller, Tried
@@ -133,6 +133,8 @@ class Register:
 
     def _count_the_overdue(self) -> None:
         """Once a day, so that figures need not; also back, where a clock was far ahead."""
+        if is_a_file(self._engine):
+            return
         today = day_of(self._clock.now())
         with reading(self._engine) as connection:
             day = sums.counted_on(connection)
@@ -270,6 +272,21 @@ class Register:
         """The runs that were recorded since, oldest first, also those that found nothing."""
         with reading(self._engine) as connection:
             return rows.runs_since(connection, since)
+
+    def latest_runs(self, experiment: str, service: str, environment_class: str) -> Sequence[RunFacts]:
+        """The last runs of an experiment, newest first; at most 20."""
+        with reading(self._engine) as connection:
+            return rows.latest_runs(connection, experiment, service, environment_class)
+
+    def runs_named(self, runs: Iterable[str]) -> Sequence[RunFacts]:
+        """Those of these runs that were recorded."""
+        with reading(self._engine) as connection:
+            return rows.runs_named(connection, sorted(set(runs)))
+
+    def shown_by(self, run: str) -> Sequence[str]:
+        """Ids of the near misses that a run showed."""
+        with reading(self._engine) as connection:
+            return sorted({*rows.shown_by(connection, run).values()})
 
     def get(self, id: str) -> NearMiss:
         """One near miss. Its id may be written in any case and shortened (`42`, `nm-2026-42`).

@@ -136,4 +136,4 @@ def became_overdue(
         table.state.not_in(IN_TIME),
     )
     statement = sa.select(*groups, how_many.label("late")).where(*late, *matching).group_by(*groups)
-    return connection.execute(statement).all()
+    return list(connection.execute(statement))

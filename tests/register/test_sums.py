@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -146,9 +147,9 @@ def test_sums_are_what_counting_says_after_anything(place: Place, seed: int) -> 
         right(copy, clock)
 
 
-def test_what_is_overdue_is_brought_into_the_sums_once_a_day(place: Place) -> None:
+def test_what_is_overdue_is_brought_into_the_sums_once_a_day(tmp_path: Path) -> None:
     clock = SetClock()
-    with open_register(place("day"), clock) as register:
+    with open_register(tmp_path, clock) as register:
         register.record(facts(), [finding()])
         register.wake()
         clock.at += 400 * DAY
