@@ -31,6 +31,8 @@ class CheckedMeasure:
     """Seconds; how far back it looks at the least, as its probe says."""
     queries: tuple[Spot, ...] = ()
     """Where its PromQL stands."""
+    unit: str | None = None
+    """Of its readings, where that is known."""
 
 
 def hypothesis_value(spot: Spot, problems: list[Problem]) -> JsonValue:
@@ -135,8 +137,8 @@ def _checked(spot: Spot, measure: Measure, problems: list[Problem]) -> CheckedMe
     told = probe.unit(params) if probe is not None and params is not None else None
     if told is not None and measure.unit is not None and told != measure.unit:
         place = spot.get("unit") or spot
-        said = f"`unit` is {measure.unit!r}, but this probe reads in {told}"
-        problems.append(place.problem(said, "no `unit` here", rule="unit-misfit"))
+        misfit = f"`unit` is {measure.unit!r}, but this probe reads in {told}"
+        problems.append(place.problem(misfit, "no `unit` here", rule="unit-misfit"))
     elif probe is None and measure.unit is None:
         pass  # an installed probe may know its unit; only importing it could tell
     else:
@@ -158,7 +160,9 @@ def _checked(spot: Spot, measure: Measure, problems: list[Problem]) -> CheckedMe
     own = _child(spot, measure.probe)
     places = [found for name in queries if (found := own.get(*name.split("."))) is not None]
     reach = said - float(getattr(params, "max_age", 0.0))
-    return CheckedMeasure(spot, measure, said if measure.lag is None else measure.lag, reach, tuple(places))
+    return CheckedMeasure(
+        spot, measure, said if measure.lag is None else measure.lag, reach, tuple(places), told or measure.unit
+    )
 
 
 def rules(spot: Spot, measure: Measure) -> Iterator[tuple[Spot, str, Rule]]:
@@ -205,7 +209,7 @@ def _mixed(spot: Spot, measure: Measure) -> Iterator[Problem]:
         number = not text and not isinstance(rule.equals, bool)
         kind = "text" if text else "a number" if number else "true or false"
         if first and kind != first:
-            text = f"the {name} holds the readings against {kind}, the rule before it against {first}"
-            yield place.problem(text, rule="mixed-readings")
+            said = f"the {name} holds the readings against {kind}, the rule before it against {first}"
+            yield place.problem(said, rule="mixed-readings")
             return
         first = first or kind

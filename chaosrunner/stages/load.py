@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaosrunner.errors import FileProblems, Problem, UsageError
-from chaosrunner.files import plugins
 from chaosrunner.files.advice import CheckedHypothesis, advice, impossible
 from chaosrunner.files.documents import Document, document, kind_of
 from chaosrunner.files.guards import unanswerable, windows
@@ -19,12 +18,13 @@ from chaosrunner.files.ignores import settled
 from chaosrunner.files.measures import checked_measures
 from chaosrunner.files.node import Spot
 from chaosrunner.files.parameters import filled
+from chaosrunner.files.places import misplaced
 from chaosrunner.files.references import File, Library, NotFound, has_kindless
-from chaosrunner.files.steps import checked_steps, connections, fault_steps, known_places
+from chaosrunner.files.steps import checked_steps
 from chaosrunner.files.validation import said_at
+from chaosrunner.files.weaknesses import weaknesses
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.experiment import Experiment, HypothesisDocument
-from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.hypothesis import Hypothesis
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.plan import Source
@@ -141,6 +141,10 @@ def looked_at(library: Library, file: File) -> tuple[list[Problem], list[Problem
             from chaosrunner.stages.gameday_file import look_at
 
             look_at(look, file, spot)
+        elif kind_of(spot) == "Suite":
+            from chaosrunner.stages.suite import look_at_suite
+
+            look_at_suite(look, file, spot)
         else:
             look.document(file, spot)
     return look.problems, look.warnings, list({id(used): used for used in look.used}.values())
@@ -253,12 +257,13 @@ class _Look:
             return None
         hypotheses = self._hypotheses(file, spec, found if isinstance(found, Experiment) else None)
         self._find_environment(file, spec, environment, required)
-        self._places(spec)
+        self.problems += misplaced(spec, self.environment)
         if not isinstance(found, Experiment):
             return None
         self.problems += impossible(spec, found, hypotheses)
         steps = checked_steps(spec.nearest("method"))
         self.warnings += advice(hypotheses, steps, found.spec.baseline.for_)
+        self.warnings += weaknesses(spec, found, hypotheses, steps, self.environment)
         return found
 
     def _hypotheses(self, file: File, spec: Spot, found: Experiment | None) -> list[CheckedHypothesis]:
@@ -375,32 +380,6 @@ class _Look:
         self.environment_file, spot = found
         result = self.document(self.environment_file, spot)
         self.environment = result if isinstance(result, Environment) else None
-
-    def _places(self, spec: Spot) -> None:
-        """Targets and faults must fit the environment's platform."""
-        method = spec.child("method")
-        if self.environment is None or method is None or not isinstance(method.value, list):
-            return
-        platform = self.environment.spec.platform
-        steps = list(fault_steps(method))
-        self.problems += known_places(steps, _mapping(platform.with_, "services"), _mapping(platform.with_, "links"))
-        for step in steps:
-            fault = step.nearest("fault")
-            facts = plugins.facts(fault.value) if isinstance(fault.value, str) else None
-            target = step.child("target")
-            if facts is not None and target is not None and platform.kind in facts.connections_only:
-                self.problems += connections(target, str(fault.value), frozenset({"link"}))
-            if facts is not None and platform.kind not in facts.platforms:
-                where = f"the platform {platform.kind} of the environment {self.environment.name}"
-                works = f"a fault for {platform.kind}; this one is for {', '.join(sorted(facts.platforms))}"
-                said = f"`{fault.value}` does not work on {where}"
-                self.problems.append(fault.problem(said, works, rule="wrong-platform"))
-
-
-def _mapping(settings: JsonObject, name: str) -> JsonObject | None:
-    """A mapping of the platform's settings by name; None where this platform has no such thing."""
-    found = settings.get(name)
-    return found if isinstance(found, dict) else None
 
 
 Look = _Look
