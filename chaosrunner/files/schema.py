@@ -161,6 +161,19 @@ def _environment(shape: Shape, shapes: dict[str, Shape]) -> None:
     fields["notify"]["items"] = _one_of("notifiers", shapes)
 
 
+def _communications(shape: Shape, shapes: dict[str, Shape]) -> None:
+    shape["properties"]["notify"]["items"] = _one_of("notifiers", shapes)
+
+
+def _suite_entry(shape: Shape, _: dict[str, Shape]) -> None:
+    """A name or path by itself, or what several are chosen by."""
+    ways: list[Shape] = [{"required": ["experiment"]}, {"anyOf": [{"required": [way]} for way in ("folder", "labels")]}]
+    whole = {**shape, "oneOf": ways}
+    words = {"description": shape["description"]} if "description" in shape else {}
+    shape.clear()
+    shape.update({**words, "anyOf": [{"type": "string"}, whole]})
+
+
 def _evidence(shape: Shape, shapes: dict[str, Shape]) -> None:
     shape["properties"]["sources"]["items"] = _one_of("sources", shapes)
 
@@ -265,6 +278,9 @@ _CHANGES: Mapping[str, Callable[[Shape, dict[str, Shape]], None]] = {
     "FaultStep": _fault_step,
     "EnvironmentSpec": _environment,
     "EvidenceSpec": _evidence,
+    "Communications": _communications,
+    "AgendaItem": _exactly_one("experiment", "pause"),
+    "SuiteEntry": _suite_entry,
     "Remediation": _remediation,
     "ExperimentSpec": _experiment,
     "Hypothesis": _hypothesis_in_place,

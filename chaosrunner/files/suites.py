@@ -107,6 +107,7 @@ def _of_folder(
         near = nearest(folder, beside)
         problems.append(where.problem(f"there is no folder {library.shown(path)}", "", near))
         return
+    library.asked.add(("listing", path))
     for each in files_in(path):
         try:
             its_file = library.file(each)

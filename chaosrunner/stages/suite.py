@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chaosrunner.errors import FileProblems, Problem, UsageError
 from chaosrunner.files.documents import document
+from chaosrunner.files.node import Spot
 from chaosrunner.files.references import File, Library, NotFound
 from chaosrunner.files.suites import Named, named_by
 from chaosrunner.model.environment import Environment
@@ -17,6 +19,9 @@ from chaosrunner.model.suite_result import SuiteItem
 from chaosrunner.records.light import dataclass
 from chaosrunner.stages.load import Loaded, load_experiment
 from chaosrunner.stages.schedule import Radius
+
+if TYPE_CHECKING:
+    from chaosrunner.stages.load import Look
 
 AT_LEAST_TO_RECOVER = 5.0
 """Seconds that a recovery is watched where the experiment does not say so."""
@@ -68,6 +73,19 @@ def load_suite(reference: str, environment: str | None, folder: Path) -> LoadedS
         raise FileProblems(list(dict.fromkeys(problems)))
     assert isinstance(suite, Suite)
     return LoadedSuite(suite, tuple(items), tuple(environments.values()), file.path, file.source.path)
+
+
+def look_at_suite(look: Look, file: File, spot: Spot) -> None:
+    """A suite for `check`: with all that it names, and what it gives to each of them."""
+    suite = look.document(file, spot)
+    if not isinstance(suite, Suite):
+        return
+    wrong = len(look.problems)
+    named = named_by(look.library, file, spot, suite, look.problems)
+    for one in named if len(look.problems) == wrong else ():
+        look.given = one.given
+        look.experiment(one.file, one.spot, _found_from_here(look.library, file, one.environment), required=True)
+    look.given = {}
 
 
 def _items(
