@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from chaosrunner.cli import terms
+from chaosrunner.cli import _outputs, terms
 
 
 @click.command("gate", short_help="Say whether a release may go out: run a suite, and apply its policy.")
@@ -17,6 +17,7 @@ from chaosrunner.cli import terms
 @click.option("--halt-file", type=click.Path(path_type=Path), help="Stop and undo as soon as this file exists.")
 @click.option("--i-know-this-is-production", "production", is_flag=True, help="Needed for production, with --second.")
 @click.option("--second", default="", metavar="NAME", help="Who else agrees, for production.")
+@_outputs.option
 @terms.json_option
 @click.pass_obj
 def command(
@@ -29,6 +30,7 @@ def command(
     halt_file: Path | None,
     production: bool,
     second: str,
+    outputs: _outputs.Outputs,
     as_json: bool,
 ) -> None:
     """Run what is due of SUITE (a name or path), and say whether the release may go out: yes or no, and why.
@@ -38,7 +40,6 @@ def command(
     3 it cannot be said (inconclusive, refused, halted, out of time, register out of reach) · 7 an undo failed
     """
     from chaosrunner.app.gating import GateOrder, ask_gate
-    from chaosrunner.reports.gate import text
 
     order = GateOrder(
         suite=suite,
@@ -51,8 +52,4 @@ def command(
         record_baseline=record_baseline,
     )
     answer = terms.wait_for_run(ask_gate(order, terms.warn, terms.aside))
-    if as_json:
-        terms.say_json(answer.as_json())
-    else:
-        terms.say(text(answer))
-    terms.leave(answer.exit_code)
+    terms.leave(_outputs.deliver(answer, outputs, as_json=as_json))

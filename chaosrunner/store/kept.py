@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -22,7 +23,8 @@ def write_file(path: Path, text: str) -> Path:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # what keeps it from being written may keep it from being removed
+            partial.unlink()
         raise NotPossibleNow(f"cannot write {path}: {error.strerror}") from error
     return path
 
