@@ -10,7 +10,10 @@ from chaosrunner.model.near_miss import ItemLink
 from chaosrunner.model.words import Answer, FindingClass, GapKind, Priority, State
 
 AT = 1_790_000_000.0
-NASTY = 'a | b <script>alert(1)</script> *bold* @everyone #12 `code` %0A::error::x\x1b[31m\x00 "quoted" & ünï, 50 %: [l](x)\nnext'
+NASTY = (
+    "a | b <script>alert(1)</script> *bold* @everyone #12 `code` %0A::error::x"
+    '\x1b[31m\x00 "quoted" & ünï, 50 %: [l](x)\nnext'
+)
 """What a system under test may answer, and a title may hold."""
 
 

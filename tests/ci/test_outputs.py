@@ -26,6 +26,7 @@ ANSWERS = pytest.mark.parametrize("answer", [no(), yes(), unknown()], ids=["no",
 # ------------------------------------------------------------------------------------------------------------- JUnit
 
 STRING, TIME = re.compile(".*", re.DOTALL), re.compile(r"(([0-9]{0,3},)*[0-9]{3}|[0-9]{0,3})*(\.[0-9]*)?")
+SUITE = ("group", "skipped", "timestamp", "hostname", "id", "package", "file", "log", "url")
 GRAMMAR: dict[str, tuple[str, dict[str, re.Pattern[str]], tuple[str, ...]]] = {
     "testsuites": (
         "",
@@ -34,7 +35,7 @@ GRAMMAR: dict[str, tuple[str, dict[str, re.Pattern[str]], tuple[str, ...]]] = {
     ),
     "testsuite": (
         "name tests failures errors",
-        {"time": TIME, **dict.fromkeys("group skipped timestamp hostname id package file log url".split(), STRING)},
+        {"time": TIME, **dict.fromkeys(SUITE, STRING)},
         ("testsuite", "properties", "testcase", "system-out", "system-err"),
     ),
     "properties": ("", {}, ("property",)),
@@ -47,8 +48,8 @@ GRAMMAR: dict[str, tuple[str, dict[str, re.Pattern[str]], tuple[str, ...]]] = {
     **{each: ("", {"type": STRING, "message": STRING}, ()) for each in ("skipped", "error", "failure")},
     "system-out": ("", {}, ()),
 }
-"""What junit-10.xsd of Jenkins' xunit plugin asks of the elements that are used: required attributes, optional ones with
-their patterns, and children. It has no place for anything else. (Held against the file itself by hand.)"""
+"""What junit-10.xsd of Jenkins' xunit plugin asks of the elements that are used: required attributes, optional ones
+with their patterns, and children. It has no place for anything else. (Held against the file itself by hand.)"""
 
 
 def conforms(element: ElementTree.Element) -> None:
