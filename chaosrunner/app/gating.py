@@ -10,7 +10,8 @@ from chaosrunner.app.desk import Tell
 from chaosrunner.app.suites import Progress, SuiteOrder, SuiteReport, read_suite, run_suite
 from chaosrunner.clock import Clock, SystemClock
 from chaosrunner.errors import ChaosrunnerError, NotPossibleNow, UsageError
-from chaosrunner.judging.gate import Material, Seen, answer, change_of, held_against, record_baseline
+from chaosrunner.judging.gate import answer, record_baseline
+from chaosrunner.judging.gate_facts import Material, Seen, change_of, held_against
 from chaosrunner.model.gate import GateAnswer, GateBaseline, HypothesisAnswer, RunAnswer
 from chaosrunner.model.near_miss import CHAOSRUNNER, NearMiss, RunFacts, day_of
 from chaosrunner.model.suite_result import SuiteItem

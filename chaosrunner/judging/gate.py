@@ -6,70 +6,17 @@ unknown; a release goes out with neither.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from chaosrunner.judging.gate_facts import Material, Seen
 from chaosrunner.model.gate import BaselineEntry, GateAnswer, GateBaseline, GateNearMiss, Passed, RuleAnswer, RunAnswer
-from chaosrunner.model.gate_policy import GatePolicy, Least
+from chaosrunner.model.gate_policy import Least
 from chaosrunner.model.near_miss import NearMiss, day_of
 from chaosrunner.model.quantities import write_duration
 from chaosrunner.model.words import Answer, FindingClass, Priority, State
-from chaosrunner.records.light import dataclass, replace
 
-Change = Literal["new", "regressed", "known"]
 UNDO_FAILED, DEFECT = 7, 70
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A near miss within the gate's scope."""
-
-    near_miss: NearMiss
-    change: Change
-    shown: bool = False
-    """Whether a run that is judged by showed it."""
-    gone: bool = False
-    """Whether an experiment that once showed it had a conclusive run since that did not: this release is without."""
-    waiver_ended: str = ""
-    """Why its waiver is over while nobody has decided anew; empty: it is not."""
-
-    @property
-    def waived(self) -> bool:
-        """Whether somebody accepts it for now."""
-        return self.near_miss.state is State.WAIVED and not self.waiver_ended
-
-    @property
-    def waits(self) -> bool:
-        """Whether it is neither closed nor accepted."""
-        return not self.near_miss.closed and not self.waived
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """All that a gate answers by."""
-
-    suite: str
-    title: str
-    file: str
-    environment: str
-    policy: GatePolicy
-    at: float
-    runs: tuple[RunAnswer, ...]
-    seen: tuple[Seen, ...]
-    last_conclusive: Mapping[str, float | None] = field(default_factory=dict)
-    """When each experiment last had a run that was not inconclusive; None: never, as far as is known."""
-    baseline: GateBaseline | None = None
-    seconds: float = 0.0
-
-
-def change_of(near_miss: NearMiss, *, found_by_a_gate: bool) -> Change:
-    """`new` as long as nobody has taken it on, if it was a gate's run that first showed it: trying a release again
-    makes nothing known. `regressed` the same way, whoever saw it come back."""
-    untouched = near_miss.state is State.OPEN and near_miss.triaged_at is None
-    if untouched and near_miss.regressed:
-        return "regressed"
-    return "new" if untouched and found_by_a_gate else "known"
 
 
 def counts(priority: Priority, least: Least) -> bool:
@@ -386,15 +333,3 @@ HOW = {
 def _try_again(run: RunAnswer) -> str:
     look = f" (why: `chaosrunner report {run.run}`)" if run.run is not None else ""
     return f"{labelled(run)} has no answer{look}: see to it that it can be run, and run the gate again"
-
-
-def held_against(seen: Sequence[Seen], runs: Sequence[RunAnswer]) -> tuple[Seen, ...]:
-    """The same, saying which of them the runs showed, and which they should have shown and did not."""
-    shown = {id for run in runs for id in run.near_misses}
-    conclusive = {run.experiment: run.began or 0.0 for run in runs if run.verdict is not Answer.INCONCLUSIVE}
-    found = []
-    for each in seen:
-        it = each.near_miss
-        later = any(conclusive.get(name, -1.0) >= it.last_seen for name in it.experiments)
-        found.append(replace(each, shown=it.id in shown, gone=it.id not in shown and later))
-    return tuple(found)
