@@ -20,10 +20,12 @@ from chaosrunner.errors import NotPossibleNow
 from chaosrunner.register import rows, schema
 from chaosrunner.register.file import RegisterFile, file_of
 from chaosrunner.register.lines import BY_FINGERPRINT
+from chaosrunner.register.queueing import queue_of
+from chaosrunner.register.queueing import turn as turn_of
 
 BUSY_SECONDS = 180
-"""How long a write waits for other processes' writes. SQLite serves nobody in turn, so on a busy machine one of many
-writers may wait for long; what it has to say must not be lost."""
+"""How long a write waits for other processes' writes. SQLite itself serves nobody in turn: where there is no queue, one
+of many writers may wait for long, and what it has to say must not be lost."""
 
 TRIES = 8
 """How often a write is begun again when another process recorded the same fingerprint in between, or each of two
@@ -104,7 +106,7 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
 @contextmanager
 def _transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
     file = _file(engine)
-    turn: AbstractContextManager[None] = file.alone(engine) if file else nullcontext()
+    turn: AbstractContextManager[None] = file.alone(engine) if file else _queue(engine)
     with turn, engine.connect() as connection:
         connection = connection.execution_options(chaosrunner_writes=True)
         if file is None:
@@ -117,6 +119,12 @@ def _transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
             file.begun(connection)
             yield connection
             file.keep(connection)
+
+
+def _queue(engine: sa.Engine) -> AbstractContextManager[None]:
+    """Writers' turns; PostgreSQL needs none, as its writers rarely wait for each other."""
+    path = engine.url.database
+    return turn_of(Path(path)) if engine.dialect.name == "sqlite" and path else nullcontext()
 
 
 def _code(error: exc.DBAPIError) -> str:
@@ -219,7 +227,12 @@ def _make_file(file: Path) -> None:
         with suppress(FileExistsError):  # another process was first; theirs is as good
             os.link(fresh, file)
     finally:
-        for left in (fresh, fresh.with_name(fresh.name + "-wal"), fresh.with_name(fresh.name + "-shm")):
+        for left in (
+            fresh,
+            fresh.with_name(fresh.name + "-wal"),
+            fresh.with_name(fresh.name + "-shm"),
+            queue_of(fresh),
+        ):
             left.unlink(missing_ok=True)
 
 
