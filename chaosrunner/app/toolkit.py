@@ -172,7 +172,7 @@ async def _executed(order: ToolkitOrder, options: Mapping[str, Any], tell: Tell)
         except NoWord as error:
             return {"crashed": str(error)}
         finally:
-            await worker.close()
+            worker.close()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import inspect
 import json
 import logging
 import os
+import select
 import sys
 import traceback
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ from uuid import UUID
 
 LONGEST = 1_000_000
 """Characters of what a function returns that are handed on; more is said to be too long."""
+IDLE, IDLE_FOR = 75, 30.0
+"""What it exits with when nobody asked it for anything for so many seconds."""
 _HIDDEN = "(secret)"
 _SHORTEST_SECRET = 4
 """Characters: shorter secrets are not looked for in what is written, as they occur everywhere."""
@@ -35,11 +38,24 @@ def main() -> None:
     """Answer orders until there are no more."""
     answers = _private_output()
     logging.basicConfig(stream=sys.stderr, format="[%(levelname)s] %(message)s", level=logging.INFO)
-    for line in sys.stdin:
+    while _more(seconds=IDLE_FOR):
+        line = sys.stdin.readline()
+        if not line:
+            return
         order = json.loads(line)
         answer = run(order) if order["do"] == "run" else call(order)
         answers.write(json.dumps(answer, default=encoded) + "\n")
         answers.flush()
+
+
+def _more(seconds: float) -> bool:
+    """Whether there is an order, or an end of them. Whoever forgot about this process is not burdened by it for long.
+
+    Its starter waits for an answer before it sends more, so nothing of an order is in a buffer of Python's here.
+    """
+    if select.select([0], [], [], seconds)[0]:
+        return True
+    sys.exit(IDLE)
 
 
 def _private_output() -> TextIO:

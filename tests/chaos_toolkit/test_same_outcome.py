@@ -51,7 +51,7 @@ async def worker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Work
             patch.setenv(name, value)
         one = Worker(folder)
         yield one
-        await one.extensions.close()
+        one.extensions.close()
 
 
 def test_every_experiment_was_really_run_there() -> None:

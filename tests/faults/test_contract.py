@@ -41,7 +41,7 @@ async def small(stage: Stage, kind: str) -> Fault[Any]:
     platform = stage.platform()
     await platform.system.up()
     await platform.open(RUN, lambda: True)
-    folder: dict[str, Any] = {"folder": str(stage.folder)} if kind == "disk-fill" else {}
+    folder: dict[str, Any] = {"folder": str(stage.folder)} if kind in ("disk-fill", "chaostoolkit") else {}
     return await stage.fault(platform, kind, **params(kind), **folder)
 
 
