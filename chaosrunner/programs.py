@@ -31,8 +31,9 @@ KEPT = 1024 * 1024
 LARGEST = 64 * 1024 * 1024
 """Bytes of output at which a program is stopped: it would fill the disk."""
 GRACE = 5.0
-"""Seconds in which a program that is stopped may end in its own way, before it is killed."""
-_LOOK = 0.5
+"""Seconds in which a program that is stopped may end in its own way before it is killed; a package half installed is
+worse than a wait."""
+_LOOK = 0.1
 _SOON = 0.05
 
 
@@ -57,6 +58,8 @@ class Program:
     env: Mapping[str, str]
     """Variables added to chaosrunner's own."""
     timeout: float
+    """Seconds."""
+    grace: float = GRACE
     """Seconds."""
 
 
@@ -85,13 +88,12 @@ def variables(written: Mapping[str, str | SecretRef], secret: Callable[[SecretRe
 
 async def run(program: Program, clock: Clock) -> Ended:
     """Run it to its end. Cancelled, or out of time, it is asked to end (SIGTERM) with everything that it started, and
-    killed after `GRACE`.
+    killed after its grace.
 
     Raises `RunbookFailed` where it cannot be started, takes too long, or prints without end.
     """
     with tempfile.TemporaryFile() as output:
-        process = await _started(program, output.fileno())
-        exited = asyncio.ensure_future(process.wait())
+        transport, exited = await _started(program, output.fileno())
         why = ""
         try:
             until = clock.monotonic() + program.timeout
@@ -104,16 +106,22 @@ async def run(program: Program, clock: Clock) -> Ended:
                     why = f"printed more than {LARGEST // 1024 // 1024} MiB and was stopped"
         finally:
             if not exited.done():
-                await _stop(process.pid, exited, clock)
+                await _stop(transport.get_pid(), exited, clock, program.grace)
+            transport.close()
         said = _kept(output.fileno())
-        if why:
+        code = transport.get_returncode()
+        if why or code is None:
             raise RunbookFailed(f"{program.words[0]} {why}", said)
-        return Ended(exited.result(), said)
+        return Ended(code, said)
 
 
-async def _started(program: Program, output: int) -> asyncio.subprocess.Process:
+async def _started(program: Program, output: int) -> tuple[asyncio.SubprocessTransport, asyncio.Future[None]]:
+    """It, and what is done when it has ended."""
+    loop = asyncio.get_running_loop()
+    exited: asyncio.Future[None] = loop.create_future()
     try:
-        return await asyncio.create_subprocess_exec(
+        transport, _ = await loop.subprocess_exec(
+            lambda: _Watched(exited),
             *program.words,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
@@ -125,6 +133,18 @@ async def _started(program: Program, output: int) -> asyncio.subprocess.Process:
     except OSError as error:
         reason = "no such program or folder" if isinstance(error, FileNotFoundError) else error.strerror
         raise RunbookFailed(f"{program.words[0]} cannot be started in {program.folder}: {reason}") from error
+    return transport, exited
+
+
+class _Watched(asyncio.SubprocessProtocol):
+    """Notes that it has ended."""
+
+    def __init__(self, exited: asyncio.Future[None]) -> None:
+        self._exited = exited
+
+    def process_exited(self) -> None:
+        if not self._exited.done():
+            self._exited.set_result(None)
 
 
 def _kept(output: int) -> str:
@@ -140,12 +160,12 @@ def _kept(output: int) -> str:
 # ------------------------------------------------------------------------------------------------------------- stopping
 
 
-async def _stop(pid: int, exited: asyncio.Future[int], clock: Clock) -> None:
+async def _stop(pid: int, exited: asyncio.Future[None], clock: Clock, grace: float) -> None:
     """End it with everything below it. Some tools give each of their workers a session of its own, so the tree counts
     and not only the group; who is below is noted before anybody ends, since orphans have no parent to be found by."""
     tree = _tree(pid)
     _tell(pid, tree, signal.SIGTERM)
-    until = clock.monotonic() + GRACE
+    until = clock.monotonic() + grace
     while (not exited.done() or _alive(tree)) and clock.monotonic() < until:
         await clock.sleep(_SOON)
     _tell(pid, [*tree, *(below for each in tree for below in _below(each))], signal.SIGKILL)

@@ -60,9 +60,10 @@ def _trouble(events: Sequence[Event], code: int, output: str, check: bool) -> st
         hosts = "; ".join(f"{host}: {why}" for host, why in away.items())
         return f"out of reach, so that nothing can be said of it: {hosts}"
     stats = next((each["hosts"] for each in events if each["event"] == "stats"), None)
-    failed = [each for each in events if each["event"] == "failed" and not each.get("ignored")]
+    # Of a host the last failure ended it; a `rescue` took care of those before.
+    failed = {each["host"]: each for each in events if each["event"] == "failed" and not each.get("ignored")}
     if code != 0 or stats is None:
-        where = [f"{each['host']}: {each['task']}: {_message(each)}" for each in failed]
+        where = [f"{host}: {each['task']}: {_message(each)}" for host, each in failed.items()]
         return "; ".join(where) or f"Ansible ended with {code}: {_last_words(output)}"
     if not stats:
         return "the playbook met no host: look at its `hosts`, the inventory and the limit"

@@ -1,0 +1,307 @@
+"""`remediate NM --check | --apply`: from a gap through its runbook to its verified fix, and everything in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from chaosrunner.cli import chaosrunner
+from chaosrunner.clock import SystemClock
+from chaosrunner.errors import ChaosrunnerError
+from chaosrunner.model.words import State
+from chaosrunner.register import open_register
+from chaosrunner.register.near_misses import Record
+from chaosrunner.stages.runbook import Rerun, rerun_of, veiled
+from chaosrunner.store.played import PlayedRunbooks
+from tests.local_fixtures import machine
+from tests.local_stage import until
+
+__all__ = ["machine"]
+
+ENVIRONMENT = """\
+apiVersion: chaosrunner.dev/v1
+kind: Environment
+metadata: {name: here}
+spec:
+  verification: {runs: 1, days: 1}
+  platform: {local: {services: {web: {listens: 4}}}}
+  guards: {production: false}
+"""
+EXPERIMENT = """\
+apiVersion: chaosrunner.dev/v1
+kind: Experiment
+metadata: {name: pages}
+spec:
+  title: Pages are quick
+  environment: here
+  service: web
+  hypotheses:
+    - name: quick
+      title: Pages are quick
+      measures:
+        - name: seconds
+          unit: s
+          command: {run: [cat, ../limit], read: number}
+          every: 100ms
+          tolerance: {fault: {atMost: 2s}, recovery: {atMost: 2s}}
+  baseline: 300ms
+  method: [{fault: noop, for: 600ms}]
+  recovery: {within: 700ms, holds: 300ms}
+  remediation:
+    runbook:
+      command:
+        check: [sh, -c, 'echo "- $(cat limit)"; echo "password=hunter2 $TOKEN"; test "$(cat limit)" = 1 || exit 2']
+        apply: [sh, -c, 'echo 1 >limit; echo $TOKEN']
+        folder: ..
+        env: {TOKEN: {env: A_TOKEN}}
+"""
+
+
+class World:
+    """A project with an experiment that shows a gap for as long as the file `limit` says 9."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.limit = folder / "limit"
+        self.limit.write_text("9\n")
+        for name, text in (("environments/here.yaml", ENVIRONMENT), ("experiments/pages.yaml", EXPERIMENT)):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
+
+    def change(self, name: str, old: str, new: str) -> None:
+        file = self.folder / name
+        assert file.read_text().count(old) == 1
+        file.write_text(file.read_text().replace(old, new))
+
+    def runbook(self, written: str) -> None:
+        """Another one."""
+        file = self.folder / "experiments/pages.yaml"
+        file.write_text(f"{EXPERIMENT[: EXPERIMENT.index('    runbook:')]}    runbook: {written}\n")
+
+    def call(self, *words: str) -> Result:
+        return CliRunner(env={"CHAOSRUNNER_WHO": "ana", "A_TOKEN": "s3cr3t-tok3n"}).invoke(
+            chaosrunner, ["--state", "state", *words], catch_exceptions=True
+        )
+
+    def refused(self, *words: str) -> ChaosrunnerError:
+        error = self.call(*words).exception
+        assert isinstance(error, ChaosrunnerError), error
+        return error
+
+    @property
+    def record(self) -> Record:
+        with open_register(self.folder / "state", SystemClock()) as register:
+            return register.show("1")
+
+    @property
+    def happened(self) -> list[str]:
+        return [each.what for each in self.record.history if each.what.startswith("runbook")]
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """After a run that showed the gap; tests that change something take a copy."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = World(tmp_path_factory.mktemp("shown"))
+        patch.chdir(made.folder)
+        patch.setenv("CHAOSRUNNER_MACHINE", str(made.folder / "machine"))
+        assert made.call("run", "pages").exit_code == 1
+        yield made
+
+
+@pytest.fixture
+def world(shown: World, tmp_path: Path, machine: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    import shutil
+
+    folder = tmp_path / "project"
+    shutil.copytree(shown.folder, folder, ignore=shutil.ignore_patterns("machine"))
+    monkeypatch.chdir(folder)
+    return World(folder)
+
+
+def test_a_check_says_what_would_change_and_changes_nothing(world: World) -> None:
+    said = world.call("remediate", "1", "--check")
+    assert said.exit_code == 0
+    assert "what would change: 1 change" in said.output and "      - 9" in said.output
+    assert "--apply" in said.output and world.limit.read_text() == "9\n"
+    assert world.happened == ["runbook checked"] and world.record.near_miss.state is State.OPEN
+    assert world.call("remediate", "1", "--check", "--strict").exit_code == 1
+    world.limit.write_text("1\n")
+    found = json.loads(world.call("remediate", "1", "--check", "--strict", "--json").stdout)
+    assert (found["checked"]["drift"], found["checked"]["asWanted"], found["applied"]) == (False, True, None)
+
+
+def test_secrets_are_neither_shown_nor_kept(world: World) -> None:
+    said = world.call("remediate", "1", "--check").output
+    kept = "".join(each.read_text() for each in world.folder.glob("state/runbooks/*/*.txt"))
+    history = "".join(each.reason for each in world.record.history)
+    for text in (said, kept, history):
+        assert "s3cr3t" not in text and "hunter2" not in text
+    assert "password=(secret)" in kept and "- 9" in kept
+
+
+def test_applied_it_is_fix_ready_and_the_run_that_follows_verifies_it(world: World) -> None:
+    done = world.call("remediate", "1", "--apply", "--json")
+    assert done.exit_code == 0, (done.output, done.exception)
+    found = json.loads(done.stdout)
+    assert world.limit.read_text() == "1\n"
+    assert found["state"] == "fix-ready" and found["applied"]["changes"][0]["what"].startswith("ran sh -c")
+    assert found["run"]["exitCode"] == 0 and found["run"]["verification"][0].startswith("NM-2026-0001 is verified")
+    near_miss = world.record.near_miss
+    assert near_miss.state is State.VERIFIED
+    assert near_miss.fixed_by is not None and near_miss.fixed_by.startswith("runbook command: Runs sh -c")
+    assert world.happened == ["runbook checked", "runbook begun", "runbook applied"]
+    assert {each.actor for each in world.record.history if each.what.startswith("runbook")} == {"ana"}
+
+
+def test_with_nothing_to_change_nothing_is_applied_and_it_is_run_again(world: World) -> None:
+    world.limit.write_text("1\n")
+    done = world.call("remediate", "1", "--apply")
+    assert done.exit_code == 0 and "nothing to apply" in done.output
+    assert "NM-2026-0001 (open) was not shown; if it is fixed, say" in done.output
+    assert world.happened == ["runbook checked"]
+
+
+def test_a_failed_check_keeps_it_from_being_applied(world: World) -> None:
+    world.change("experiments/pages.yaml", "|| exit 2", "|| { echo no idea; exit 1; }")
+    error = world.refused("remediate", "1", "--apply")
+    assert error.exit_code == 3 and "exited with 1: no idea" in str(error) and "-check.txt" in str(error)
+    assert world.limit.read_text() == "9\n" and world.happened == ["runbook check failed"]
+
+
+def test_a_failed_apply_is_on_record_and_nothing_is_fix_ready(world: World) -> None:
+    world.change("experiments/pages.yaml", "echo $TOKEN']", "echo it broke; exit 4']")
+    error = world.refused("remediate", "1", "--apply")
+    assert error.exit_code == 3 and "exited with 4: it broke" in str(error)
+    assert world.happened == ["runbook checked", "runbook begun", "runbook apply failed"]
+    assert world.record.near_miss.state is State.OPEN
+
+
+def test_production_takes_the_same_two_keys_as_a_run(world: World) -> None:
+    world.change("environments/here.yaml", "production: false", "production: true")
+    assert world.call("remediate", "1", "--check").exit_code == 0
+    for words in ((), ("--i-know-this-is-production",), ("--i-know-this-is-production", "--second", "ana")):
+        error = world.refused("remediate", "1", "--apply", *words)
+        assert error.exit_code == 4 and "production: this is production" in str(error)
+    assert world.limit.read_text() == "9\n" and "runbook begun" not in world.happened
+    assert world.call("remediate", "1", "--apply", "--i-know-this-is-production", "--second", "bob").exit_code == 0
+
+
+def test_no_change_is_made_out_of_hours(world: World) -> None:
+    world.change("environments/here.yaml", "{production: false}", "{windows: ['Mon-Sun 00:00-00:00']}")
+    assert "windows: outside of" in str(world.refused("remediate", "1", "--apply"))
+
+
+def test_one_without_a_runbook_says_where_it_would_be(world: World) -> None:
+    file = world.folder / "experiments/pages.yaml"
+    file.write_text(EXPERIMENT[: EXPERIMENT.index("  remediation:")])
+    error = world.refused("remediate", "1", "--check")
+    assert error.exit_code == 2
+    assert "its experiment pages names none: `remediation: {runbook: {…}}` (kinds: ansible, chef," in str(error)
+    file.unlink()
+    assert "the experiment that shows NM-2026-0001 is not found from here" in str(
+        world.refused("remediate", "1", "--check")
+    )
+
+
+def test_a_tool_that_is_not_installed_says_how_to_get_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.runbook("{chef: {local: true}}")
+    error = world.refused("remediate", "1", "--check")
+    assert error.exit_code == 3 and "cinc-client or chef-client is not installed: install Chef" in str(error)
+    assert world.happened == ["runbook check failed"]
+
+
+def test_two_do_not_play_at_once(world: World) -> None:
+    with PlayedRunbooks(world.folder / "state").alone():
+        error = world.refused("remediate", "1", "--check")
+    assert error.exit_code == 3 and "plays a runbook from this state folder now" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("1", "--check", "--apply"), "--apply checks first by itself"),
+        (("--check",), "the runbook of which near miss?"),
+        (("1", "2", "--check"), "the runbook of which near miss?"),
+        (("1", "--check", "--sync"), "--sync is about items"),
+        (("1", "--apply", "--strict"), "--strict is about a check"),
+        (("1", "--second", "bob"), "--second goes with --check or --apply"),
+    ],
+)
+def test_options_that_do_not_go_together_are_said(shown: World, words: tuple[str, ...], message: str) -> None:
+    result = shown.call("remediate", *words)
+    assert result.exit_code == 2 and message in result.output
+
+
+async def test_a_signal_stops_it_and_all_that_it_started(world: World) -> None:
+    world.change("experiments/pages.yaml", "echo 1 >limit;", "sleep 60 & echo $! >child; touch begun; wait;")
+    process = applying()
+    await until((world.folder / "begun").exists)
+    process.send_signal(signal.SIGTERM)  # SIGINT takes the same way
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 6 and b"what it had changed by then stays" in said
+    assert world.happened[-1] == "runbook stopped"
+    await until(lambda: not running(int((world.folder / "child").read_text())))
+
+
+def applying() -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "chaosrunner", "--state", "state", "remediate", "1", "--apply"]
+    env = {**os.environ, "A_TOKEN": "s3cr3t-tok3n"}
+    return subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_the_command_of_a_run_is_read_as_it_was_given() -> None:
+    assert rerun_of("chaosrunner run a/b.yaml -e 'my env' --parameter x=1=2 --parameter y= --seed 7") == Rerun(
+        "a/b.yaml", "my env", (("x", "1=2"), ("y", "")), 7
+    )
+    assert rerun_of("chaosrunner near-miss report") is None and rerun_of("") is None
+
+
+def test_of_a_private_key_nothing_is_left() -> None:
+    key = "+-----BEGIN RSA PRIVATE KEY-----\n+MIIabc\n+def\n+-----END RSA PRIVATE KEY-----\n+rest"
+    assert veiled(key).split("\n")[1:] == ["(secret)", "+rest"] and "MII" not in veiled(key)
+
+
+def test_the_item_has_the_runbook_and_how_it_went(shown: World) -> None:
+    (item,) = (shown.folder / "state" / "remediation").glob("NM-*")
+    text = item.read_text()
+    assert "    chaosrunner remediate NM-2026-0001 --check\n    chaosrunner remediate NM-2026-0001 --apply\n" in text
+    assert "## Runbook\n\nRuns sh -c 'echo 1 >limit; echo $TOKEN'.\n" in text
+    plot = text.partition("```text\n")[2].partition("```")[0].splitlines()
+    assert plot[0].startswith("9 s │") and plot[4].startswith("2 s ┼") and plot[4].endswith("limit")
+    assert plot[-1].split() == ["baseline", "fault", "recovery"]
+
+
+Draw = Callable[..., list[str]]
+
+
+def test_any_other_shape_is_drawn_too() -> None:
+    from chaosrunner.model.course import Course, Stretch
+    from chaosrunner.model.words import Phase
+    from chaosrunner.reports.course import drawn
+
+    def lines(*values: float | None, **more: Any) -> list[str]:
+        stretch = Stretch(phase=Phase.FAULT, seconds=1.0, values=values, silent=more.pop("silent", ()))
+        return list(drawn(Course(stretches=(stretch,)), **({"limit": None, "unit": None} | more)))
+
+    assert lines(None, None) == []
+    assert lines(0.0, 0.0)[-2] == "0 │▁▁"
+    high = lines(1.0, 6.0, None, silent=(2,))
+    assert high[0] == "6 │ █×" and high[5] == "0 │██" and high[-1].endswith("×: no answer")
+    assert lines(0.1, limit=100.0)[0].endswith("┼┄  limit")
