@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chaosrunner.cli import _toolkit, terms
+from chaosrunner.cli import _suites, _toolkit, terms
 
 if TYPE_CHECKING:
     from chaosrunner.app import Order, RunReport
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @terms.parameter_option
 @click.option("--seed", type=int, help="Choose targets by this seed, as an earlier run did.")
 @click.option("--plain", is_flag=True, help="Plain lines, also on a terminal.")
-@click.option("--strict", is_flag=True, help="A close call exits 1; of a Chaos Toolkit file: chaosrunner's own judgement.")
+@click.option("--strict", is_flag=True, help="A close call exits 1; of a Chaos Toolkit file: our own judgement.")
 @click.option("--halt-file", type=click.Path(path_type=Path), help="Stop and undo as soon as this file exists.")
 @click.option("--i-know-this-is-production", "production", is_flag=True, help="Needed for production, with --second.")
 @click.option("--second", default="", metavar="NAME", help="Who else agrees, for production.")
@@ -42,7 +42,8 @@ def command(
 
     A file of Chaos Toolkit is run as `chaos run` does, and what it shows is kept here.
 
-    An experiment with a matrix is several runs, one after the other; the worst exit code counts.
+    An experiment with a matrix is several runs, one after the other; the worst exit code counts. EXPERIMENT may also be
+    a suite: all of its experiments are run, as its file says.
 
     \b
     Exit codes: 0 held · 1 a gap was found · 2 the command or a file is wrong · 3 inconclusive
@@ -54,7 +55,7 @@ def command(
         _toolkit.run(ctx, settings, Path(experiment), environment=environment, **how)
     _toolkit.refuse_options(ctx)
     from chaosrunner.app import Order
-    from chaosrunner.errors import ManyRuns
+    from chaosrunner.errors import ManyRuns, UsageError
 
     order = Order(
         experiment=experiment,
@@ -70,6 +71,8 @@ def command(
         report = _run(order, **show)
     except ManyRuns:
         terms.leave(_run_all(order, **show))
+    except UsageError as error:
+        terms.leave(_suites.run_if_it_is_one(order, error, as_json=show["as_json"]))
     if show["as_json"]:
         from chaosrunner.cli._showing import run_json
 
