@@ -25,7 +25,7 @@ def command(settings: terms.Settings, run: str, as_json: bool) -> None:
 
     runs = Runs(settings.state)
     found = runs.find(run)
-    seen = review(runs.journal(found), Known.of(settings.state, SystemClock()).lookup)
+    seen = review(runs.journal(found), Known(settings.state, SystemClock()).lookup)
     if as_json:
         from chaosrunner.reports.json import judged
 

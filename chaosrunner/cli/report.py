@@ -35,7 +35,7 @@ def command(settings: terms.Settings, run: str, form: str | None, output: str | 
         raise UsageError(f"{output}: no format goes by that ending, expected .html, .json or .txt, or --format")
     runs = Runs(settings.state)
     found = runs.find(run)
-    seen = review(runs.journal(found), Known.of(settings.state, SystemClock()).lookup)
+    seen = review(runs.journal(found), Known(settings.state, SystemClock()).lookup)
     page = runs.folder(found) / "report.html"
     if form == "html" and output is None:
         terms.say(str(write_html(seen, page)))

@@ -120,7 +120,7 @@ def prune(settings: terms.Settings, keep: int | None, older_than: str | None, dr
         raise UsageError("say which runs may go: --keep N, --older-than AGE, or both")
     runs, clock = Runs(settings.state), SystemClock()
     old = _old_enough(runs, keep, older_than, clock.now())
-    referred = Known.of(settings.state, clock).referred()
+    referred = Known(settings.state, clock).referred(old)
     reasons = {run: why_kept(runs.journal(run), running=_is_running(run), referred=referred) for run in old}
     removed = [run for run, why in reasons.items() if not why]
     kept = {run: why for run, why in reasons.items() if why}

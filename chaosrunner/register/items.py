@@ -51,6 +51,21 @@ class Items:
         with reading(self._engine) as connection:
             return _read(connection, near_miss, tracker, lock=False)
 
+    def unfinished(self, tracker: str, default: str) -> list[str]:
+        """Ids of those whose item is in this tracker, or belongs there, and that are not closed or whose item is not.
+        `default`: the tracker of those that name none. The database looks into the records; none is made here."""
+        table, record, item = schema.near_miss, schema.near_miss_record, schema.item
+        of_item, named = record.c.record["item", "tracker"].as_string(), record.c.record["tracker"].as_string()
+        joined = sa.select(table.c.id, table.c.priority, table.c.due).join_from(table, record)
+        waiting = joined.where(sa.not_(table.c.closed), sa.func.coalesce(of_item, named, default) == tracker)
+        of_closed = sa.select(table.c.id, table.c.priority, table.c.due).join_from(table, item)
+        still_open = (table.c.closed, item.c.tracker == tracker, item.c.key.is_not(None))
+        left = of_closed.where(*still_open, item.c.record["state"].as_string() == "open")
+        found = sa.union_all(waiting, left).subquery()
+        with reading(self._engine) as connection:
+            ordered = sa.select(found.c.id).order_by(found.c.priority, found.c.due, found.c.id)
+            return list(connection.execute(ordered).scalars())
+
     def claim(self, near_miss: str, tracker: str, at: float) -> ItemRecord | None:
         """The right to make the item. The record that stands in the way if another process has made it, or is making
         it; None: it is ours to make."""

@@ -296,6 +296,16 @@ class Register:
         with reading(self._engine) as connection:
             return rows.read(connection, self._known(connection, id))
 
+    def of_fingerprint(self, fingerprint: str) -> NearMiss | None:
+        """The near miss that a gap with this fingerprint belongs to; None: it was never recorded."""
+        with reading(self._engine) as connection:
+            return rows.known_by(connection, fingerprint)
+
+    def referred(self, runs: Iterable[str]) -> frozenset[str]:
+        """Those of these runs that a near miss which is not closed names as its first or last sight."""
+        with reading(self._engine) as connection:
+            return rows.referred(connection, sorted(set(runs)))
+
     def show(self, id: str) -> Record:
         """Everything about one near miss, oldest first."""
         with reading(self._engine) as connection:

@@ -103,10 +103,7 @@ class _Work:
     look: bool = True
 
     def unfinished(self) -> list[str]:
-        from chaosrunner.register.near_misses import Wanted
-
-        known = [each for each in self.register.list(Wanted(closed=True)) if _home(each) == self.tracker.kind]
-        return [each.id for each in known if not each.closed or (each.item and each.item.state == "open")]
+        return self.register.items.unfinished(self.tracker.kind, DEFAULT)
 
     async def see_to(self, id: str) -> Remediated:
         """Everything about one near miss; a failure is an answer."""

@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from chaosrunner.clock import Clock, iso
 from chaosrunner.errors import ChaosrunnerError, JournalFailed, NotPossibleNow
@@ -23,9 +22,6 @@ from chaosrunner.stages.detect import detect
 from chaosrunner.stages.judge import judge
 from chaosrunner.store.journal import read_journal
 from chaosrunner.store.kept import Kept, write_file
-
-if TYPE_CHECKING:
-    from chaosrunner.model.near_miss import NearMiss
 
 FORMATS = ("text", "html", "json")
 
@@ -149,35 +145,30 @@ def began_at(journal: Path) -> float | None:
 
 
 class Known:
-    """What the near-miss register of a state folder knows; a folder without one knows nothing."""
+    """What the near-miss register of a state folder knows, asked for no more than is needed; a folder without one knows
+    nothing. Everything raises `NotPossibleNow` where it cannot be read."""
 
-    def __init__(self, near_misses: Sequence[NearMiss] = ()) -> None:
-        self._near_misses = tuple(near_misses)
-        self._by_fingerprint = {
-            fingerprint: one
-            for one in near_misses
-            for fingerprint in (*one.former_fingerprints, *one.fingerprints.values())
-        }
-
-    @classmethod
-    def of(cls, state: Path, clock: Clock) -> Known:
-        """Read the register, if there is one. Raises `NotPossibleNow` where it cannot be read."""
-        from chaosrunner.register import open_register, register_exists
-
-        if not register_exists(state):
-            return cls()
-        from chaosrunner.register.near_misses import Wanted
-
-        with open_register(state, clock) as register:
-            return cls(register.list(Wanted(closed=True)))
+    def __init__(self, state: Path, clock: Clock) -> None:
+        self._state = state
+        self._clock = clock
 
     def lookup(self, gap: Gap) -> ShownGap:
         """The gap with its near miss, if it has one."""
-        return shown(gap, self._by_fingerprint.get(gap.fingerprint))
+        from chaosrunner.register import open_register, register_exists
 
-    def referred(self) -> frozenset[str]:
-        """Runs that a near miss which is not closed names as its first or last sight."""
-        return frozenset(run for one in self._near_misses if not one.closed for run in (one.first_run, one.last_run))
+        if not register_exists(self._state):
+            return ShownGap(gap)
+        with open_register(self._state, self._clock) as register:
+            return shown(gap, register.of_fingerprint(gap.fingerprint))
+
+    def referred(self, runs: Sequence[str]) -> frozenset[str]:
+        """Those of these runs that a near miss which is not closed names as its first or last sight."""
+        from chaosrunner.register import open_register, register_exists
+
+        if not runs or not register_exists(self._state):
+            return frozenset()
+        with open_register(self._state, self._clock) as register:
+            return register.referred(runs)
 
 
 def remove(folder: Path) -> None:

@@ -135,7 +135,7 @@ def test_sums_are_what_counting_says_after_anything(place: Place, seed: int) -> 
             busy(register, clock, dice, 12)
             right(register, clock)
             right(register, clock, Wanted(service="checkout", closed=True))
-            right(register, clock, Wanted(owner="team-c", environment_class="staging", closed=True))
+            right(register, clock, Wanted(owner="team-c", environment_class="demo", closed=True))
         lines = list(register.export())
         for days in (400, -500, 1, 1):
             clock.at += days * DAY
