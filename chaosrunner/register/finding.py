@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from difflib import get_close_matches
 from typing import Any
@@ -46,6 +47,10 @@ IN_TIME = tuple(state.value for state in (State.FIX_READY, State.WAIVED))
 
 SHORTEST = 4
 """Digits that are taken for the beginning of a longer number; fewer count as a whole one."""
+
+
+MOST_NAMED = 500
+"""Runs that are asked for at once."""
 
 
 def conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
@@ -101,6 +106,28 @@ def select(connection: sa.Connection, wanted: Wanted) -> list[NearMiss]:
 def count(wanted: Wanted) -> sa.Select[Any]:
     """How many match, on all pages."""
     return sa.select(sa.func.count()).select_from(schema.near_miss).where(*conditions(wanted))
+
+
+def known_by(connection: sa.Connection, fingerprint: str) -> NearMiss | None:
+    """The near miss that this fingerprint leads to."""
+    known, record = schema.fingerprint, schema.near_miss_record
+    joined = sa.select(record.c.record).join_from(known, record, known.c.near_miss == record.c.near_miss)
+    found = connection.execute(joined.where(known.c.fingerprint == fingerprint)).scalar()
+    return None if found is None else NearMiss.model_validate(found)
+
+
+def referred(connection: sa.Connection, runs: Sequence[str]) -> frozenset[str]:
+    """Those of these runs that a near miss which is not closed names as its first or last sight: one of those whose
+    occurrences they are."""
+    table, record, seen = schema.near_miss, schema.near_miss_record, schema.occurrence
+    named: set[str] = set()
+    for first in range(0, len(runs), MOST_NAMED):
+        ids = sa.select(seen.c.near_miss).where(seen.c.run.in_(runs[first : first + MOST_NAMED]))
+        open_ones = sa.select(record.c.record).join_from(table, record)
+        for found in connection.execute(open_ones.where(table.c.id.in_(ids), sa.not_(table.c.closed))).scalars():
+            near_miss = NearMiss.model_validate(found)
+            named |= {near_miss.first_run, near_miss.last_run}
+    return frozenset(named.intersection(runs))
 
 
 def meant(connection: sa.Connection, id: str) -> str:

@@ -299,12 +299,12 @@ class Register:
     def of_fingerprint(self, fingerprint: str) -> NearMiss | None:
         """The near miss that a gap with this fingerprint belongs to; None: it was never recorded."""
         with reading(self._engine) as connection:
-            return rows.known_by(connection, fingerprint)
+            return finding.known_by(connection, fingerprint)
 
     def referred(self, runs: Iterable[str]) -> frozenset[str]:
         """Those of these runs that a near miss which is not closed names as its first or last sight."""
         with reading(self._engine) as connection:
-            return rows.referred(connection, sorted(set(runs)))
+            return finding.referred(connection, sorted(set(runs)))
 
     def show(self, id: str) -> Record:
         """Everything about one near miss, oldest first."""

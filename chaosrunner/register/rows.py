@@ -13,8 +13,6 @@ from chaosrunner.model.near_miss import HistoryEvent, NearMiss, Occurrence, Pass
 from chaosrunner.model.words import Source, State
 from chaosrunner.register import schema, sums
 
-MOST_NAMED = 500
-"""Runs that are asked for at once."""
 BOTH = (schema.near_miss, schema.near_miss_record)
 """What is locked: a row that is not would be shown as it was before another process's change was waited for."""
 
@@ -249,27 +247,6 @@ def by_fingerprint(connection: sa.Connection, fingerprint: str) -> NearMiss | No
     of_it = _records_of().join(known, known.c.near_miss == table.c.id).where(known.c.fingerprint == fingerprint)
     record = connection.execute(of_it.with_for_update(of=BOTH)).scalar()
     return None if record is None else NearMiss.model_validate(record)
-
-
-def known_by(connection: sa.Connection, fingerprint: str) -> NearMiss | None:
-    """The same, for looking at only."""
-    known, record = schema.fingerprint, schema.near_miss_record
-    joined = sa.select(record.c.record).join_from(known, record, known.c.near_miss == record.c.near_miss)
-    found = connection.execute(joined.where(known.c.fingerprint == fingerprint)).scalar()
-    return None if found is None else NearMiss.model_validate(found)
-
-
-def referred(connection: sa.Connection, runs: Sequence[str]) -> frozenset[str]:
-    """Those of these runs that a near miss which is not closed names as its first or last sight: one of those whose
-    occurrences they are."""
-    table, seen = schema.near_miss, schema.occurrence
-    named: set[str] = set()
-    for first in range(0, len(runs), MOST_NAMED):
-        some = runs[first : first + MOST_NAMED]
-        ids = sa.select(seen.c.near_miss).where(seen.c.run.in_(some))
-        open_ones = _records_of().where(table.c.id.in_(ids), sa.not_(table.c.closed))
-        named |= {run for each in _near_misses(connection, open_ones) for run in (each.first_run, each.last_run)}
-    return frozenset(named.intersection(runs))
 
 
 def add_split(connection: sa.Connection, fingerprint: str, by: str, value: str, near_miss: str) -> None:
