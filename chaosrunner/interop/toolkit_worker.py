@@ -115,6 +115,30 @@ def call(order: Mapping[str, Any]) -> dict[str, Any]:
     return {"value": json.loads(text)}
 
 
+def perform(provider: dict[str, Any]) -> Any:
+    """Do what an activity of any provider does: what files that were converted call. Raises where it failed, and where
+    a program exited with another code than 0 or a request was answered with 400 or more."""
+    from chaoslib.activity import run_activity
+    from chaoslib.exceptions import ActivityFailed
+
+    output = run_activity({"type": "action", "name": "it", "provider": provider}, {}, {})
+    status = output.get("status") if isinstance(output, dict) else None
+    if provider["type"] == "process" and status:
+        raise ActivityFailed(f"it exited with {status}: {str(output.get('stderr')).strip()[-200:]}")
+    if provider["type"] == "http" and isinstance(status, int) and status >= 400:
+        raise ActivityFailed(f"it was answered with {status}")
+    return output
+
+
+def holds(provider: dict[str, Any], tolerance: Any) -> bool:
+    """Whether a probe of any provider is in its tolerance, as Chaos Toolkit holds it."""
+    from chaoslib.activity import run_activity
+    from chaoslib.hypothesis import within_tolerance
+
+    output = run_activity({"type": "probe", "name": "it", "tolerance": None, "provider": provider}, {}, {})
+    return bool(within_tolerance(tolerance, output, configuration={}, secrets={}))
+
+
 # -------------------------------------------------------------------------------------------------------------- runs
 
 
