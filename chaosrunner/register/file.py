@@ -8,6 +8,7 @@ whoever reads it sees one state, and a process that dies leaves the file as it w
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import secrets
 import threading
@@ -43,6 +44,7 @@ class RegisterFile:
         self._turn = threading.RLock()
         self._seen: Seen = (-1, 0, 0)
         self._before = 0
+        self._said = b""
 
     @contextmanager
     def up_to_date(self, engine: sa.Engine) -> Iterator[None]:
@@ -70,8 +72,11 @@ class RegisterFile:
 
     def keep(self, connection: sa.Connection) -> None:
         """Write the file, before the transaction is committed; not where nothing changed."""
-        if _changes(connection) != self._before or not self.path.stat().st_size:
-            self._put(lines.written(connection, self.numbers))
+        if _changes(connection) == self._before and self.path.stat().st_size:
+            return
+        text = lines.written(connection, self.numbers)
+        if _digest(text) != self._said:
+            self._put(text)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -101,7 +106,7 @@ class RegisterFile:
         except BaseException:
             fresh.unlink(missing_ok=True)
             raise
-        self._seen = seen
+        self._seen, self._said = seen, _digest(text)
         folder = os.open(self.path.parent, os.O_RDONLY)
         with suppress(OSError):  # some file systems have no such thing
             os.fsync(folder)
@@ -136,7 +141,7 @@ class RegisterFile:
                 branches.after_joining(connection, touched)
         except UsageError as error:
             raise NotPossibleNow(lines.in_file(str(self.path), str(error))) from None
-        self.numbers = said.numbers
+        self.numbers, self._said = said.numbers, _digest(text)
 
 
 def _insert(connection: sa.Connection, found: Rows) -> None:
@@ -153,6 +158,10 @@ def _insert(connection: sa.Connection, found: Rows) -> None:
             records = [{"near_miss": row["id"], "record": row["record"]} for _, row in found[name]]
             connection.execute(schema.near_miss_record.insert(), records)
             sums.count(connection, whole)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _changes(connection: sa.Connection) -> int:

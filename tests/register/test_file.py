@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,36 +159,32 @@ def test_a_folder_where_nothing_may_be_written_is_said(tmp_path: Path) -> None:
 
 
 class Repository:
-    """A repository with the file in it, and two branches of it."""
+    """A file, and two branches of it."""
 
-    def __init__(self, folder: Path, attributes: str = "near-misses.jsonl merge=union\n") -> None:
+    def __init__(self, folder: Path) -> None:
         self.file = folder / "near-misses.jsonl"
-        self._folder = folder
-        self.git("init", "-q", "-b", "main")
-        (folder / ".gitattributes").write_text(attributes)
         with at(self.file) as register:
             show(register, "run-1")
-        self.commit("begun")
-
-    def git(self, *words: str) -> int:
-        who = ("-c", "user.name=ana", "-c", "user.email=ana@example.org", "-c", "commit.gpgsign=false")
-        return subprocess.run(["git", *who, *words], cwd=self._folder, capture_output=True).returncode
-
-    def commit(self, message: str) -> None:
-        self.git("add", "-A")
-        assert self.git("commit", "-q", "-m", message) == 0
+        self.texts = {"main": self.file.read_text()}
 
     def on(self, branch: str, *steps: Callable[[Register], object]) -> None:
-        assert self.git("checkout", "-q", "-b", branch, "main") == 0
+        self.file.write_text(self.texts["main"])
         with at(self.file, SetClock(START + 100)) as register:
             for step in steps:
                 step(register)
-        self.commit(branch)
+        self.texts[branch] = self.file.read_text()
 
-    def merged(self, one: str = "one", other: str = "other") -> list[Record]:
-        assert self.git("checkout", "-q", one) == 0
-        assert self.git("merge", "-q", "-m", "together", other) == 0
-        return everything(self.file)
+    def merged(self) -> list[Record]:
+        """As `merge=union` merges them: without the lines that a branch has changed. With them, as where they lie in
+        the midst of what the other changed, it must be the same."""
+        main, one, other = (self.texts[name].splitlines() for name in ("main", "one", "other"))
+        gone = {line for line in main if line not in one or line not in other}
+        self.file.write_text("\n".join((*one, *other, *main)) + "\n")
+        sloppily = everything(self.file)
+        self.file.write_text("\n".join(line for line in (*other, *one) if line not in gone) + "\n")
+        records = everything(self.file)
+        assert [each.near_miss for each in sloppily] == [each.near_miss for each in records]
+        return records
 
 
 def seen(run: str, when: float, what=None) -> Callable[[Register], object]:  # type: ignore[no-untyped-def]
@@ -224,6 +221,26 @@ def test_what_both_branches_saw_of_one_near_miss_is_counted_together(repository:
     assert len(repository.file.read_text().split("\n")) == len(set(repository.file.read_text().split("\n")))
     (record,) = everything(repository.file)
     assert record.near_miss.occurrences == len(record.occurrences) == 5
+
+
+def test_git_merges_it_as_its_attributes_say(repository: Repository, tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=ana", "-c", "user.email=ana@example.org", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    repository.on("one", seen("run-2", START + 10))
+    repository.on("other", seen("run-4", START + 15), seen("run-5", START + 16, OTHER))
+    (tmp_path / ".gitattributes").write_text("near-misses.jsonl merge=union\n")
+    git("init", "-q", "-b", "main")
+    for branch in ("main", "one", "other"):
+        git("checkout", "-q", "-B", branch, *(() if branch == "main" else ("main",)))
+        repository.file.write_text(repository.texts[branch])
+        git("add", "-A")
+        git("commit", "-q", "-m", branch)
+    git("merge", "-q", "-m", "together", "one")
+    records = everything(repository.file)
+    assert sorted(len(each.occurrences) for each in records) == [1, 3]
+    assert [each.near_miss for each in records] == [each.near_miss for each in repository.merged()]
 
 
 def test_gaps_that_two_branches_found_apart_are_two_near_misses(repository: Repository) -> None:
@@ -355,10 +372,7 @@ def test_two_near_misses_with_one_counted_number_are_told_apart_by_a_person(tmp_
 def test_what_comes_together_does_not_depend_on_whose_lines_come_first(repository: Repository) -> None:
     repository.on("one", seen("run-2", START + 10), fixed(START + 30))
     repository.on("other", seen("run-4", START + 40), seen("run-5", START + 41, OTHER))
-    texts = []
-    for branch in ("one", "other"):
-        repository.git("checkout", "-q", branch)
-        texts.append(repository.file.read_text())
+    texts = [repository.texts["one"], repository.texts["other"]]
     found = []
     for name, text in (("ab", texts[0] + texts[1]), ("ba", texts[1] + texts[0])):
         path = repository.file.with_name(f"{name}.jsonl")
@@ -372,22 +386,30 @@ def test_what_comes_together_does_not_depend_on_whose_lines_come_first(repositor
 # ------------------------------------------------------------------------------------------------------ many processes
 
 WORK = """
-import sys
-from chaosrunner.register import open_register
+import os, sys
+from chaosrunner.register import near_misses, open_register
 from tests.near_misses.world import SetClock, facts, finding, gap, START
-with open_register(sys.argv[1], SetClock()) as register:
-    for number in range(4):
-        gaps = [finding(), finding(gap(service=sys.argv[2]))]
-        register.record(facts(f"{sys.argv[2]}-{number}", at=START + number), gaps)
+
+def work(name):
+    with open_register(sys.argv[1], SetClock()) as register:
+        for number in range(4):
+            gaps = [finding(), finding(gap(service=name))]
+            register.record(facts(f"{name}-{number}", at=START + number), gaps)
+
+children = []
+for number in range(3):
+    child = os.fork()
+    if not child:
+        work(f"worker{number}")
+        os._exit(0)
+    children.append(child)
+sys.exit(sum(os.waitpid(child, 0)[1] != 0 for child in children))
 """
 
 
 async def test_processes_take_turns_and_none_loses_what_another_wrote(file: Path) -> None:
-    import sys
-
-    words = [(sys.executable, "-c", WORK, str(file), f"worker{number}") for number in range(3)]
-    processes = [await asyncio.create_subprocess_exec(*each) for each in words]
-    assert [await each.wait() for each in processes] == [0, 0, 0]
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", WORK, str(file))
+    assert await process.wait() == 0
     records = everything(file)
     assert sorted(each.near_miss.occurrences for each in records) == [4, 4, 4, 13]
     assert [each.name for each in file.parent.iterdir()] == ["near-misses.jsonl"]
