@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from chaosrunner.model.news import Notice
     from chaosrunner.model.plan import GuardAnswer, PlannedFault
     from chaosrunner.model.runbook import RunbookSays
+    from chaosrunner.model.surroundings import FoundPlatform
 
 __all__ = [
     "Affected",
@@ -427,6 +428,11 @@ class Platform(ABC):
         """(what was looked at, in order, what was found and what to do about it). `needs`: the permissions of each
         fault that works here. `deep`: also what makes something and removes it again; else nothing is touched."""
         return ()
+
+    async def survey(self) -> FoundPlatform | None:
+        """What runs here, for `chaosrunner init`; reads only. None: the platform cannot say. Raises `NotPossibleNow` if
+        it cannot be asked."""
+        return None
 
 
 class Processes(ABC):

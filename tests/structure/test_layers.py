@@ -30,7 +30,7 @@ LAYERS: list[set[str]] = [
     {"reports"},
     {"stages"},
     {"serve"},
-    {"interop"},
+    {"interop", "beginning"},
     {"app", "demo"},
     {"cli"},
     {"__main__"},

@@ -9,6 +9,7 @@ from chaosrunner.clock import Clock
 from chaosrunner.errors import UsageError
 from chaosrunner.model.environment import Guards
 from chaosrunner.model.plan import GuardAnswer, PlannedFault
+from chaosrunner.model.surroundings import FoundPlatform
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes import finding, watching
 from chaosrunner.platforms.kubernetes import spec as settings
@@ -284,6 +285,12 @@ class KubernetesPlatform(Platform):
         self, needs: Mapping[str, Sequence[str]], *, deep: bool = False
     ) -> Sequence[tuple[str, bool, str]]:
         return await ClusterDoctor(self.spec, self.cluster, self.finder, self.clock).looked(needs, deep)
+
+    async def survey(self) -> FoundPlatform:
+        """Workloads and Services of the namespaces."""
+        from chaosrunner.platforms.kubernetes.survey import survey
+
+        return await survey(self.cluster, self.spec)
 
     # -- a run
 

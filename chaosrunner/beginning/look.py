@@ -1,0 +1,161 @@
+"""Looks around where it was told to: a cluster, a Prometheus, files. Reads only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from chaosrunner import catalog
+from chaosrunner.beginning.compose import NAMES, compose
+from chaosrunner.beginning.metrics import metrics, openslo
+from chaosrunner.beginning.writing import why_not
+from chaosrunner.clock import Clock
+from chaosrunner.errors import UsageError
+from chaosrunner.files.openslo import is_openslo
+from chaosrunner.files.reader import read
+from chaosrunner.files.references import Library, files_in
+from chaosrunner.http import Http, check_url
+from chaosrunner.model.environment import PrometheusSource
+from chaosrunner.model.surroundings import FoundObjective, FoundPlatform, Surroundings
+from chaosrunner.records.light import replace
+
+
+class Wanted(NamedTuple):
+    """Where somebody said to look."""
+
+    cluster: bool = False
+    """Whether to ask a cluster."""
+    kubeconfig: str = ""
+    context: str = ""
+    namespaces: tuple[str, ...] = ()
+    prometheus: str = ""
+    compose: str = ""
+    openslo: tuple[str, ...] = ()
+
+
+class Context(NamedTuple):
+    """One of a kubeconfig."""
+
+    name: str
+    namespace: str
+    server: str
+
+
+async def look(wanted: Wanted, folder: Path, clock: Clock) -> Surroundings:
+    """Everything that is there. Raises `UsageError` for what is wrong with what was said, `NotPossibleNow` where it
+    cannot be asked, `FileProblems` for a file that cannot be read."""
+    if wanted.cluster and wanted.compose:
+        raise UsageError("an environment is a cluster or a Compose file: expected --namespace or --compose, not both")
+    platform: FoundPlatform | None = None
+    if wanted.cluster:
+        platform = await _cluster(wanted, folder, clock)
+    elif wanted.compose:
+        platform = compose(_data(folder / wanted.compose, wanted.compose), wanted.compose)
+    objectives, passed_over = _objectives(wanted, folder)
+    if not wanted.prometheus:
+        return Surroundings(platform, None, objectives, passed_over)
+    try:
+        source = PrometheusSource(url=check_url(wanted.prometheus))
+    except ValueError as error:
+        raise UsageError(f"--prometheus: {error}") from None
+    names = [one.name for one in platform.services] if platform is not None else []
+    async with Http(clock, folder=folder) as http:
+        return Surroundings(platform, await metrics(source, http, names), objectives, passed_over)
+
+
+def _objectives(wanted: Wanted, folder: Path) -> tuple[tuple[FoundObjective, ...], tuple[str, ...]]:
+    """Those that can be taken over, and why others cannot."""
+    found = [one for name in wanted.openslo for one in openslo(folder, folder / name)]
+    why = {one: why_not(one, folder) for one in found}
+    passed_over = tuple(f"the objective {one.name}: {said}" for one, said in why.items() if said)
+    return tuple(one for one in found if not why[one]), passed_over
+
+
+async def _cluster(wanted: Wanted, folder: Path, clock: Clock) -> FoundPlatform | None:
+    if not wanted.namespaces:
+        raise UsageError("expected --namespace NAME: chaosrunner touches and asks nothing outside of those")
+    plugin = catalog.find("platforms", "kubernetes")
+    told = {"context": wanted.context, "kubeconfig": wanted.kubeconfig}
+    given = {name: value for name, value in told.items() if value}
+    try:
+        spec = plugin.Spec.model_validate({**given, "namespaces": list(wanted.namespaces)})
+    except ValueError:
+        raise UsageError(f"--namespace: expected names of namespaces, found {', '.join(wanted.namespaces)}") from None
+    platform = plugin(spec, "init", folder, clock)
+    try:
+        found: FoundPlatform | None = await platform.survey()
+    finally:
+        await platform.close()
+    if found is None or not wanted.kubeconfig:
+        return found
+    return replace(found, kubeconfig=_from(folder / "environments", folder / wanted.kubeconfig))
+
+
+def _from(folder: Path, path: Path) -> str:
+    """As a file of the folder names it."""
+    return os.path.relpath(path, folder)
+
+
+def _data(path: Path, shown: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{shown} cannot be read: {error.strerror}") from None
+
+
+# ------------------------------------------------------------------------------- what lies here, without asking anybody
+
+
+def compose_here(folder: Path) -> str:
+    """The Compose file of a folder, by one of its usual names; empty: there is none."""
+    return next((name for name in NAMES if (folder / name).is_file()), "")
+
+
+def openslo_here(folder: Path) -> list[str]:
+    """OpenSLO files of a folder, and of `slo/`, `slos/` and `openslo/` in it."""
+    library = Library(folder)
+    found = []
+    for place in (folder, *(folder / name for name in ("slo", "slos", "openslo"))):
+        for path in files_in(place):
+            try:
+                file = library.file(path)
+            except UsageError:
+                continue
+            if any(is_openslo(spot, "SLO") for spot in file.spots):
+                found.append(file.source.path)
+    return found
+
+
+def contexts(kubeconfig: str) -> tuple[str, Sequence[Context]]:
+    """(the current one, all) of a kubeconfig file, or of the usual one. It is read, and nobody is asked.
+
+    Empty where there is none. Raises `UsageError` where one that was named cannot be read.
+    """
+    named = kubeconfig or os.environ.get("KUBECONFIG", "").partition(os.pathsep)[0]
+    path = Path(named) if named else Path.home() / ".kube" / "config"
+    if not path.is_file():
+        if kubeconfig:
+            raise UsageError(f"there is no file {kubeconfig}")
+        return "", ()
+    documents = read(_data(path, str(path)), str(path)).documents
+    top = documents[0].value if documents else None
+    if not isinstance(top, dict):
+        return "", ()
+    servers = {}
+    for one in _items(top.get("clusters")):
+        body = one.get("cluster")
+        servers[str(one.get("name"))] = str(body.get("server", "")) if isinstance(body, dict) else ""
+    found = []
+    for one in _items(top.get("contexts")):
+        body = one.get("context")
+        body = body if isinstance(body, dict) else {}
+        found.append(
+            Context(str(one.get("name")), str(body.get("namespace") or ""), servers.get(str(body.get("cluster")), ""))
+        )
+    return str(top.get("current-context") or ""), tuple(found)
+
+
+def _items(value: object) -> list[dict[str, object]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

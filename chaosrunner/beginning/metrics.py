@@ -1,0 +1,142 @@
+"""What a Prometheus knows of services, and the objectives of OpenSLO files. Reads only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from chaosrunner.errors import NotPossibleNow
+from chaosrunner.files.openslo import is_openslo
+from chaosrunner.files.references import Library
+from chaosrunner.http import Asked, Http, Reply, request_as
+from chaosrunner.model.environment import PrometheusSource
+from chaosrunner.model.surroundings import FoundAlert, FoundCounter, FoundMetrics, FoundObjective, file_name
+
+_COUNTERS = re.compile(r"(.*(http|rpc|grpc|requests?|orders|calls).*_(total|count))")
+_CODES = ("code", "status", "status_code", "response_code", "http_status", "http_response_status_code", "grpc_code")
+_SERVICES = ("app", "service", "job", "service_name", "destination_workload", "container", "app_kubernetes_io_name")
+_RATIO = re.compile(r"(sli_error|error|fail).*ratio")
+_WINDOW = re.compile(r"(?:_|:)?(?:rate)?(\d+)([smhd])$")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+MOST_COUNTERS = 20
+"""Metrics that are looked at more closely."""
+MOST_SERIES = 2000
+_BIGGEST = 16 * 1024 * 1024
+_PATIENCE = 10.0
+
+
+async def metrics(source: PrometheusSource, http: Http, names: Sequence[str]) -> FoundMetrics:
+    """What a Prometheus has about services of these names; about all of them where no names are known.
+
+    Raises `NotPossibleNow` if it cannot be asked.
+    """
+    ask = _Questions(source, http)
+    known = [str(name) for name in await ask.data("/api/v1/label/__name__/values")]
+    rules = await ask.data("/api/v1/rules")
+    counters: list[FoundCounter] = []
+    for metric in [name for name in known if _COUNTERS.fullmatch(name) and not name.startswith("prometheus_")]:
+        if len(counters) >= MOST_COUNTERS:
+            break
+        series = await ask.data("/api/v1/series", {"match[]": metric, "limit": str(MOST_SERIES)})
+        if (counter := _counter(metric, series, names, known)) is not None:
+            counters.append(counter)
+    groups = rules.get("groups") or [] if isinstance(rules, dict) else []
+    every = [rule for group in groups for rule in group.get("rules") or ()]
+    return FoundMetrics(source.url, tuple(counters), tuple(_objectives(every, names)), tuple(_alerts(every)))
+
+
+class _Questions:
+    def __init__(self, source: PrometheusSource, http: Http) -> None:
+        self._source = source
+        self._http = http
+
+    async def data(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        url = self._source.url.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
+        request = request_as(self._source, url, timeout=_PATIENCE, asked=Asked.SERVICE, keep=_BIGGEST)
+        reply: Reply = await self._http.send(request)
+        try:
+            answer = reply.json()
+            return answer["data"]
+        except (ValueError, KeyError, TypeError):
+            raise NotPossibleNow(
+                f"{self._source.url} does not answer as a Prometheus does: {reply.says() or reply}"
+            ) from None
+
+
+def _counter(
+    metric: str, series: Iterable[Mapping[str, str]], names: Sequence[str], known: Sequence[str]
+) -> FoundCounter | None:
+    series = list(series)
+    code = next((label for label in _CODES if any(label in one for one in series)), "")
+    if not code:
+        return None
+    wanted = set(names)
+    for label in _SERVICES:
+        values = {one[label] for one in series if label in one}
+        values = values & wanted if wanted else values
+        if values:
+            histogram = next((base for base in _histograms(metric) if f"{base}_bucket" in known), "")
+            return FoundCounter(metric, label, tuple(sorted(values)), code, histogram)
+    return None
+
+
+def _histograms(metric: str) -> list[str]:
+    """What the histogram of the same requests may be called."""
+    stem = re.sub(r"s?_total$", "", metric)
+    own = [metric.removesuffix("_count")] if metric.endswith("_count") else []
+    return [*own, f"{stem}_duration_seconds", f"{stem}s_duration_seconds", f"{stem}_seconds", f"{stem}_latency_seconds"]
+
+
+def _objectives(rules: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[FoundObjective]:
+    """Recorded ratios of errors, of each service the one with the shortest window."""
+    found: dict[tuple[str, str], FoundObjective] = {}
+    for rule in rules:
+        record = str(rule.get("name", ""))
+        if rule.get("type") != "recording" or not _RATIO.search(record):
+            continue
+        labels = {str(name): str(value) for name, value in (rule.get("labels") or {}).items()}
+        service = next((value for value in labels.values() if value in names), "")
+        window = _window(record, labels)
+        stem = file_name(labels.get("sloth_slo") or labels.get("slo") or re.sub(_WINDOW, "", record))
+        chosen = ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items()) if '"' not in value)
+        one = FoundObjective(stem, service, f"{record}{{{chosen}}}" if chosen else record, window=window)
+        before = found.get((stem, service))
+        if before is None or window < before.window:
+            found[stem, service] = one
+    return list(found.values())
+
+
+def _window(record: str, labels: Mapping[str, str]) -> float:
+    said = _WINDOW.search(record) or re.fullmatch(r"()?(\d+)([smhd])", labels.get("sloth_window", ""))
+    if said is None:
+        return 300.0
+    number, unit = said.groups()[-2:]
+    return float(number) * _SECONDS[unit]
+
+
+def _alerts(rules: Sequence[Mapping[str, Any]]) -> list[FoundAlert]:
+    return [
+        FoundAlert(
+            str(rule["name"]), float(rule.get("duration") or 0), tuple(sorted((rule.get("labels") or {}).items()))
+        )
+        for rule in rules
+        if rule.get("type") == "alerting" and rule.get("name")
+    ]
+
+
+def openslo(folder: Path, path: Path) -> list[FoundObjective]:
+    """The SLOs of a file. Raises `UsageError` if it cannot be read."""
+    library = Library(folder)
+    file = library.file(path)
+    found = []
+    for spot in file.spots:
+        if not is_openslo(spot, "SLO"):
+            continue
+        name, service = spot.get("metadata", "name"), spot.get("spec", "service")
+        told = str(service.value) if service is not None else ""
+        if name is not None:
+            found.append(FoundObjective(str(name.value), told, file=file.source.path))
+    return found
