@@ -15,11 +15,11 @@ from tests.cluster import lab
 
 HERE = Path(__file__).parent
 ALONE = (
+    "test_all_at_once",
     "test_fighting",
     "test_experiments",  # a whole shop under load, on its limits where processors are few
     "test_ledger",
     "test_ledger_faults",
-    "test_links_without_the_api",
     "test_node_faults",
     "test_pod_faults_in_trouble",
 )

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,22 @@ async def eventually(look: Callable[[], Awaitable[Any]], within: float, what: st
                 return last
         await asyncio.sleep(every)
     pytest.fail(f"not within {within:g} s: {what}; last seen: {last!r}")
+
+
+class Still(list[Any]):
+    """What is still there: no answer yet, and shown if there never is one."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+async def nothing_left(look: Callable[[], Awaitable[Iterable[Any]]], within: float, what: str) -> None:
+    """Until `look` finds nothing more; fails with what it still finds."""
+
+    async def none() -> Any:
+        return Still(found) if (found := list(await look())) else True
+
+    await eventually(none, within, what)
 
 
 @dataclass
@@ -279,12 +295,13 @@ class Run:
     async def until(self, words: str, within: float = 60.0) -> str:
         """The first line of its output with these words; fails with all of its output if it ends without."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(within):
-            while line := (await self.process.stdout.readline()).decode():
-                self.said.append(line)
-                if words in line:
-                    return line
-        raise AssertionError(f"it never said {words!r}:\n{''.join(self.said)}")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while line := (await self.process.stdout.readline()).decode():
+                    self.said.append(line)
+                    if words in line:
+                        return line
+        raise AssertionError(f"it never said {words!r}, in {within:g} s:\n{''.join(self.said)}")
 
     async def in_force(self, within: float = 60.0) -> None:
         """Until it says that a fault is in force."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest_asyncio
 
 from chaosrunner.platforms.kubernetes.client import Object, path
-from tests.cluster.lab import PROGRAM, Space, eventually, nodes_to_itself, parts_stopped
+from tests.cluster.lab import PROGRAM, Space, eventually, nodes_to_itself, nothing_left, parts_stopped
 from tests.cluster.rights import guardian_account, remove_cluster_roles
 
 GONE_WITHIN = 10.0
@@ -123,20 +122,6 @@ async def in_force(space: Space) -> None:
     await eventually(all_of_it, 45, "every fault is seen from outside")
 
 
-class Still(list[Any]):
-    """What is still there: no answer yet, and shown if there never is one."""
-
-    def __bool__(self) -> bool:
-        return False
-
-
-def nothing(look: Callable[[Space], Awaitable[set[Any]]], space: Space) -> Callable[[], Awaitable[Any]]:
-    async def none() -> Any:
-        return Still(found) if (found := await look(space)) else True
-
-    return none
-
-
 async def test_each_fault_is_seen_in_force_and_gone(stage: Space) -> None:
     async with stage.running(written(stage, {"together": steps("40s")})) as run:
         for _ in range(6):
@@ -146,7 +131,7 @@ async def test_each_fault_is_seen_in_force_and_gone(stage: Space) -> None:
     assert code == 0, output
     assert output.count("undone and seen gone") + sum("undone and seen gone" in line for line in run.said) >= 6, output
     assert await what_is_changed(stage) == set()
-    await eventually(nothing(what_is_wrong, stage), 60, "everything answers again")
+    await nothing_left(lambda: what_is_wrong(stage), 60, "everything answers again")
 
 
 async def test_each_fault_of_a_killed_runner_is_taken_back(stage: Space) -> None:
@@ -155,8 +140,8 @@ async def test_each_fault_of_a_killed_runner_is_taken_back(stage: Space) -> None
             await run.in_force()
         await in_force(stage)
         await run.kill()
-    await eventually(nothing(what_is_changed, stage), GONE_WITHIN, "everything is changed back")
-    await eventually(nothing(what_is_wrong, stage), 60, "everything answers again")
+    await nothing_left(lambda: what_is_changed(stage), GONE_WITHIN, "everything is changed back")
+    await nothing_left(lambda: what_is_wrong(stage), 60, "everything answers again")
 
 
 async def test_each_fault_of_a_killed_runner_is_taken_back_when_the_api_server_is_back(stage: Space) -> None:
@@ -169,8 +154,8 @@ async def test_each_fault_of_a_killed_runner_is_taken_back_when_the_api_server_i
             await asyncio.sleep(8)
             start()
             await eventually(lambda: node(stage, "node-2"), 15, "the API server is back", every=0.05)
-            await eventually(nothing(what_is_changed, stage), GONE_WITHIN, "everything is changed back")
-    await eventually(nothing(what_is_wrong, stage), 60, "everything answers again")
+            await nothing_left(lambda: what_is_changed(stage), GONE_WITHIN, "everything is changed back")
+    await nothing_left(lambda: what_is_wrong(stage), 60, "everything answers again")
 
 
 async def test_a_fault_that_ends_while_the_api_server_is_away_is_taken_back_when_it_is_back(stage: Space) -> None:
@@ -181,7 +166,7 @@ async def test_a_fault_that_ends_while_the_api_server_is_away_is_taken_back_when
             await asyncio.sleep(14)
             start()
             await eventually(lambda: node(stage, "node-2"), 15, "the API server is back", every=0.05)
-            await eventually(nothing(what_is_changed, stage), GONE_WITHIN, "everything is changed back")
+            await nothing_left(lambda: what_is_changed(stage), GONE_WITHIN, "everything is changed back")
         code, output = await run.ended(within=120)
     assert code in (0, 3), output
-    await eventually(nothing(what_is_wrong, stage), 60, "everything answers again")
+    await nothing_left(lambda: what_is_wrong(stage), 60, "everything answers again")
