@@ -25,7 +25,7 @@ The other looks, each with `--around` and `--silent-after S` where it goes over 
 * `kernel` -> `{netem}`: whether it has that queueing discipline.
 * `rules` -> `{tables, rules, qdiscs}`: what nftables and tc have of ours, in their own words.
 * `disk FOLDER` -> `{total, free, available, write_seconds}`; `memory` -> `{current, limit, kills}`; `cpu [--seconds S]`
-  -> `{cores, waited, limit, throttled}`: by the files of control groups v2, of the container that it runs in.
+  -> `{cores, waited, written, limit, throttled}`: by the files of control groups, of the container that it runs in.
 
 Looks carry the firewall mark 0x6369, by which the injector's rules treat them like the pod's own traffic and do not
 count them; with `--around` the mark 0x6368, which no fault touches. Marks need NET_ADMIN: without it a look goes

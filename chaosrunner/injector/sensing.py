@@ -12,7 +12,7 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from chaosrunner.injector import dns
 from chaosrunner.injector.looking import LookFailed, Marks, connect
@@ -197,31 +197,49 @@ def disk(folder: str) -> Answer:
 
 def load(what: str, seconds: float) -> Answer:
     """Use and limit of processors or memory, by the files of control groups, version 2 or 1; `seconds`: how long
-    processors are watched. `waited` is for those that others had meanwhile, by the processes that are seen here."""
+    processors are watched. By the processes of this one's group: `waited` is for processors that others had meanwhile,
+    `written` the bytes a second that disks were made to take."""
     counts = _counts if (_GROUPS / "cgroup.controllers").exists() else _counts_of_version_1
     if what == "memory":
         return counts("memory")
-    before, delayed, began = counts("cpu"), _delays(), time.monotonic()
+    before, of_each, began = counts("cpu"), _by_process(), time.monotonic()
     time.sleep(seconds)
-    after, waited, lasted = counts("cpu"), _waited_since(delayed), time.monotonic() - began
+    after, since, lasted = counts("cpu"), _since(of_each), time.monotonic() - began
     known = before["used"] is not None and after["used"] is not None
     cores = (after["used"] - before["used"]) / lasted if known else None
-    return {"cores": cores, "waited": waited / lasted, "limit": after["limit"], "throttled": after["throttled"]}
+    answer = {"cores": cores, "waited": since.waited / lasted, "written": since.written / lasted}
+    return answer | {"limit": after["limit"], "throttled": after["throttled"]}
 
 
-def _delays() -> dict[str, float]:
-    """By process: seconds that it could have run and had no processor (proc(5), schedstat)."""
-    found = {}
-    for file in Path("/proc").glob("[0-9]*/schedstat"):
-        words = _text(file).split()
-        if len(words) == 3:
-            found[file.parent.name] = int(words[1]) / 1e9
+class _Process(NamedTuple):
+    """What the kernel counts for a process."""
+
+    waited: float = 0.0
+    """Seconds that it could have run and had no processor (proc(5), schedstat)."""
+    written: int = 0
+    """Bytes that it made a disk take (proc(5), io)."""
+
+
+def _by_process() -> dict[str, _Process]:
+    """Those of this process's group: where the containers of a pod share their processes, others are seen as well."""
+    own, found = _text(Path("/proc/self/cgroup")), {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        if folder.name == str(os.getpid()) or _text(folder / "cgroup") != own:
+            continue
+        words = _text(folder / "schedstat").split()
+        written = [line.split()[1] for line in _text(folder / "io").splitlines() if line.startswith("write_bytes:")]
+        found[folder.name] = _Process(
+            int(words[1]) / 1e9 if len(words) == 3 else 0.0, int(written[0]) if written else 0
+        )
     return found
 
 
-def _waited_since(before: dict[str, float]) -> float:
-    own = str(os.getpid())
-    return sum(delay - before.get(process, delay) for process, delay in _delays().items() if process != own)
+def _since(before: dict[str, _Process]) -> _Process:
+    waited, written = 0.0, 0
+    for process, now in _by_process().items():
+        then = before.get(process, _Process())
+        waited, written = waited + now.waited - then.waited, written + now.written - then.written
+    return _Process(waited, written)
 
 
 def _counts(what: str) -> Answer:

@@ -61,6 +61,17 @@ def test_processors_that_others_had_are_told_as_waited_for() -> None:
             each.wait()
 
 
+def test_what_a_disk_is_made_to_take_is_told(tmp_path: Path) -> None:
+    write = "import os\nfile = os.open('full', os.O_CREAT | os.O_WRONLY)\n"
+    write += "while os.pwrite(file, bytes(2**20), 0):\n    os.fsync(file)"
+    writer = subprocess.Popen([sys.executable, "-c", write], cwd=tmp_path)
+    try:
+        assert eventually(lambda: sensing.load("cpu", 0.3)["written"] > 2**20)
+    finally:
+        writer.kill()
+        writer.wait()
+
+
 def test_memory_is_held_and_given_back(injector: Injector) -> None:
     before = memory(injector)
     injector.begin("full", {"kind": "stress", "what": "memory", "size": 64 * 2**20, "over": 0.5})

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
 
 from chaosrunner.clock import Clock
 from chaosrunner.errors import CannotDoHonestly, FaultFailed, UndoFailed
@@ -27,7 +25,6 @@ A_MOMENT = 0.4
 RESERVE = 64 * 2**20
 """Bytes of memory that a load leaves to its pod or node."""
 AGAIN = 0.25
-_WRITTEN = re.compile(r"^write_bytes: (\d+)$", re.MULTILINE)
 _UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -104,26 +101,16 @@ class ClusterLoads(Holders, Files):
         if injector is None:
             return {}
         wanted = [["cpu", "--seconds", f"{A_MOMENT:g}"], ["memory"]]
-        before = await self._written(target, hold, injector)
         cpu, memory = (await self._injectors.look(injector, {"many": wanted}, LOOKS_WITHIN))["looks"]
-        after = await self._written(target, hold, injector)
         held = memory.get("current")
         held = None if held is None else max(0, held - self._own.get(hold.id, 0))
         seen = {
             "cores": cpu.get("cores"),
             "waited": cpu.get("waited"),
             "memory": held,
-            "written": (after - before) / A_MOMENT,
+            "written": cpu.get("written"),
         }
         return {key: float(value) for key, value in seen.items() if isinstance(value, int | float)}
-
-    async def _written(self, target: Target, hold: Hold, injector: Any) -> int:
-        """Bytes that the kernel counts as written by the injector's process, which is number 1 of its container."""
-        if not self._needs[hold.id].volume:
-            return 0
-        done = await self._injectors.execute(injector, ["cat", "/proc/1/io"], LOOKS_WITHIN)
-        found = _WRITTEN.search(done.out)
-        return int(found[1]) if found else 0
 
     async def free(self, target: Target, folder: str) -> tuple[float, float]:
         last = self._last.get((target.id, folder))
