@@ -111,7 +111,7 @@ async def run(program: Program, clock: Clock) -> Ended:
         said = _kept(output.fileno())
         code = transport.get_returncode()
         if why or code is None:
-            raise RunbookFailed(f"{program.words[0]} {why}", said)
+            raise RunbookFailed(f"{Path(program.words[0]).name} {why}", said)
         return Ended(code, said)
 
 

@@ -225,6 +225,10 @@ def _what_happened(record: Record) -> Iterator[str]:
         yield from (f"  not known: {said}" for said in latest.clues.unknown)
     yield from _part("See it again")
     yield f"  {again(near_miss, latest)}"
+    if latest.runbook:
+        yield from _part("Mend it")
+        yield f"  chaosrunner remediate {near_miss.id} --check"
+        yield f"  {latest.runbook}"
     if len(record.occurrences) > 1:
         yield from _part("Occurrences")
         for seen in record.occurrences:

@@ -151,20 +151,14 @@ def _changes(report: Mapping[str, Any], check: bool) -> Iterator[RunbookChange]:
         about = str(event.get("property") or event.get("name") or "")
         message = " ".join(str(event.get("message") or "").split()).removesuffix(" (noop)")
         what = f"{resource} {about}: {message}" if about else f"{resource}: {message}"
-        yield RunbookChange(what=what[:_SHOWN], diff=diffs.get(f"{resource}/{about}", ""))
+        diff = next((diff for source, diff in diffs if source.endswith(f"/{resource}/{about}")), "")
+        yield RunbookChange(what=what[:_SHOWN], diff=diff)
 
 
-def _diffs(report: Mapping[str, Any]) -> dict[str, str]:
-    """By `File[/etc/x]/content`: Puppet logs a diff as a message of the property's."""
-    found = {}
-    for log in report.get("logs") or ():
-        message, source = str(log.get("message") or ""), str(log.get("source") or "")
-        if message.startswith("\n--- ") and "[" in source:
-            resource, _, about = source.rpartition("/")
-            # The source begins with where the resource is declared, `/Stage[main]/Main/`.
-            start = resource.rfind("/", 0, resource.index("[", resource.rfind("]/") + 1 if "]/" in resource else 0))
-            found[f"{resource[start + 1 :]}/{about}"] = message.strip("\n")
-    return found
+def _diffs(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(where, diff): Puppet logs a diff as a message of the property's, `/Stage[main]/Main/File[/etc/x]/content`."""
+    logs = [(str(log.get("source") or ""), str(log.get("message") or "")) for log in report.get("logs") or ()]
+    return [(source, message.strip("\n")) for source, message in logs if message.startswith("\n--- ")]
 
 
 def _failures(report: Mapping[str, Any]) -> list[str]:

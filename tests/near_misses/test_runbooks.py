@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +181,7 @@ def test_a_failed_check_keeps_it_from_being_applied(world: World) -> None:
 def test_a_failed_apply_is_on_record_and_nothing_is_fix_ready(world: World) -> None:
     world.change("experiments/pages.yaml", "echo $TOKEN']", "echo it broke; exit 4']")
     error = world.refused("remediate", "1", "--apply")
-    assert error.exit_code == 3 and "exited with 4: it broke" in str(error)
+    assert error.exit_code == 3 and "exited with 4: it broke; what it had changed by then stays" in str(error)
     assert world.happened == ["runbook checked", "runbook begun", "runbook apply failed"]
     assert world.record.near_miss.state is State.OPEN
 
@@ -288,7 +288,15 @@ def test_the_item_has_the_runbook_and_how_it_went(shown: World) -> None:
     assert plot[-1].split() == ["baseline", "fault", "recovery"]
 
 
-Draw = Callable[..., list[str]]
+def test_in_jira_the_plot_is_a_block_of_code_and_near_miss_show_names_the_runbook(shown: World) -> None:
+    from chaosrunner.trackers.jira.document import blocks
+
+    (item,) = (shown.folder / "state" / "remediation").glob("NM-*")
+    codes = [str(each["content"][0]["text"]) for each in blocks(item.read_text()) if each["type"] == "codeBlock"]
+    assert any("2 s ┼" in code and code.endswith("recovery") for code in codes)
+    assert "chaosrunner remediate NM-2026-0001 --check\nchaosrunner remediate NM-2026-0001 --apply" in codes
+    page = shown.call("near-miss", "show", "1").output
+    assert "Mend it\n  chaosrunner remediate NM-2026-0001 --check\n  Runs sh -c" in page
 
 
 def test_any_other_shape_is_drawn_too() -> None:

@@ -39,6 +39,11 @@ def test_what_would_change_is_told_by_host_and_task_with_its_diff() -> None:
     assert says.in_words == "4 changes on 1 host; 6 things cannot be told"
 
 
+def test_what_was_changed_by_a_playbook_that_was_stopped_is_known() -> None:
+    cut = events.read_events((RECORDED / "ansible-failed.jsonl").read_text())[:3]
+    assert events.changed(cut) == ("localhost: write limits",)
+
+
 def test_what_is_not_run_while_checking_is_unknown_and_what_a_condition_skips_is_not() -> None:
     unknown = ansible("check", 0).unknown
     assert unknown[:2] == (

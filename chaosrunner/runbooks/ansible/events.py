@@ -36,12 +36,17 @@ def read_events(text: str) -> list[Event]:
 
 def said(events: Sequence[Event], code: int, output: str, *, check: bool) -> RunbookSays:
     """What a playbook did, or would do. Raises `RunbookFailed` where it did not come to its end, or met nobody."""
-    changed = tuple(_changes(events, check))
-    lines = tuple(each.line for each in changed)
     trouble = _trouble(events, code, output, check)
     if trouble:
-        raise RunbookFailed(trouble, output, () if check else lines)
-    return RunbookSays(changes=changed, unknown=tuple(dict.fromkeys(_unknown(events, check))), output=output)
+        raise RunbookFailed(trouble, output, () if check else changed(events))
+    return RunbookSays(
+        changes=tuple(_changes(events, check)), unknown=tuple(dict.fromkeys(_unknown(events, check))), output=output
+    )
+
+
+def changed(events: Sequence[Event]) -> tuple[str, ...]:
+    """What a playbook has changed so far, one line each."""
+    return tuple(each.line for each in _changes(events, check=False))
 
 
 # ------------------------------------------------------------------------------------------------------------- trouble

@@ -8,14 +8,14 @@ import tempfile
 from pathlib import Path
 
 from chaosrunner import programs
-from chaosrunner.errors import UsageError
+from chaosrunner.errors import RunbookFailed, UsageError
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration
 from chaosrunner.model.runbook import RunbookSays
 from chaosrunner.model.secret import SecretRef
 from chaosrunner.ports import Parameters, Runbook
-from chaosrunner.runbooks.ansible.events import read_events, said
+from chaosrunner.runbooks.ansible.events import Event, changed, read_events, said
 
 INSTALL = "pip install 'chaosrunner[ansible]', or put your own ansible-playbook on the PATH"
 
@@ -83,8 +83,11 @@ class Ansible(Runbook[Params]):
                 env=self._env(events),
                 timeout=params.timeout,
             )
-            ended = await programs.run(program, self.context.clock)
-            told = read_events(events.read_text(encoding="utf-8", errors="replace"))
+            try:
+                ended = await programs.run(program, self.context.clock)
+            except RunbookFailed as error:
+                raise RunbookFailed(str(error), error.output, () if check else changed(_events(events))) from error
+            told = _events(events)
         return said(told, ended.code, ended.output, check=check)
 
     def _words(self, playbook: Path, own: Path, check: bool) -> list[str]:
@@ -119,6 +122,10 @@ class Ansible(Runbook[Params]):
             "ANSIBLE_CALLBACK_PLUGINS": f"{ours}:{theirs}" if theirs else ours,
             "CHAOSRUNNER_EVENTS": str(events),
         }
+
+
+def _events(file: Path) -> list[Event]:
+    return read_events(file.read_text(encoding="utf-8", errors="replace"))
 
 
 def _locale() -> dict[str, str]:
