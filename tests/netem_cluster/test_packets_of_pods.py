@@ -119,7 +119,7 @@ async def test_it_is_in_force_on_datagrams_and_gone_after_the_undo(shop: Space, 
     assert is_fine(after), after
 
 
-@pytest.mark.parametrize("name", ["latency", "duplicate"])
+@pytest.mark.parametrize("name", FAULTS)
 async def test_it_is_gone_soon_after_the_runner_was_killed(shop: Space, name: str) -> None:
     """The whole process group, by SIGKILL; a talk takes as long as the machine does."""
     method, hit = FAULTS[name]
