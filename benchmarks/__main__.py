@@ -18,7 +18,7 @@ from benchmarks.table import Row, as_json, markdown, missing, text
 
 NAMES = (
     "startup", "noop_run", "ten_probes", "http_probe", "abort", "two_hundred", "engine", "proxy", "traffic",
-    "kubernetes_scale", "promql_measures", "rank_test", "evidence", "register",
+    "kubernetes_scale", "promql_measures", "rank_test", "evidence", "register", "check_files", "suite",
 )  # fmt: skip
 """In this order; each is a file of this folder."""
 BEGIN, END = "<!-- results: written by `python -m benchmarks --write docs/benchmarks.md` -->", "<!-- end of results -->"

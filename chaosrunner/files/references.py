@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from chaosrunner.errors import Problem, UsageError
 from chaosrunner.files import documents
@@ -17,6 +18,7 @@ from chaosrunner.files.validation import nearest, show
 from chaosrunner.model.plan import Source
 from chaosrunner.records.light import dataclass
 
+T = TypeVar("T")
 FOLDERS = ("environments", "hypotheses", "experiments", "suites")
 ENDINGS = (".yaml", ".yml", ".json")
 
@@ -66,7 +68,22 @@ class Library:
         self._files: dict[Path, File] = {}
         self._real: dict[Path, Path] = {}
         self._near: dict[Path, list[File]] = {}
+        self._once: dict[int, tuple[Spot, Any, set[tuple[str, Path]]]] = {}
         self._names: dict[Path, dict[str, list[tuple[File, str, Spot]]]] = {}
+
+    def once(self, spot: Spot, look: Callable[[], T]) -> T:
+        """What a look at a document found, looked at once; what the answer depends on is asked each time."""
+        key = id(spot.node)
+        if key not in self._once:
+            before, self.asked = self.asked, set()
+            try:
+                self._once[key] = (spot, look(), self.asked)
+            finally:
+                self.asked |= before
+        _, found, asked = self._once[key]
+        self.asked |= asked
+        answer: T = found
+        return answer
 
     def shown(self, path: Path) -> str:
         """A path as messages name it."""

@@ -8,7 +8,7 @@ from chaosrunner.errors import Problem
 from chaosrunner.files import plugins
 from chaosrunner.files.node import Spot
 from chaosrunner.files.validation import called, nearest, validated
-from chaosrunner.model.experiment import FaultStep
+from chaosrunner.model.experiment import FaultStep, TogetherStep, WaitStep
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.quantities import parse_duration
@@ -194,6 +194,8 @@ def _same_as(step: Spot, same: Spot, names: Mapping[str, Spot]) -> Iterator[Prob
 
 def _values_of_steps(step: Spot, names: Mapping[str, Spot]) -> Iterator[Problem]:
     """`${steps.ID.WORD}` names a step that comes before, and a word that there is."""
+    if "${steps." not in repr(step.value):
+        return
     before = [name for name, other in names.items() if other.path < step.path]
     for field in ("with", "target"):
         for place in _texts(step.child(field)):
@@ -239,14 +241,22 @@ def default_ids(method: Spot) -> dict[str, Spot]:
     return found
 
 
-def checked_steps(method: Spot) -> list[CheckedStep]:
-    """Those fault steps that are right by themselves."""
-    found = []
-    for spot in fault_steps(method):
-        step = validated(FaultStep, spot, spot.value, [])
-        if step is not None:
-            found.append(CheckedStep(spot, step, step.for_ or step.observe or DEFAULT_OBSERVE))
-    return found
+def checked_steps(method: Spot, read: Sequence[FaultStep | WaitStep | TogetherStep] = ()) -> list[CheckedStep]:
+    """Those fault steps that are right by themselves; `read` is the method as it was read, where all of it is right."""
+    spots = list(fault_steps(method))
+    steps: list[FaultStep | None] = [
+        inner
+        for step in read
+        for inner in (step.together if isinstance(step, TogetherStep) else (step,))
+        if isinstance(inner, FaultStep)
+    ]
+    if len(steps) != len(spots):
+        steps = [validated(FaultStep, spot, spot.value, []) for spot in spots]
+    return [
+        CheckedStep(spot, step, step.for_ or step.observe or DEFAULT_OBSERVE)
+        for spot, step in zip(spots, steps, strict=True)
+        if step is not None
+    ]
 
 
 def known_places(steps: Sequence[Spot], services: JsonObject | None, links: JsonObject | None) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ another mistake is dropped, and what several alternatives say of one place is pu
 
 from __future__ import annotations
 
+import marshal
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,11 +26,23 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=Frozen)
 
 
+MOST_KEPT = 2_000
+_PLAIN: dict[tuple[type[Any], bytes], Any] = {}
+"""What was read before: a step is looked at by itself and as a part of its experiment, a measure in each that names its
+hypothesis. What is read never changes, so one serves all."""
+
+
 def validated(model: type[M], spot: Spot, value: JsonValue, problems: list[Problem]) -> M | None:
     """`value` (what stands at `spot`, perhaps put straight) as a model; None with problems added if it is none."""
-    plain = plainly(model, value)
+    key = (model, marshal.dumps(value, 2))
+    plain = _PLAIN.get(key)
+    if plain is None and (plain := plainly(model, value)) is not None:
+        if len(_PLAIN) > MOST_KEPT:
+            _PLAIN.clear()
+        _PLAIN[key] = plain
     if plain is not None:
-        return plain
+        found_before: M = plain
+        return found_before
     from pydantic import ValidationError
 
     found = list(_wrongly_read(model, spot, value))

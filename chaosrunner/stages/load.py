@@ -184,9 +184,20 @@ class _Look:
             raise FileProblems(list(dict.fromkeys(self.problems)))
 
     def document(self, file: File, spot: Spot) -> Document | None:
-        """A document by itself."""
+        """A document by itself. An environment is looked at once, however many experiments name it."""
         self.used.append(file)
         self.problems += file.problems
+        if kind_of(spot) == "Environment":
+            found, problems = self.library.once(spot, lambda: self._apart(file, spot))
+            self.problems += problems
+            return found
+        return self._document(file, spot)
+
+    def _apart(self, file: File, spot: Spot) -> tuple[Document | None, list[Problem]]:
+        look = _Look(self.library)
+        return look._document(file, spot), look.problems
+
+    def _document(self, file: File, spot: Spot) -> Document | None:
         if kind_of(spot) == "Hypothesis":
             mistakes: list[Problem] = []
             spot = filled(spot, None, mistakes)
@@ -261,7 +272,7 @@ class _Look:
         if not isinstance(found, Experiment):
             return None
         self.problems += impossible(spec, found, hypotheses)
-        steps = checked_steps(spec.nearest("method"))
+        steps = checked_steps(spec.nearest("method"), found.spec.method)
         self.warnings += advice(hypotheses, steps, found.spec.baseline.for_)
         self.warnings += weaknesses(spec, found, hypotheses, steps, self.environment)
         return found
