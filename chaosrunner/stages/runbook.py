@@ -196,7 +196,7 @@ class Playing:
         """The same failure on the record, in words without secrets, and with the place of all that was said."""
         kept = self.played.keep(self.near_miss.id, what, self.clock.now(), veiled(error.output))
         changed = [f"changed before that: {veiled(each)}" for each in error.changed]
-        words = veiled(str(error))
+        words = veiled(str(error)) + ("; what it had changed by then stays" if what == "apply" else "")
         self._note(f"runbook {what} failed", reason=_account(words, changed, kept))
         return type(error)(
             f"{words}\n  all that it said: {kept}", veiled(error.output), tuple(map(veiled, error.changed))
