@@ -12,6 +12,7 @@ from typing import Literal
 
 from chaosrunner.model.gate import GateAnswer, GateNearMiss, Passed, RunAnswer
 from chaosrunner.model.words import Answer
+from chaosrunner.reports.shown_gap import place
 from chaosrunner.reports.words import clean, labelled
 
 MOST = 10
@@ -24,10 +25,10 @@ def workflow_commands(answer: GateAnswer) -> str:
     """A line for each."""
     told: dict[Level, int] = {}
     lines = []
-    for level, place, title, words in _all(answer):
+    for level, where, title, words in _all(answer):
         told[level] = told.get(level, 0) + 1
         if told[level] <= MOST:
-            lines.append(command(level, place, title, words))
+            lines.append(command(level, where, title, words))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -60,7 +61,7 @@ def _all(answer: GateAnswer) -> Iterator[tuple[Level, Place, str, str]]:
 
 def _words(near_miss: GateNearMiss) -> str:
     owner = f" Owner: {near_miss.owner}." if near_miss.owner else ""
-    item = f" {near_miss.item.url}" if near_miss.item and near_miss.item.url else ""
+    item = f" {place(near_miss.item.url)}" if near_miss.item and near_miss.item.url else ""
     return f"{near_miss.title}. Due {near_miss.due}.{owner}{item}"
 
 

@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from chaosrunner.model.gate import GateAnswer, GateNearMiss, HypothesisAnswer, Passed, RuleAnswer, RunAnswer
+from chaosrunner.model.near_miss import ItemLink
 from chaosrunner.model.words import Answer
+from chaosrunner.reports.shown_gap import place
 from chaosrunner.reports.words import clean, count, labelled, lasting, wall
 
 MARK = "<!-- chaosrunner:gate {} -->"
@@ -59,7 +61,7 @@ def _near_misses(all_of_them: Sequence[GateNearMiss]) -> Iterator[str]:
 def _near_miss(it: GateNearMiss) -> tuple[str, ...]:
     what = f"**{words(it.id)}** {words(it.title)}"
     if it.item and it.item.url:
-        what += f" ([{words(it.item.key)}]({_address(it.item.url)}))"
+        what += f" ({_item(it.item)})"
     state = it.state.value + (f" until {it.waived_until}" if it.waived_until else "")
     due = f"**{it.due}, overdue**" if it.overdue else str(it.due)
     return (
@@ -70,6 +72,12 @@ def _near_miss(it: GateNearMiss) -> tuple[str, ...]:
         words(it.owner or "nobody"),
         due,
     )
+
+
+def _item(item: ItemLink) -> str:
+    if item.url.startswith(("https://", "http://")):
+        return f"[{words(item.key)}]({_address(item.url)})"
+    return words(place(item.url))  # a file: no page can link to it
 
 
 def _rule(rule: RuleAnswer) -> tuple[str, ...]:
@@ -153,9 +161,7 @@ def _plain(text: str) -> str:
 
 
 def _address(url: str) -> str:
-    """A link's target, which ends nowhere but at its end; only of the web."""
-    if not url.startswith(("https://", "http://")):
-        return "#"
+    """A link's target, which ends nowhere but at its end."""
     return re.sub(r"[\s()<>\\|]", lambda found: f"%{ord(found[0]):02X}", clean(url))
 
 

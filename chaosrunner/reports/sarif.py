@@ -32,6 +32,7 @@ _RULES = {
     GapKind.REPORTED: "Somebody reported it",
 }
 _KINDS = list(GapKind)
+_WEB = ("https://", "http://")
 _POLICY = {
     "undo-failed": "Every fault was taken back",
     "inconclusive": "Every experiment has a conclusive run",
@@ -118,7 +119,7 @@ def _result(near_miss: NearMiss, new: bool, where: str) -> JsonObject:
             "tags": ["resilience", near_miss.service, *near_miss.fault_classes],
         },
     }
-    if near_miss.item and near_miss.item.url:
+    if near_miss.item and near_miss.item.url.startswith(_WEB):
         result["workItemUris"] = [near_miss.item.url]
     return result
 
@@ -150,7 +151,7 @@ def _of_gate(answer: GateAnswer, it: GateNearMiss) -> JsonObject:
             "tags": ["resilience", it.service],
         },
     }
-    if it.item and it.item.url:
+    if it.item and it.item.url.startswith(_WEB):
         result["workItemUris"] = [it.item.url]
     return result
 

@@ -277,8 +277,11 @@ def test_markdown_shows_words_from_outside_as_they_are() -> None:
 def test_markdown_links_only_to_the_web() -> None:
     item = near_miss().item
     assert item is not None
-    html = rendered(no(near_misses=(near_miss(item=item.model_copy(update={"url": "javascript:alert(1)"})),)))
-    assert "javascript" not in html
+    for url in ("javascript:alert(1)", f"file://{Path.cwd()}/remediation/NM-1.md"):
+        answer = no(near_misses=(near_miss(item=item.model_copy(update={"url": url})),))
+        assert "<a " not in rendered(answer)
+        assert "workItemUris" not in written(answer, "sarif")
+        assert str(Path.cwd()) not in written(answer, "markdown") + written(answer, "github")
 
 
 def test_markdown_of_very_many_ends() -> None:
