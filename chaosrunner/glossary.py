@@ -78,6 +78,11 @@ WORDS: Mapping[str, str] = {
     "runbook": "An automation that fixes or checks something; a plugin.",
     "verified": "A near miss whose fix was proved by passing runs. Only chaosrunner sets it.",
     "suite": "Experiments that are run together by a gate or a game day.",
+    "game day": "People break something together on purpose, at a time that all know, led by a facilitator, and write "
+    "down what they learn. `chaosrunner gameday run` leads through it, `chaosrunner gameday watch` follows it.",
+    "go/no-go": "What is asked before anything is broken on a game day: guards, open incidents, firing alerts, the "
+    "steady state, who is there, and questions to the room.",
+    "surprise": "An experiment of a game day (`blind: true`) that only its facilitator is shown until it is over.",
     "duration": "A number with its unit: 500ms, 30s, 5m, 1h30m, 2d.",
     "ratio": "A share: 50% or 0.5.",
     "rate": "Events a second, a minute or an hour: 50/s, 300/m.",

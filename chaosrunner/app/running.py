@@ -23,7 +23,7 @@ from chaosrunner.clock import new_run_id
 from chaosrunner.engine.recorder import Observer
 from chaosrunner.engine.stop import Stop
 from chaosrunner.model.experiment import TrafficSpec
-from chaosrunner.model.journal import RunStarted, TrafficSample
+from chaosrunner.model.journal import Noted, RunStarted, TrafficSample
 from chaosrunner.model.plan import Plan
 from chaosrunner.model.target import Target
 from chaosrunner.model.words import Ending
@@ -53,13 +53,14 @@ async def run_experiment(
     observers: Sequence[Observer] = (),
     tell: Tell = lambda words: None,
     stop: Stop | None = None,
+    notes: Callable[[], Sequence[Noted]] = tuple,
     elsewhere: Callable[[], Sequence[Target]] = tuple,
 ) -> RunReport:
     """Run one experiment from its file to its near misses. Whatever ends it, faults are undone.
 
     `stop` is for callers that run several: they see to signals, and set it off. Without it, signals halt the run, and
-    are ignored from its end on, until the caller sets them to something else. `elsewhere`: targets of this command's
-    other runs, which is not this one's doing.
+    are ignored from its end on, until the caller sets them to something else. `notes`: what people said since it was
+    asked last, for the journal; `elsewhere`: targets of this command's other runs, which is not this one's doing.
     """
     machine = Machine(machine_folder())
     signals: AbstractContextManager[None] = nullcontext()
@@ -81,10 +82,8 @@ async def run_experiment(
         try:
             with signals:
                 asyncio.get_running_loop().call_later(AFTER, _import_ahead)
-                setting = _setting(ready, run_id, machine, stop, observers)
-                outcome = await run(
-                    ready.plan, _identity(run_id, ready.plan), replace(setting, elsewhere=elsewhere)
-                )
+                setting = _setting(ready, run_id, machine, stop, observers, notes)
+                outcome = await run(ready.plan, _identity(run_id, ready.plan), replace(setting, elsewhere=elsewhere))
                 from chaosrunner.app.concluding import conclude
 
                 # An impatient Ctrl-C must not keep what was found from being written down.
@@ -159,7 +158,14 @@ def _identity(run_id: str, plan: Plan) -> RunStarted:
     )
 
 
-def _setting(ready: Prepared, run_id: str, machine: Machine, stop: Stop, observers: Sequence[Observer]) -> Setting:
+def _setting(
+    ready: Prepared,
+    run_id: str,
+    machine: Machine,
+    stop: Stop,
+    observers: Sequence[Observer],
+    notes: Callable[[], Sequence[Noted]],
+) -> Setting:
     def make_load(spec: TrafficSpec, sample: Callable[[TrafficSample], None]) -> Load:
         from chaosrunner.traffic.source import Traffic
 
@@ -180,6 +186,7 @@ def _setting(ready: Prepared, run_id: str, machine: Machine, stop: Stop, observe
         silences=silences_of(ready.plan.environment, ready.http),
         observers=observers,
         halt_file=ready.order.halt_file,
+        notes=notes,
     )
 
 

@@ -16,7 +16,7 @@ from chaosrunner.engine.recorder import Observer
 from chaosrunner.engine.silencing import Silences
 from chaosrunner.engine.stop import Stop
 from chaosrunner.model.experiment import TrafficSpec
-from chaosrunner.model.journal import TrafficSample
+from chaosrunner.model.journal import Noted, TrafficSample
 from chaosrunner.model.plan import GuardAnswer, PlannedMeasure
 from chaosrunner.model.target import Target
 from chaosrunner.ports import Platform, Probe, TrafficSource
@@ -69,3 +69,5 @@ class Setting:
     """Where silences are made; None: the environment names no Alertmanager."""
     elsewhere: Callable[[], Sequence[Target]] = tuple
     """Targets of other runs that the same command carries out meanwhile: what becomes of them does not spill over."""
+    notes: Callable[[], Sequence[Noted]] = tuple
+    """What people said since it was asked last; asked a few times a second, and must be quick."""

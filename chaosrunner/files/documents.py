@@ -11,15 +11,17 @@ from chaosrunner.files.validation import called, nearest, show, validated
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.experiment import Experiment, HypothesisDocument
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.gameday import GameDay
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.suite import Suite
 
-Document = Experiment | HypothesisDocument | Environment | Suite
-KINDS: Mapping[str, type[Experiment] | type[HypothesisDocument] | type[Environment] | type[Suite]] = {
+Document = Experiment | HypothesisDocument | Environment | Suite | GameDay
+KINDS: Mapping[str, type[Experiment] | type[HypothesisDocument] | type[Environment] | type[Suite] | type[GameDay]] = {
     "Experiment": Experiment,
     "Hypothesis": HypothesisDocument,
     "Environment": Environment,
     "Suite": Suite,
+    "GameDay": GameDay,
 }
 API_VERSION = "chaosrunner.dev/v1"
 _NOTHING: JsonObject = {"kind": "none", "with": {}}
@@ -140,9 +142,19 @@ def _suite(spec: Spot, problems: list[Problem]) -> JsonValue:
     return spec.value
 
 
+def _game_day(spec: Spot, problems: list[Problem]) -> JsonValue:
+    assert isinstance(spec.value, dict)
+    notify, said = spec.get("communications", "notify"), spec.value.get("communications")
+    if notify is None or not isinstance(notify.value, list) or not isinstance(said, dict):
+        return spec.value
+    named: list[JsonValue] = [plugins.call("notifiers", one, problems) or _NOTHING for one in notify.items()]
+    return {**spec.value, "communications": {**said, "notify": named}}
+
+
 _SPECS = {
     "Experiment": _experiment,
     "Hypothesis": measures.hypothesis_value,
     "Environment": _environment,
     "Suite": _suite,
+    "GameDay": _game_day,
 }

@@ -28,11 +28,15 @@ class News(StrEnum):
     """A fault may still be in force."""
     RUN_ENDED = "run-ended"
     """A run is over, whatever it found."""
+    GAME_DAY = "game-day"
+    """A game day goes, or goes on to its next experiment."""
+    GAME_DAY_OVER = "game-day-over"
+    """A game day is over, with what came of it."""
 
 
 USUAL = (News.FOUND, News.REGRESSED, News.FIX_FAILED, News.VERIFIED, News.CLOSED, News.UNDO_FAILED)
 """What is told where nothing else is asked for: no mere repetition."""
-OVER = frozenset({News.VERIFIED, News.CLOSED})
+OVER = frozenset({News.VERIFIED, News.CLOSED, News.GAME_DAY_OVER})
 """After which nobody has anything left to do."""
 
 
@@ -40,8 +44,8 @@ class Telling(Reach):
     """Which news somebody is told."""
 
     events: tuple[News, ...] = USUAL
-    """Which news; default: all but seen-again and run-ended. seen-again: a known near miss, shown by another run;
-    run-ended: every run."""
+    """Which news; default: all but seen-again, run-ended, game-day and game-day-over. seen-again: a known near miss,
+    shown by another run; run-ended: every run; game-day: that one goes, and its experiments; game-day-over: its end."""
     at_least: Priority = Priority.P4
     """Near misses of this priority or a more urgent one; default P4, all of them. What is verified or closed is told in
     any case to those who were told that it is open."""
@@ -76,6 +80,8 @@ class Notice(Frozen):
     """Of the item that fixes it, where that is one that others can open."""
     command: str = ""
     """That shows it again."""
+    until: float | None = None
+    """Of a game day: wall time at which it should be over."""
 
     @property
     def key(self) -> str:

@@ -15,7 +15,15 @@ from chaosrunner.model.news import Notice, Telling
 from chaosrunner.model.secret import SecretRef
 from chaosrunner.ports import Messenger
 
-_LEVELS = {"verified": "success", "closed": "success", "run-ended": "info", "seen-again": "info", "found": "warning"}
+_LEVELS = {
+    "verified": "success",
+    "closed": "success",
+    "game-day-over": "success",
+    "run-ended": "info",
+    "seen-again": "info",
+    "game-day": "info",
+    "found": "warning",
+}
 
 
 class Params(Telling):

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import JsonValue
-from chaosrunner.model.news import Notice, Telling
+from chaosrunner.model.news import News, Notice, Telling
 from chaosrunner.model.secret import SecretRef
 from chaosrunner.ports import Messenger
 from chaosrunner.services import Service
 
 _LONGEST = 2900
-_MARKS = {"found": "🔶", "seen-again": "🔁", "regressed": "🔴", "fix-failed": "🔴", "verified": "✅", "closed": "☑️"}
+_MARKS = {
+    "found": "🔶",
+    "seen-again": "🔁",
+    "regressed": "🔴",
+    "fix-failed": "🔴",
+    "verified": "✅",
+    "closed": "☑️",
+    "game-day": "🧪",
+}
 
 
 class Params(Telling):
@@ -45,7 +53,8 @@ def _message(notice: Notice) -> JsonObject:
     blocks: list[JsonValue] = [_section(head), _section(_plain(notice.text))]
     if notice.command and not notice.over:
         blocks.append(_section(f"See it again: `{_plain(notice.command)}`"))
-    where = f"{_plain(notice.experiment)} on {_plain(notice.environment)}, run {notice.run}"
+    which = "" if notice.news in (News.GAME_DAY, News.GAME_DAY_OVER) else f", run {notice.run}"
+    where = f"{_plain(notice.experiment)} on {_plain(notice.environment)}{which}"
     link = f" · <{notice.url}|the item that fixes it>" if notice.url else ""
     blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": (where + link)[:_LONGEST]}]})
     return {"text": _plain(notice.headline)[:_LONGEST], "blocks": blocks}

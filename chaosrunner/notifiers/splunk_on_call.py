@@ -18,6 +18,8 @@ from chaosrunner.services import Service
 _LONGEST_NOTE = 1124
 _PATH = "/integrations/generic/20131114/alert"
 
+_INFORMS = frozenset({News.RUN_ENDED, News.GAME_DAY, News.GAME_DAY_OVER})
+
 
 class Params(Telling):
     """Which team is told."""
@@ -34,7 +36,7 @@ class Params(Telling):
 
 class SplunkOnCall(Messenger[Params]):
     """Opens one incident for each near miss, however often it is seen, and recovers it when its fix is verified or a
-    person closes it. The end of a run is information only, which pages nobody."""
+    person closes it. The end of a run, and game days, are information only, which pages nobody."""
 
     example = "notify: [{splunk-on-call: {restKey: {env: ON_CALL_KEY}, routingKey: checkout}}]"
     keyed = True
@@ -47,7 +49,7 @@ class SplunkOnCall(Messenger[Params]):
         service = Service(http, "Splunk On-Call", url, reach=self.params, hide=True)
         body: JsonObject = {
             "message_type": self._type(notice),
-            "entity_id": notice.key if notice.news is not News.RUN_ENDED else notice.id,
+            "entity_id": notice.id if notice.news in _INFORMS else notice.key,
             "entity_display_name": notice.headline,
             "state_message": notice.text,
             "monitoring_tool": "chaosrunner",
@@ -62,9 +64,9 @@ class SplunkOnCall(Messenger[Params]):
             service.not_accepted(str(answer.get("message") or reply.says()))
 
     def _type(self, notice: Notice) -> str:
+        if notice.news in _INFORMS:
+            return "INFO"
         if notice.over:
             return "RECOVERY"
-        if notice.news is News.RUN_ENDED:
-            return "INFO"
         urgent = notice.priority is None or notice.priority.value in self.params.critical
         return "CRITICAL" if urgent else "WARNING"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from chaosrunner.clock import iso
 from chaosrunner.http import Url
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field, model_validator
@@ -53,7 +54,8 @@ class Params(Telling):
 
 class Statuspage(Messenger[Params]):
     """Opens one incident for each near miss, updates it when it is seen again, and resolves it when its fix is verified
-    or a person closes it. Nobody is notified, unless notifySubscribers says so."""
+    or a person closes it. A game day is a maintenance from its go to its end. Nobody is notified, unless
+    notifySubscribers says so."""
 
     example = "notify: [{statuspage: {page: kctbh9vrtdwd, allowedPages: [kctbh9vrtdwd], token: {env: STATUSPAGE_KEY}}}]"
     keyed = True  # since it is looked for first, and its updates name their notice
@@ -77,7 +79,7 @@ class Statuspage(Messenger[Params]):
         about: JsonObject = {"key": notice.key, "told": notice.id}
         incident: JsonObject = {
             "name": notice.headline[:255],
-            "status": "resolved" if notice.over else "investigating",
+            "status": _status(notice),
             "body": notice.text,
             "deliver_notifications": self.params.notify_subscribers,
             "metadata": {"chaosrunner": about},
@@ -86,6 +88,7 @@ class Statuspage(Messenger[Params]):
         if known is None:
             incident["impact_override"] = self.params.impact
             incident["component_ids"] = list(self.params.components)
+            incident |= _maintenance(notice)
             await self._ask("POST", self._incidents, incident, (201,))
         else:
             await self._ask("PATCH", f"{self._incidents}/{quote(str(known['id']), safe='')}", incident, (200,))
@@ -98,7 +101,7 @@ class Statuspage(Messenger[Params]):
             found = await self._ask("GET", f"{self._incidents}?limit={_SIZE}&page={page}", None, (200,))
             for each in found:
                 ours = (each.get("metadata") or {}).get("chaosrunner") or {}
-                if ours.get("key") == key and (each.get("status") != "resolved"):
+                if ours.get("key") == key and each.get("status") not in ("resolved", "completed"):
                     known: Mapping[str, Any] = each
                     return known
             if len(found) < _SIZE:
@@ -112,6 +115,25 @@ class Statuspage(Messenger[Params]):
         headers = {"Authorization": f"OAuth {token}"}
         reply = await self._service.ask(method, path, asked, good=good, headers=headers)
         return self._service.document(reply)
+
+
+def _status(notice: Notice) -> str:
+    if notice.news in (News.GAME_DAY, News.GAME_DAY_OVER):
+        return "completed" if notice.over else "in_progress"
+    return "resolved" if notice.over else "investigating"
+
+
+def _maintenance(notice: Notice) -> JsonObject:
+    """What makes an incident one that was planned: both its times. Statuspage begins and ends none by itself then."""
+    if notice.news is not News.GAME_DAY or notice.until is None:
+        return {}
+    return {
+        "impact_override": "maintenance",
+        "scheduled_for": iso(notice.at),
+        "scheduled_until": iso(notice.until),
+        "scheduled_auto_in_progress": False,
+        "scheduled_auto_completed": False,
+    }
 
 
 def _told(incident: Mapping[str, Any]) -> str:

@@ -17,7 +17,12 @@ from chaosrunner.services import Service
 
 _LONGEST_MESSAGE = 20 * 1024
 """Bytes; larger ones are refused by some tenants already."""
-_COLOURS = {"verified": "Good", "closed": "Good", "found": "Warning", "seen-again": "Default", "run-ended": "Default"}
+_COLOURS = {
+    "verified": "Good",
+    "closed": "Good",
+    "found": "Warning",
+    **dict.fromkeys(("seen-again", "run-ended", "game-day", "game-day-over"), "Default"),
+}
 
 
 class Params(Telling):

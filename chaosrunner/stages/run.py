@@ -308,6 +308,8 @@ class _Execution:
             self._halts.look()
             self._ask_platform()
             self._note_halt()
+            for note in self._setting.notes():
+                self._recorder.record(note)
             await self._setting.clock.sleep(HALT_LOOK)
 
     def _ask_platform(self) -> None:
