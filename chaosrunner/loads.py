@@ -15,7 +15,7 @@ from chaosrunner.ports import Fault, Holders, P, StressEffect
 
 __all__ = ["RIGHTS", "Folder", "LoadFault"]
 
-RIGHTS = ("get pods", "watch pods", *INJECTOR)
+RIGHTS = ("get pods", *INJECTOR)
 """What a load in a pod takes on Kubernetes: its injector, and looks from inside the pod."""
 
 

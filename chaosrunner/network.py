@@ -39,7 +39,6 @@ NETEM = "Needs a kernel with netem, which is asked in the pod before anything is
 
 RIGHTS = (
     "get pods",
-    "watch pods",
     *INJECTOR,
     "get services",
     "list services",
