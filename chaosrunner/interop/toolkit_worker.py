@@ -25,6 +25,8 @@ from enum import Enum
 from typing import Any, TextIO
 from uuid import UUID
 
+from chaosrunner.interop.control import RECORDED_BY
+
 LONGEST = 1_000_000
 """Characters of what a function returns that are handed on; more is said to be too long."""
 IDLE, IDLE_FOR = 75, 30.0
@@ -153,6 +155,7 @@ def run(order: Mapping[str, Any]) -> dict[str, Any]:
     from chaoslib.exceptions import ChaosException
 
     seen = _Seen()
+    os.environ[RECORDED_BY] = "1"
     try:
         experiment, settings, variables = _loaded(order)
     except (ChaosException, OSError, ValueError) as error:
