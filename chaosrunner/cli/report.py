@@ -1,4 +1,4 @@
-"""`chaosrunner report`: a run as a page, as JSON, or as text."""
+"""`chaosrunner report`: a run as a page, as JSON, as text, or for a pipeline as JUnit or Markdown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from chaosrunner.cli import terms
 
 @click.command("report")
 @click.argument("run", metavar="[RUN]", default="last")
-@click.option("-f", "--format", "form", type=click.Choice(["text", "html", "json"]), help="Default: by FILE, or text.")
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["text", "html", "json", "junit", "markdown"]),
+    help="Default: by FILE, or text.",
+)
 @click.option("-o", "--output", metavar="FILE", help="Write there; `-` is standard output.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.pass_obj
@@ -25,16 +31,22 @@ def command(settings: terms.Settings, run: str, form: str | None, output: str | 
     from chaosrunner.clock import SystemClock
     from chaosrunner.errors import UsageError
     from chaosrunner.stages.report import Known, review, write_html, written
-    from chaosrunner.store.kept import write_file
     from chaosrunner.store.runs import Runs
 
     if as_json and form not in (None, "json"):
         raise UsageError(f"--json and --format {form} contradict each other")
     form = "json" if as_json else form or _by_name(output)
     if form is None:
-        raise UsageError(f"{output}: no format goes by that ending, expected .html, .json or .txt, or --format")
+        raise UsageError(
+            f"{output}: no format goes by that ending, expected .html, .json, .txt, .xml or .md, or --format"
+        )
     runs = Runs(settings.state)
     found = runs.find(run)
+    if form == "chaostoolkit":
+        from chaosrunner.app.toolkit import exported
+
+        _put(exported(runs.folder(found)), output)
+        return
     seen = review(runs.journal(found), Known(settings.state, SystemClock()).lookup)
     page = runs.folder(found) / "report.html"
     if form == "html" and output is None:
@@ -42,17 +54,23 @@ def command(settings: terms.Settings, run: str, form: str | None, output: str | 
         return
     to_file = output not in (None, "-")
     beside = str(page) if page.exists() else ""
-    text = written(seen, form, page=beside, colour=not to_file and colour(), width=width())
-    if to_file:
-        terms.say(str(write_file(Path(str(output)), text)))
-    else:
+    _put(written(seen, form, page=beside, colour=not to_file and colour(), width=width()), output)
+
+
+def _put(text: str, output: str | None) -> None:
+    from chaosrunner.store.kept import write_file
+
+    if output in (None, "-"):
         terms.write(text)
+    else:
+        terms.say(str(write_file(Path(str(output)), text)))
 
 
 def _by_name(output: str | None) -> str | None:
     """The format that a file's name asks for; None: one that there is not."""
     endings = {"": "text", ".txt": "text", ".text": "text", ".log": "text", ".html": "html", ".htm": "html"}
-    return {**endings, ".json": "json"}.get(Path(output or "").suffix.lower())
+    endings |= {".json": "json", ".xml": "junit", ".md": "markdown", ".markdown": "markdown"}
+    return endings.get(Path(output or "").suffix.lower())
 
 
 def width() -> int:

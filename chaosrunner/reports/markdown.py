@@ -40,11 +40,25 @@ def markdown(answer: GateAnswer) -> str:
     if answer.rules:
         lines += ["### Policy", "", *_table(("", "Rule", "Why"), (_rule(each) for each in answer.rules)), ""]
     lines += _runs(answer.runs)
-    where = f"on {words(answer.environment)}, {wall(answer.at)}"
-    lines.append(
-        f"<sub>chaosrunner: {words(answer.title or answer.suite)} {where}, after {lasting(answer.seconds)}</sub>"
-    )
+    lines.append(f"<sub>chaosrunner: {words(answer.title or answer.suite)} {_where(answer)}</sub>")
     return "\n".join(lines) + "\n"
+
+
+def of_run(answer: GateAnswer) -> str:
+    """The text about a single run, which no gate asked for."""
+    (run,) = answer.runs
+    lines = [f"## {_ANSWERS[run.verdict].capitalize()}: {_name(run)}", "", words(_sentence(run.why)), ""]
+    if answer.what_to_do:
+        lines += ["### Near misses", "", *(f"* {spans(each)}" for each in answer.what_to_do), ""]
+    if run.hypotheses:
+        rows = ((_ANSWERS[each.answer], words(each.title), words(each.why)) for each in run.hypotheses)
+        lines += ["### Hypotheses", "", *_table(("Answer", "Hypothesis", "Why"), rows), ""]
+    lines.append(f"<sub>chaosrunner: run {words(run.run or '')} {_where(answer)}</sub>")
+    return "\n".join(lines) + "\n"
+
+
+def _where(answer: GateAnswer) -> str:
+    return f"on {words(answer.environment)}, {wall(answer.at)}, after {lasting(answer.seconds)}"
 
 
 def _near_misses(all_of_them: Sequence[GateNearMiss]) -> Iterator[str]:

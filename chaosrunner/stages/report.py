@@ -23,7 +23,7 @@ from chaosrunner.stages.judge import judge
 from chaosrunner.store.journal import read_journal
 from chaosrunner.store.kept import Kept, write_file
 
-FORMATS = ("text", "html", "json")
+FORMATS = ("text", "html", "json", "junit", "markdown")
 
 Lookup = Callable[[Gap], ShownGap]
 """What the register knows of a gap; `ShownGap` itself knows nothing."""
@@ -71,6 +71,10 @@ def written(run: Review, form: str, *, page: str = "", colour: bool = False, wid
 
         report = json_report(run.account, run.verdict, run.found)
         return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    if form in ("junit", "markdown"):
+        from chaosrunner.reports import one_run
+
+        return one_run.written(run.account, run.verdict, run.found, form, page)
     from chaosrunner.reports.summary import summary
 
     return summary(run.verdict, run.found, report=page, colour=colour, width=width) + "\n"

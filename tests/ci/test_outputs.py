@@ -18,7 +18,11 @@ from chaosrunner.model.gate import GateAnswer, Passed
 from chaosrunner.model.words import Answer, State
 from chaosrunner.reports.annotations import command
 from chaosrunner.reports.gate_outputs import FORMATS, schema, written
+from chaosrunner.stages.report import Review, review
+from chaosrunner.stages.report import written as in_format
+from chaosrunner.store.journal import write_line
 from tests.ci.answers import KNOWN, NASTY, RULES, near_miss, no, run, unknown, yes
+from tests.reports import journals
 
 ROOT = Path(__file__).parents[2]
 ANSWERS = pytest.mark.parametrize("answer", [no(), yes(), unknown()], ids=["no", "yes", "unknown"])
@@ -395,3 +399,25 @@ def test_an_output_that_cannot_be_written_is_no_yes(tmp_path: Path, capfd: pytes
 def test_what_is_no_output_is_said_before_anything_runs(value: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         _outputs.parsed((value,))
+
+
+# ---------------------------------------------------------------------------------------------------------- one run
+
+
+def reviewed(tmp_path: Path, *, broken: bool) -> Review:
+    journal = tmp_path / "journal.jsonl"
+    journal.write_bytes(b"".join(write_line(entry) for entry in journals.payments_are_slow(broken=broken)))
+    return review(journal)
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_run_by_itself_is_written_for_pipelines_too(tmp_path: Path, broken: bool) -> None:
+    seen = reviewed(tmp_path, broken=broken)
+    top = ElementTree.fromstring(in_format(seen, "junit", page="report.html"))
+    conforms(top)
+    names = {case.get("name"): case.find("failure") is not None for case in top.iter("testcase")}
+    assert {each.name for each in seen.verdict.hypotheses} <= {*names}
+    assert any(names.values()) is broken
+    text = in_format(seen, "markdown")
+    assert text.startswith("## ❌ broken: " if broken else "## ✅ held: ")
+    assert ("(not recorded)" in text) is broken and "may go out" not in text.lower()

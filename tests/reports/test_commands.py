@@ -79,7 +79,7 @@ def test_the_name_of_the_file_says_the_format(state: Path, tmp_path: Path, name:
 
 def test_an_ending_that_names_no_format_is_refused_before_anything_is_written(state: Path, tmp_path: Path) -> None:
     answer = call(state, "report", BROKEN, "-o", str(tmp_path / "a.pdf"))
-    assert "a.pdf: no format goes by that ending, expected .html, .json or .txt" in str(answer.exception)
+    assert "a.pdf: no format goes by that ending, expected .html, .json, .txt, .xml or .md" in str(answer.exception)
     assert not (tmp_path / "a.pdf").exists()
     assert call(state, "report", BROKEN, "-f", "text", "-o", str(tmp_path / "a.pdf")).exit_code == 0
 
