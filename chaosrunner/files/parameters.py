@@ -30,7 +30,7 @@ def filled(spot: Spot, given: Spot | None, problems: list[Problem], *, used_at: 
     declared = spec.child("parameters") if spec is not None else None
     if spec is None or declared is None or not isinstance(declared.value, dict):
         if given is not None and given.value:
-            problems.append(given.problem("this hypothesis has no parameters", "no `with`"))
+            problems.append(given.problem("this hypothesis has no parameters", "no `with`", rule="parameter"))
         return spot
     values = _values(declared, given, used_at, problems)
     if values is None:
@@ -53,7 +53,8 @@ def _values(
         if given is not None and name not in known and (place := given.child(name)) is not None:
             near = nearest(name, known)
             expected = "" if near else f"one of {', '.join(known)}"
-            problems.append(place.problem(f"the hypothesis has no parameter `{name}`", expected, near, at_key=True))
+            said = f"the hypothesis has no parameter `{name}`"
+            problems.append(place.problem(said, expected, near, at_key=True, rule="parameter"))
     values: dict[str, JsonValue] = {}
     for place in declared.items():
         parameter = validated(Parameter, place, place.value, problems)
@@ -66,7 +67,7 @@ def _values(
         elif value is None and used_at is not None:
             with_ = f"`with: {{{name}: …}}`"
             how = f"`use: {used_at.value}` and {with_}" if isinstance(used_at.value, str) else with_
-            problems.append(used_at.problem(f"the parameter `{name}` has no value", how))
+            problems.append(used_at.problem(f"the parameter `{name}` has no value", how, rule="parameter"))
             continue
         elif value is None:
             value = parameter.example
@@ -74,7 +75,7 @@ def _values(
             values[name] = parameter.checked(value)
         except ValueError as error:
             expected = str(error).removeprefix("expected ").partition(", found")[0]
-            problems.append(at.problem(f"`{name}` is {show(value)}", expected))
+            problems.append(at.problem(f"`{name}` is {show(value)}", expected, rule="parameter"))
     return values if len(problems) == before else None
 
 
@@ -126,7 +127,9 @@ class Filler:
         for name in unknown:
             near = nearest(name, list(self._values))
             expected = "" if near else f"one of {', '.join(self._values)}" if self._values else "no parameters here"
-            self._problems.append(Spot(file, node).problem(f"`${{{name}}}` names no parameter", expected, near))
+            self._problems.append(
+                Spot(file, node).problem(f"`${{{name}}}` names no parameter", expected, near, rule="parameter")
+            )
         if unknown:
             return node
         self.used.update(names)

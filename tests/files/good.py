@@ -115,6 +115,8 @@ class Mistake:
     """Further problems that honestly follow."""
     only_check: bool = False
     """A JSON Schema cannot tell."""
+    rule: str = ""
+    """The name of the rule that it breaks."""
 
 
 def changed(mistake: Mistake) -> tuple[str, int, int]:

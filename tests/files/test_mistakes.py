@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chaosrunner.files.rules import rule_of
 from chaosrunner.stages.load import check, load_experiment
 from tests.files.good import WHOLE, Mistake, changed, problems_of
 from tests.files.mistakes import DOCUMENTS, EXPERIMENTS, HYPOTHESES
@@ -28,7 +29,9 @@ def test_a_mistake_is_said_with_its_place_what_was_expected_and_the_nearest_word
     text, line, column = changed(mistake)
     problems = problems_of(tmp_path, text)
     said = [str(problem) for problem in problems]
-    assert any(one.startswith(f"f.yaml:{line}:{column}: {mistake.said}") for one in said), said
+    told = [one for one in problems if str(one).startswith(f"f.yaml:{line}:{column}: {mistake.said}")]
+    assert told, said
+    assert rule_of(told[0]).name == mistake.rule
     assert len(said) == 1 + mistake.more, said
 
 
