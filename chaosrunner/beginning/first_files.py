@@ -14,7 +14,7 @@ from chaosrunner.records.light import dataclass
 
 MOST_EXPERIMENTS = 12
 """A first set that somebody will read; more are a copy away."""
-LINKS_FROM = 18001
+LINKS_FROM = 28001
 """The first port of this machine that links listen on."""
 
 
