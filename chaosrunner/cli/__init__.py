@@ -31,6 +31,10 @@ class _Commands(click.Group):
             return None
         module = importlib.import_module(f"chaosrunner.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
+        if "_CHAOSRUNNER_COMPLETE" in os.environ:  # a shell asks
+            from chaosrunner.cli._completing import fit
+
+            fit(command)
         return command
 
     def resolve_command(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("check", short_help="Say whether files are right: every mistake with its place.")
-@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(), shell_complete=None)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path())
 @click.option("--fix", is_flag=True, help="Put right what is mechanical: misspelt words, units, quotes.")
 @click.option("--strict", is_flag=True, help="Exit code 2 for warnings, too.")
 @click.option(

@@ -14,11 +14,12 @@ from chaosrunner.cli import terms
 @click.argument("word", nargs=-1, required=True)
 @terms.json_option
 def command(word: tuple[str, ...], as_json: bool) -> None:
-    """Say what WORD means: a word of chaosrunner, an exit code, a plugin's kind, or a field such as spec.method.for."""
+    """Say what WORD means: a word of chaosrunner, an exit code, a plugin's kind, a rule of `check` such as CR020, or a
+    field such as spec.method.for."""
     from chaosrunner.errors import UsageError
 
     wanted = " ".join(word).strip()
-    found = [*_glossary(wanted), *_plugins(wanted), *_fields(wanted)]
+    found = [*_glossary(wanted), *_rules(wanted), *_plugins(wanted), *_fields(wanted)]
     if not found:
         near = _nearest(wanted)
         hint = f"did you mean {near!r}?" if near else "try `chaosrunner catalog`, or a field's name"
@@ -28,7 +29,10 @@ def command(word: tuple[str, ...], as_json: bool) -> None:
         return
     for what, name, meaning in found:
         terms.say(f"{name}  ({what})")
-        terms.say(textwrap.fill(meaning, 108, initial_indent="  ", subsequent_indent="  "))
+        first, _, examples = meaning.partition("\n")
+        terms.say(textwrap.fill(first, 108, initial_indent="  ", subsequent_indent="  "))
+        if examples:
+            terms.say(textwrap.indent(examples, "  "))
 
 
 def _glossary(wanted: str) -> Iterator[tuple[str, str, str]]:
@@ -41,6 +45,16 @@ def _glossary(wanted: str) -> Iterator[tuple[str, str, str]]:
         yield "word", word, WORDS[word]
     if wanted.isdecimal() and int(wanted) in EXIT_CODES:
         yield "exit code", wanted, EXIT_CODES[int(wanted)]
+
+
+def _rules(wanted: str) -> Iterator[tuple[str, str, str]]:
+    from chaosrunner.files.rules import find
+
+    if rule := find(wanted.replace(" ", "-")):
+        kind = "warning, a comment may set it aside" if rule.warns else "mistake"
+        bad, good = textwrap.indent(rule.bad, "    "), textwrap.indent(rule.good, "    ")
+        examples = f"\nnot so:\n{bad}\nbut so:\n{good}"
+        yield f"rule {rule.name}, {kind}", rule.code, f"{rule.title}. {rule.why}{examples}"
 
 
 def _plugins(wanted: str) -> Iterator[tuple[str, str, str]]:
@@ -75,10 +89,11 @@ def _fields(wanted: str) -> Iterator[tuple[str, str, str]]:
 def _nearest(wanted: str) -> str:
     from chaosrunner import catalog
     from chaosrunner.files.documents import KINDS
+    from chaosrunner.files.rules import CODES, RULES
     from chaosrunner.files.validation import nearest
     from chaosrunner.glossary import WORDS
     from chaosrunner.pages import parameters
 
     plugins = [kind for role in catalog.ROLES for kind in catalog.kinds(role)]
     fields = {row.name.rpartition(".")[2] for model in KINDS.values() for row in parameters(model)}
-    return nearest(wanted, [*WORDS, *plugins, *sorted(fields)])
+    return nearest(wanted, [*WORDS, *plugins, *sorted(fields), *CODES, *RULES])

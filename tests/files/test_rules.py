@@ -81,7 +81,7 @@ def test_codes_are_unique_in_order_and_of_their_kind() -> None:
     for code, rule in CODES.items():
         assert re.fullmatch(r"CR\d{3}", code)
         assert rule.title[0].isupper() or rule.title[0] == "`"
-        assert len(rule.why) > 40
+        assert len(rule.why) > 20
         assert rule.bad != rule.good
 
 
