@@ -1174,6 +1174,11 @@ class Runbook(Plugin[P], ABC):
     def does(cls, params: P) -> str:
         """One sentence for items and plans: what is played on what, with which tool."""
 
+    @classmethod
+    def files(cls, params: P) -> Sequence[str]:
+        """Files and folders, as written, without which it cannot be played; `check` looks whether they are there."""
+        return ()
+
     @abstractmethod
     async def check(self) -> RunbookSays:
         """What would change; changes nothing."""

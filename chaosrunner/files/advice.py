@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from chaosrunner.errors import Problem
 from chaosrunner.files import plugins
@@ -64,6 +65,20 @@ def advice(
     if hypotheses and not any(one.measure.abort_at for hypothesis in hypotheses for one in hypothesis.measures):
         said = "no measure has `abortAt`: nothing would stop this run early"
         yield hypotheses[0].spot.problem(said, rule="no-abort-limit")
+
+
+def runbook_files(spec: Spot, folder: Path, asked: set[tuple[str, Path]]) -> Iterator[Problem]:
+    """Warnings about files of an experiment's runbook that are not there. `folder` is that of the experiment's file;
+    what the answer depends on is added to `asked`."""
+    place = spec.get("remediation", "runbook")
+    for below in place.items() if place is not None and isinstance(place.value, dict) else ():
+        plugin = plugins.own("runbooks", below.name)
+        params = plugins.parameters("runbooks", below.name, below, [])[1] if plugin is not None else None
+        for written in plugin.files(params) if plugin is not None and params is not None else ():
+            path = folder.absolute() / Path(written).expanduser()
+            asked.add(("file", path))
+            if not path.exists():
+                yield below.problem(f"the runbook cannot be played: there is no {written} beside this file")
 
 
 def _settling(step: CheckedStep) -> Iterator[Problem]:

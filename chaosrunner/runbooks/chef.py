@@ -66,6 +66,10 @@ class Chef(Runbook[Params]):
     def does(cls, params: Params) -> str:
         return f"Converges {params.runlist or 'the run list of the node'} with Chef."
 
+    @classmethod
+    def files(cls, params: Params) -> Sequence[str]:
+        return (params.folder,) if params.folder else ()
+
     async def check(self) -> RunbookSays:
         return await self._run(check=True)
 

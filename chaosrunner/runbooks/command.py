@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from chaosrunner import programs
 from chaosrunner.errors import RunbookFailed
@@ -53,6 +54,10 @@ runbook:
     @classmethod
     def does(cls, params: Params) -> str:
         return f"Runs {_words(params.apply)}."
+
+    @classmethod
+    def files(cls, params: Params) -> Sequence[str]:
+        return (params.folder,) if params.folder else ()
 
     async def check(self) -> RunbookSays:
         ended = await self._run(self.params.check)

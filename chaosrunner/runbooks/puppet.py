@@ -9,7 +9,7 @@ fails early writes none, and the last one's would be taken for it. Observed with
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,10 @@ class Puppet(Runbook[Params]):
     @classmethod
     def does(cls, params: Params) -> str:
         return f"Applies {params.manifest or 'what the Puppet server says'} with Puppet."
+
+    @classmethod
+    def files(cls, params: Params) -> Sequence[str]:
+        return (params.manifest,) if params.manifest else ()
 
     async def check(self) -> RunbookSays:
         return await self._run(check=True)

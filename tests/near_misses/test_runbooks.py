@@ -114,7 +114,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         made = World(tmp_path_factory.mktemp("shown"))
         patch.chdir(made.folder)
         patch.setenv("CHAOSRUNNER_MACHINE", str(made.folder / "machine"))
-        assert made.call("run", "pages").exit_code == 1
+        said = made.call("run", "pages")
+        assert "1 near miss found" in said.output, (said.output, said.exception)
         yield made
 
 
@@ -199,6 +200,17 @@ def test_production_takes_the_same_two_keys_as_a_run(world: World) -> None:
 def test_no_change_is_made_out_of_hours(world: World) -> None:
     world.change("environments/here.yaml", "{production: false}", "{windows: ['Mon-Sun 00:00-00:00']}")
     assert "windows: outside of" in str(world.refused("remediate", "1", "--apply"))
+
+
+def test_check_warns_of_a_playbook_that_is_not_there(world: World) -> None:
+    world.runbook("{ansible: {playbook: runbooks/limits.yaml}}")
+    said = world.call("check")
+    assert said.exit_code == 0
+    assert "the runbook cannot be played: there is no runbooks/limits.yaml beside this file" in said.output
+    assert "there is no playbook" in str(world.refused("remediate", "1", "--check"))
+    (world.folder / "experiments/runbooks").mkdir()
+    (world.folder / "experiments/runbooks/limits.yaml").write_text("[]\n")
+    assert "the runbook cannot be played" not in world.call("check").output
 
 
 def test_one_without_a_runbook_says_where_it_would_be(world: World) -> None:

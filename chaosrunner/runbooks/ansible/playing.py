@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from chaosrunner import programs
@@ -61,6 +62,10 @@ class Ansible(Runbook[Params]):
     def does(cls, params: Params) -> str:
         on = f" on {params.limit}" if params.limit else ""
         return f"Plays {params.playbook} with Ansible{on}."
+
+    @classmethod
+    def files(cls, params: Params) -> Sequence[str]:
+        return (params.playbook,)
 
     async def check(self) -> RunbookSays:
         return await self._play(check=True)
