@@ -39,6 +39,8 @@ from chaosrunner.store.runs import Runs
 
 ENVIRONMENT = "chaos-toolkit"
 """The environment, and its class, of runs for which none is named."""
+THEIRS = "chaostoolkit.json"
+"""Their own journal, beside ours."""
 GRACE = 10.0
 """Seconds that Chaos Toolkit has to end by itself when its time is over."""
 _RECOVERY = 60.0
@@ -226,7 +228,7 @@ class _Then:
 async def _kept(told: Told, plan: Plan, keeping: Keeping, tell: Tell, *, strict: bool = False) -> ToolkitReport:
     run = new_run_id(keeping.clock)
     runs = Runs(keeping.state)
-    theirs = write_file(runs.folder(run) / "chaostoolkit.json", json.dumps(told.journal, indent=2, ensure_ascii=False))
+    theirs = write_file(runs.folder(run) / THEIRS, json.dumps(told.journal, indent=2, ensure_ascii=False))
     outcome = _written(told, plan, run, runs.journal(run), keeping)
     async with Http(keeping.clock, folder=Path(plan.folder)) as http:
         desk = Desk(keeping.state, keeping.clock, http, tell)
@@ -278,3 +280,21 @@ def _identity(run: str, plan: Plan) -> RunStarted:
         folder=str(Path.cwd()),
         versions={"chaosrunner": __version__, "python": ".".join(map(str, sys.version_info[:3]))},
     )
+
+
+# --------------------------------------------------------------------------------------------------------- exporting
+
+
+def exported(folder: Path) -> str:
+    """A run's journal as Chaos Toolkit writes it: their own, where it ran it; otherwise ours in their words.
+
+    Raises `JournalFailed` where there is none that can be read.
+    """
+    if (folder / THEIRS).exists():
+        return (folder / THEIRS).read_text()
+    from chaosrunner.interop.toolkit_journal import journal_of
+    from chaosrunner.stages.judge import judge
+    from chaosrunner.store.journal import read_journal
+
+    entries = list(read_journal(folder / "journal.jsonl"))
+    return json.dumps(journal_of(entries, judge(entries)), indent=2, ensure_ascii=False) + "\n"

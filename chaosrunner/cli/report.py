@@ -15,8 +15,8 @@ from chaosrunner.cli import terms
     "-f",
     "--format",
     "form",
-    type=click.Choice(["text", "html", "json", "junit", "markdown"]),
-    help="Default: by FILE, or text.",
+    type=click.Choice(["text", "html", "json", "junit", "markdown", "chaostoolkit"]),
+    help="Default: by FILE, or text; chaostoolkit: a journal as Chaos Toolkit writes it.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Write there; `-` is standard output.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")

@@ -56,13 +56,20 @@ def _is_running(run: str) -> bool:
 
 @command.command("show")
 @click.argument("run", metavar="[RUN]", default="last")
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["text", "html", "json", "junit", "markdown", "chaostoolkit"]),
+    help="The same as for `report`.",
+)
 @terms.json_option
 @click.pass_context
-def show(ctx: click.Context, run: str, as_json: bool) -> None:
+def show(ctx: click.Context, run: str, form: str | None, as_json: bool) -> None:
     """What one run says; the same as `chaosrunner report RUN`."""
     from chaosrunner.cli.report import command as report
 
-    ctx.invoke(report, run=run, form=None, output=None, as_json=as_json)
+    ctx.invoke(report, run=run, form=form, output=None, as_json=as_json)
 
 
 @command.command("diff", short_help="Compare two runs: answers, numbers, gaps.")

@@ -84,8 +84,8 @@ def allowed(part: str) -> set[str]:
         return {"records", "errors", "model", "ports", "clock", part} | seams
     if part in APART:
         return {part}
-    if part in ("", "interop"):
-        return {part, "ports", "model", "errors", "records"}
+    if part == "":
+        return {part, "ports", "model", "errors"}
     for depth, layer in enumerate(LAYERS):
         if part in layer:
             below = set().union(*LAYERS[:depth])
