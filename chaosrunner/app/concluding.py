@@ -110,20 +110,25 @@ async def _tell(plan: Plan, verdict: Verdict, desk: Desk) -> None:
     await deliver(receivers, desk)
 
 
-def _post(
-    plan: Plan, done: Registered, known: Sequence[NearMiss], run: str, desk: Desk, book: Register | None = None
-) -> None:
-    """Keep what is new of near misses for those who are to be told, as long as it is known what is new; with a `book`
-    also what people have closed since."""
+def _catch_up(plan: Plan, book: Register, desk: Desk) -> None:
+    """Before anything is recorded: what happened since the last time. Should this process die between recording and
+    telling, the next one finds what it recorded in the same way."""
+    if plan.environment.spec.notify:
+        from chaosrunner.app.catching_up import catch_up
+        from chaosrunner.app.telling import receivers_of
+
+        catch_up(book, plan.environment, receivers_of(plan.environment, Path(plan.folder), desk), desk)
+
+
+def _post(plan: Plan, done: Registered, known: Sequence[NearMiss], run: str, desk: Desk) -> None:
+    """Keep what is new of near misses for those who are to be told, as long as it is known what is new."""
     if not plan.environment.spec.notify:
         return
-    from chaosrunner.app.telling import post, post_closings, receivers_of
+    from chaosrunner.app.telling import post, receivers_of
     from chaosrunner.stages.news import of_near_misses
 
     receivers = receivers_of(plan.environment, Path(plan.folder), desk)
     post(of_near_misses(plan, run, done, known, desk.clock.now()), receivers, desk)
-    if book is not None:
-        post_closings(book, receivers, desk)
 
 
 async def _look_around(
@@ -179,11 +184,12 @@ async def _keep(  # noqa: PLR0913  what else is known of the run stands beside i
     try:
         with open_register(desk.state, desk.clock) as book:
             tracker = open_tracker(plan.environment, context_of(plan, desk))
+            _catch_up(plan, book, desk)
             done = register(verdict, plan, gaps, book, desk.clock, ended, clues=clues, account=account)
             _post(plan, done, [each.near_miss for each in done.recorded], verdict.run, desk)
             items = await remediate(done, book, tracker, desk.clock)
             known = [book.get(each.near_miss.id) for each in done.recorded]
-            _post(plan, done, known, verdict.run, desk, book)  # once more, now that there are items to link to
+            _post(plan, done, known, verdict.run, desk)  # once more, now that there are items to link to
     except NotPossibleNow as error:
         desk.tell(
             f"the near misses of this run are not recorded: {error}; they are in `chaosrunner judge {verdict.run}`"

@@ -62,8 +62,8 @@ def receivers_of(environment: Environment, folder: Path, desk: Desk) -> list[Rec
     return list(found.values())
 
 
-def post(notices: Iterable[Notice], receivers: Sequence[Receiver], desk: Desk) -> None:
-    """Keep each notice for those who want it; that it cannot be kept is told."""
+def post(notices: Iterable[Notice], receivers: Sequence[Receiver], desk: Desk, *, reword: bool = True) -> None:
+    """Keep each notice for those who want it; that it cannot be kept is told. `reword`: one that waits is reworded."""
     if not receivers:
         return
     outbox = Outbox(desk.state, desk.clock)
@@ -73,7 +73,7 @@ def post(notices: Iterable[Notice], receivers: Sequence[Receiver], desk: Desk) -
                 last = outbox.last(receiver.name, notice.key)
                 if receiver.wants(notice, Notice.model_validate(last) if last else None):
                     event = notice.model_copy(update={"text": without_secrets(notice.text)})
-                    outbox.put(receiver.name, notice.id, notice.key, event.as_json())
+                    outbox.put(receiver.name, notice.id, notice.key, event.as_json(), reword=reword)
     except NotPossibleNow as error:
         desk.tell(f"some news is told to nobody: {error}")
 

@@ -12,6 +12,7 @@ from chaosrunner.cli import terms
 if TYPE_CHECKING:
     from chaosrunner.app.desk import Desk
     from chaosrunner.app.telling import Receiver
+    from chaosrunner.model.environment import Environment
     from chaosrunner.store.outbox import Posted
 
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 @terms.json_option
 @click.pass_obj
 def command(settings: terms.Settings, test: bool, show: bool, environment: str | None, as_json: bool) -> None:
-    """Tell people and incident tools the news that waits for them, whatever pause it is in.
+    """Tell people and incident tools the news that waits for them, whatever pause it is in; also what people did by
+    command since, and what is overdue (`-e` names an environment that was never told anything).
 
     News is kept before the first attempt to tell it. A run tells it at its end, for ten seconds at most; what could not
     be told then is told by the next run, or by this command, for a day. `uncertain` may have been heard: no answer
@@ -65,6 +67,7 @@ async def _notify(settings: terms.Settings, environment: str | None, *, test: bo
     from chaosrunner.app.desk import Desk
     from chaosrunner.app.telling import deliver
     from chaosrunner.clock import SystemClock
+    from chaosrunner.errors import UsageError
     from chaosrunner.http import Http
     from chaosrunner.store.outbox import Outbox, outbox_exists
 
@@ -72,18 +75,24 @@ async def _notify(settings: terms.Settings, environment: str | None, *, test: bo
     outbox = Outbox(settings.state, clock)
     names = [environment] if environment else []
     if not names and outbox_exists(settings.state):
-        waiting = [each for each in outbox.posted(10_000) if each.fate.value == "waiting"]
-        names = list(dict.fromkeys(each.receiver.partition("/")[0] for each in waiting))
+        waiting = [each.receiver for each in outbox.posted(10_000) if each.fate.value == "waiting"]
+        names = list(dict.fromkeys(each.partition("/")[0] for each in [*waiting, *outbox.followers()]))
     for name in [] if show else names:
         from chaosrunner.stages.load import load_environment
 
-        found, folder, _ = load_environment(name, Path())
+        try:
+            found, folder, _ = load_environment(name, Path())
+        except UsageError as error:
+            if environment is not None:
+                raise
+            terms.warn(f"nobody of {name} is told anything: {error}")
+            continue
         async with Http(clock, folder=folder) as http:
             desk = Desk(settings.state, clock, http, terms.warn)
             from chaosrunner.app.telling import receivers_of
 
             receivers = receivers_of(found, folder, desk)
-            _catch_up(receivers, desk)
+            _catch_up(found, receivers, desk)
             if test:
                 _post_a_test(found.name, receivers, desk)
             if outbox_exists(settings.state):
@@ -92,14 +101,14 @@ async def _notify(settings: terms.Settings, environment: str | None, *, test: bo
     return outbox.posted() if outbox_exists(settings.state) else []
 
 
-def _catch_up(receivers: list[Receiver], desk: Desk) -> None:
-    """Near misses that a person closed meanwhile are news too."""
-    from chaosrunner.app.telling import post_closings
+def _catch_up(environment: Environment, receivers: list[Receiver], desk: Desk) -> None:
+    """What people did to near misses meanwhile is news too, and what is overdue."""
+    from chaosrunner.app.catching_up import catch_up
     from chaosrunner.register import open_register, register_exists
 
     if receivers and register_exists(desk.state):
         with open_register(desk.state, desk.clock) as book:
-            post_closings(book, receivers, desk)
+            catch_up(book, environment, receivers, desk)
 
 
 def _post_a_test(environment: str, receivers: list[Receiver], desk: Desk) -> None:

@@ -24,6 +24,12 @@ class News(StrEnum):
     """Passing runs verified its fix."""
     CLOSED = "closed"
     """A person closed it: rejected, obsolete, or a duplicate."""
+    WAIVED = "waived"
+    """A person accepted it until a date."""
+    OVERDUE = "overdue"
+    """Its fix should have been ready by now."""
+    MOVED = "moved"
+    """It came to another state, by a person, a tracker, or as its waiver ended."""
     UNDO_FAILED = "undo-failed"
     """A fault may still be in force."""
     RUN_ENDED = "run-ended"
@@ -34,7 +40,16 @@ class News(StrEnum):
     """A game day is over, with what came of it."""
 
 
-USUAL = (News.FOUND, News.REGRESSED, News.FIX_FAILED, News.VERIFIED, News.CLOSED, News.UNDO_FAILED)
+USUAL = (
+    News.FOUND,
+    News.REGRESSED,
+    News.FIX_FAILED,
+    News.VERIFIED,
+    News.CLOSED,
+    News.WAIVED,
+    News.OVERDUE,
+    News.UNDO_FAILED,
+)
 """What is told where nothing else is asked for: no mere repetition."""
 OVER = frozenset({News.VERIFIED, News.CLOSED, News.GAME_DAY_OVER})
 """After which nobody has anything left to do."""
@@ -44,8 +59,9 @@ class Telling(Reach):
     """Which news somebody is told."""
 
     events: tuple[News, ...] = USUAL
-    """Which news; default: all but seen-again, run-ended, game-day and game-day-over. seen-again: a known near miss,
-    shown by another run; run-ended: every run; game-day: that one goes, and its experiments; game-day-over: its end."""
+    """Which news; default: all but seen-again, moved, run-ended, game-day and game-day-over. seen-again: a known near
+    miss, shown by another run; moved: it came to another state; run-ended: every run; game-day: that one goes, and its
+    experiments; game-day-over: its end."""
     at_least: Priority = Priority.P4
     """Near misses of this priority or a more urgent one; default P4, all of them. What is verified or closed is told in
     any case to those who were told that it is open."""

@@ -13,7 +13,7 @@ from chaosrunner.model.verdict import Verdict
 from chaosrunner.register.near_misses import Recorded
 from chaosrunner.stages.register import Registered
 
-_SIGHTED = {
+SIGHTED = {
     Sighting.NEW: (News.FOUND, "New near miss"),
     Sighting.SEEN_AGAIN: (News.SEEN_AGAIN, "Seen again"),
     Sighting.FIX_FAILED: (News.FIX_FAILED, "The fix failed"),
@@ -31,19 +31,23 @@ def of_near_misses(plan: Plan, run: str, done: Registered, known: Sequence[NearM
             near_miss = now.get(tried.near_miss.id, tried.near_miss)
             told = f"Verified: {near_miss.id} of {near_miss.service}, {near_miss.title}"
             proof = f"{tried.why}." if tried.why else "Enough runs passed."
-            notices.append(_notice(near_miss, News.VERIFIED, run, told, proof, at, plan))
+            notices.append(notice_of(near_miss, News.VERIFIED, run, told, proof, at, plan))
     return notices
 
 
 def _sighted(plan: Plan, run: str, recorded: Recorded, now: dict[str, NearMiss], at: float) -> Iterator[Notice]:
-    if recorded.sighting not in _SIGHTED:
-        return
-    news, word = _SIGHTED[recorded.sighting]
-    near_miss = now.get(recorded.near_miss.id, recorded.near_miss)
+    if recorded.sighting in SIGHTED:
+        near_miss = now.get(recorded.near_miss.id, recorded.near_miss)
+        yield sighted(near_miss, recorded.sighting, run, at, plan)
+
+
+def sighted(near_miss: NearMiss, sighting: Sighting, run: str, at: float, plan: Plan | None = None) -> Notice:
+    """That a run showed it; `plan`: of the run, where it is at hand."""
+    news, word = SIGHTED[sighting]
     told = f"{word}: {near_miss.id} {near_miss.priority} of {near_miss.service}, {near_miss.title}"
     why = f" Seen {near_miss.occurrences} times." if near_miss.occurrences > 1 else ""
     text = f"{near_miss.title}. Due {near_miss.due}, owner {near_miss.owner or 'not named yet'}.{why}"
-    yield _notice(near_miss, news, run, told, text, at, plan)
+    return notice_of(near_miss, news, run, told, text, at, plan)
 
 
 def of_closing(near_miss: NearMiss, at: float) -> Notice:
@@ -53,7 +57,7 @@ def of_closing(near_miss: NearMiss, at: float) -> Notice:
     told = f"{near_miss.state.value.capitalize()}: {near_miss.id} of {near_miss.service}, {near_miss.title}"
     news = News.VERIFIED if verified else News.CLOSED
     since = f"{near_miss.state_since:.0f}"
-    return _notice(near_miss, news, since, told, f"It is {near_miss.state.value}{reason}.", at, None)
+    return notice_of(near_miss, news, since, told, f"It is {near_miss.state.value}{reason}.", at, None)
 
 
 def of_run(plan: Plan, verdict: Verdict, at: float) -> list[Notice]:
@@ -79,7 +83,10 @@ def of_run(plan: Plan, verdict: Verdict, at: float) -> list[Notice]:
     return [over.model_copy(update=failed), over]
 
 
-def _notice(near_miss: NearMiss, news: News, run: str, told: str, text: str, at: float, plan: Plan | None) -> Notice:  # noqa: PLR0913
+def notice_of(  # noqa: PLR0913  what every notice says of its near miss
+    near_miss: NearMiss, news: News, run: str, told: str, text: str, at: float, plan: Plan | None = None
+) -> Notice:
+    """News of a near miss. `run`: what made it, or when it was; with the news it is the notice's identity."""
     item = near_miss.item
     return Notice(
         news=news,

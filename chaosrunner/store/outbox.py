@@ -43,6 +43,11 @@ CREATE TABLE IF NOT EXISTS notice (
     trouble TEXT NOT NULL DEFAULT '',
     UNIQUE (receiver, id)
 );
+CREATE TABLE IF NOT EXISTS follower (
+    receiver TEXT PRIMARY KEY,
+    began REAL NOT NULL,
+    at REAL NOT NULL
+);
 CREATE INDEX IF NOT EXISTS ix_notice_waiting ON notice (receiver, state, n);
 """
 
@@ -95,16 +100,35 @@ class Outbox:
         self._file = state / FILE
         self._clock = clock
 
-    def put(self, receiver: str, id: str, key: str, event: JsonObject) -> bool:
-        """Keep it; one that is there and was not tried yet gets this wording. False: it was tried already."""
+    def put(self, receiver: str, id: str, key: str, event: JsonObject, *, reword: bool = True) -> bool:
+        """Keep it; one that is there and was not tried yet gets this wording, unless that is not wished. False: nothing
+        was changed."""
         row = (receiver, id, key, self._clock.now(), json.dumps(event), Fate.WAITING)
         with self._open() as database:
             done = database.execute(
                 "INSERT INTO notice (receiver, id, key, at, event, state) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT "
-                "(receiver, id) DO UPDATE SET event = excluded.event WHERE state = excluded.state AND tries = 0",
-                row,
+                "(receiver, id) DO UPDATE SET event = excluded.event WHERE state = excluded.state AND tries = 0 AND ?",
+                (*row, reword),
             )
             return done.rowcount == 1
+
+    def followed(self, receiver: str) -> tuple[float, float]:
+        """Since when this receiver is told what happens, and until when that was looked at; since now, if it is new."""
+        now = self._clock.now()
+        with self._open() as database:
+            database.execute("INSERT OR IGNORE INTO follower VALUES (?, ?, ?)", (receiver, now, now))
+            began, at = database.execute("SELECT began, at FROM follower WHERE receiver = ?", (receiver,)).fetchone()
+            return began, at
+
+    def follow(self, receiver: str, until: float) -> None:
+        """What happened until then was looked at."""
+        with self._open() as database:
+            database.execute("UPDATE follower SET at = max(at, ?) WHERE receiver = ?", (until, receiver))
+
+    def followers(self) -> list[str]:
+        """Who was ever named to be told what happens."""
+        with self._open() as database:
+            return [name for (name,) in database.execute("SELECT receiver FROM follower ORDER BY receiver")]
 
     def take(self, receiver: str, per_minute: int) -> Waiting | None:
         """The first that waits, if it is its turn: nobody else is telling this receiver, its pause is over, and fewer
