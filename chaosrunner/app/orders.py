@@ -13,6 +13,7 @@ from chaosrunner import catalog
 from chaosrunner.clock import Clock, SystemClock, new_seed
 from chaosrunner.engine.silencing import Silences
 from chaosrunner.files.node import Spot
+from chaosrunner.files.references import Library
 from chaosrunner.http import Http
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model.environment import Environment
@@ -50,6 +51,8 @@ class Order:
     state: Path = Path(".chaosrunner")
     gate: str | None = None
     """The suite whose gate asks for it; None: none does."""
+    library: Library | None = None
+    """Files as they were read before; None: they are read now."""
     parameters: Given = field(default_factory=dict)
     """Values for the experiment's parameters, by name; `stages.variants` tells those of each run of a matrix."""
 
@@ -118,7 +121,7 @@ async def prepared(order: Order, clock: Clock | None = None) -> AsyncIterator[Pr
     cannot be asked.
     """
     clock = clock or SystemClock()
-    loaded = load_experiment(order.experiment, order.environment, order.folder, order.parameters)
+    loaded = load_experiment(order.experiment, order.environment, order.folder, order.parameters, order.library)
     folder = loaded.environment_path.parent
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(Http(clock, folder=folder))

@@ -160,6 +160,7 @@ class _Running:
             state=self._order.state,
             parameters=item.parameters,
             gate=self._gate,
+            library=self._suite.library,
         )
 
     async def carry_out(self, stop: Stop) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaosrunner.errors import FileProblems, Problem, UsageError
-from chaosrunner.files.advice import CheckedHypothesis, advice, impossible, runbook_files
+from chaosrunner.files.advice import CheckedHypothesis, advice, impossible
 from chaosrunner.files.documents import Document, document, kind_of
 from chaosrunner.files.guards import unanswerable, windows
 from chaosrunner.files.ignores import settled
@@ -76,14 +76,21 @@ class Checked:
     """Files that were not looked at, as nothing had changed that their answer depends on."""
 
 
-def load_experiment(reference: str, environment: str | None, folder: Path, parameters: Given | None = None) -> Loaded:
+def load_experiment(
+    reference: str,
+    environment: str | None,
+    folder: Path,
+    parameters: Given | None = None,
+    library: Library | None = None,
+) -> Loaded:
     """The experiment that a command names by path or name, with its hypotheses and environment.
 
     `environment` overrides the experiment's own; `folder` is where relative paths and the search for names start;
     `parameters` are values by name. Of an experiment with a matrix this is one run: `variants` tells what to give.
+    `library` has files that were read before.
     Raises `UsageError` if a name or path leads nowhere, `FileProblems` with all mistakes of all files involved.
     """
-    library = Library(folder)
+    library = library or Library(folder)
     file, spot = _required(library, "Experiment", reference)
     look = _Look(library)
     look.given = parameters or {}
@@ -274,7 +281,6 @@ class _Look:
         self.problems += impossible(spec, found, hypotheses)
         steps = checked_steps(spec.nearest("method"), found.spec.method)
         self.warnings += advice(hypotheses, steps, found.spec.baseline.for_)
-        self.warnings += runbook_files(spec, file.path.parent, self.library.asked)
         self.warnings += weaknesses(spec, found, hypotheses, steps, self.environment)
         return found
 

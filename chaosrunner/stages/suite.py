@@ -16,6 +16,7 @@ from chaosrunner.model.environment import Environment
 from chaosrunner.model.plan import Plan, PlannedMeasure
 from chaosrunner.model.suite import Suite
 from chaosrunner.model.suite_result import SuiteItem
+from chaosrunner.model.words import ActsOn
 from chaosrunner.records.light import dataclass
 from chaosrunner.stages.load import Loaded, load_experiment
 from chaosrunner.stages.schedule import Radius
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 AT_LEAST_TO_RECOVER = 5.0
 """Seconds that a recovery is watched where the experiment does not say so."""
-WIDE = frozenset({"node", "zone"})
+WIDE = frozenset({ActsOn.NODE, ActsOn.ZONE})
 """Kinds of targets that anything else of the environment may depend on."""
 
 
@@ -42,6 +43,8 @@ class LoadedSuite:
     """The suite's file."""
     file: str
     """The same as seen from the folder where the command started."""
+    library: Library
+    """Everything as it was read; its runs are made of it, whatever becomes of the files meanwhile."""
 
     @property
     def name(self) -> str:
@@ -72,7 +75,7 @@ def load_suite(reference: str, environment: str | None, folder: Path) -> LoadedS
     if problems:
         raise FileProblems(list(dict.fromkeys(problems)))
     assert isinstance(suite, Suite)
-    return LoadedSuite(suite, tuple(items), tuple(environments.values()), file.path, file.source.path)
+    return LoadedSuite(suite, tuple(items), tuple(environments.values()), file.path, file.source.path, library)
 
 
 def look_at_suite(look: Look, file: File, spot: Spot) -> None:
@@ -96,7 +99,7 @@ def _items(
     for one in named:
         environment = override or _found_from_here(library, file, one.environment)
         try:
-            loaded = load_experiment(one.reference, environment, library.folder, one.given)
+            loaded = load_experiment(one.reference, environment, library.folder, one.given, library)
         except FileProblems as wrong:
             problems += wrong.problems
             continue
@@ -144,13 +147,13 @@ def radius_of(plan: Plan) -> Radius:
     where = plan.environment.name
     keys = {f"{where}: {plan.service}"}
     for fault in plan.faults:
-        for target in fault.targets:
+        for target in (each for each in fault.targets if each.kind != ActsOn.NOTHING):
             keys |= {f"{where}: {name}" for name in (target.service, target.to) if name}
             keys.add(f"target {target.id}")
     for measure in plan.measures:
         keys.add(_read_by(measure, plan))
     wide = any(target.kind in WIDE for fault in plan.faults for target in fault.targets)
-    return Radius(where, frozenset(keys - {"target nothing"}), wide)
+    return Radius(where, frozenset(keys), wide)
 
 
 def _read_by(measure: PlannedMeasure, plan: Plan) -> str:

@@ -8,6 +8,8 @@ import signal
 from pathlib import Path
 
 from chaosrunner.app.gating import GateOrder, ask_gate
+from chaosrunner.cli import chaosrunner
+from chaosrunner.errors import ChaosrunnerError
 from chaosrunner.model.gate import GateAnswer
 
 HEAD = "apiVersion: chaosrunner.dev/v1"
@@ -65,6 +67,15 @@ def ask(folder: Path, **changes: object) -> GateAnswer:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def command(*words: str) -> int:
+    """The exit code of `chaosrunner WORDS`, within this process."""
+    try:
+        code: int = chaosrunner.main(list(words), standalone_mode=False)
+    except ChaosrunnerError as error:
+        return error.exit_code
+    return code
 
 
 def pipelines(folder: Path, count: int) -> list[int]:

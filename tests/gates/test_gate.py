@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from chaosrunner.app.suites import kept_results
-from chaosrunner.cli import chaosrunner, terms
 from chaosrunner.clock import SystemClock
 from chaosrunner.errors import FileProblems, UsageError
 from chaosrunner.model.gate import Passed
@@ -16,7 +15,7 @@ from chaosrunner.model.life_cycle import Change
 from chaosrunner.model.words import Answer, State
 from chaosrunner.register import open_register
 from chaosrunner.register.near_misses import Wanted
-from tests.gates.pipelines import ENVIRONMENT, ask, experiment, pipelines, suite
+from tests.gates.pipelines import ENVIRONMENT, ask, command, experiment, pipelines, suite
 from tests.local_fixtures import machine
 
 __all__ = ["machine"]
@@ -66,7 +65,7 @@ def test_a_release_that_makes_it_worse_is_stopped_and_the_repaired_one_passes(fo
     assert (repaired.passed, repaired.exit_code) == (Passed.YES, 0), repaired.summary
     assert repaired.near_misses[0].gone
 
-    kept = sorted((folder / "state" / "suites").glob("*/gate.json"))
+    kept = sorted((folder / "state" / "suites").glob("*/gate.json"), key=lambda path: path.stat().st_mtime_ns)
     assert json.loads(kept[-1].read_text())["passed"] == "yes" and len(kept) == 4
 
 
@@ -138,8 +137,7 @@ def test_run_takes_a_suite_too_and_says_what_came_of_it(
 ) -> None:
     release(folder, good=False)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("sys.argv", ["chaosrunner", "run", "release"])
-    assert terms._outcome(chaosrunner) == 1
+    assert command("run", "release") == 1
     told = capsys.readouterr()
     lines = told.out.splitlines()
     assert lines[0].startswith("✗ cart-holds (limit=0): broken (run ") and lines[1].startswith("✓ page-holds: held")
@@ -147,5 +145,4 @@ def test_run_takes_a_suite_too_and_says_what_came_of_it(
     assert "[1/2] cart-holds (limit=0): started" in told.err
     (kept,) = kept_results(folder / ".chaosrunner")
     assert [item.answer for item in kept.items] == [Answer.BROKEN, Answer.HELD]
-    monkeypatch.setattr("sys.argv", ["chaosrunner", "run", "releas"])
-    assert terms._outcome(chaosrunner) == 2
+    assert command("run", "releas") == 2

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from chaosrunner.cli import chaosrunner, terms
 from chaosrunner.clock import SystemClock
 from chaosrunner.demo.stage import Stage
-from tests.gates.pipelines import suite
+from tests.gates.pipelines import command, suite
 from tests.local_fixtures import machine
 
 __all__ = ["machine"]
@@ -42,10 +41,7 @@ def released(machine: Path, tmp_path: Path) -> Iterator[Released]:
 
 
 def gate(tmp_path: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
-    asked = ["--state", str(tmp_path / "state"), "gate", str(tmp_path / "demo" / "release.yaml"), *words]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["chaosrunner", *asked])
-        code = terms._outcome(chaosrunner)
+    code = command("--state", str(tmp_path / "state"), "gate", str(tmp_path / "demo" / "release.yaml"), *words)
     return code, " ".join(capsys.readouterr().out.split())
 
 
