@@ -49,6 +49,7 @@ def reunited(one: NearMiss, other: NearMiss, told: Mapping[str, str]) -> NearMis
         "tracker": last.tracker,
         "due_days": last.due_days,
         "conditions": _hardest(first, last),
+        "clean": newer.clean if older.opened_at != newer.opened_at else max(older.clean, newer.clean),
         "attempts": max(older.attempts, newer.attempts),
         "waivers": max(older.waivers, newer.waivers),
         "verification": _verified_by_both(older, newer),
@@ -72,7 +73,8 @@ def settled(near_miss: NearMiss, occurrences: Sequence[Occurrence], passes: Sequ
         return near_miss
     verifying = near_miss.verification.runs if near_miss.verification else ()
     clean = [each for each in passes if each.counts and each.began >= near_miss.opened_at]
-    return near_miss.model_copy(update={"clean": sum(each.run not in verifying for each in clean)})
+    counted = sum(each.run not in verifying for each in clean)  # one that was split off has some of its original's
+    return near_miss.model_copy(update={"clean": max(near_miss.clean, counted)})
 
 
 def _order(near_miss: NearMiss) -> tuple[bool, float, float, str]:
