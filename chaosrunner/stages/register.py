@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from chaosrunner import catalog
 from chaosrunner.clock import Clock
 from chaosrunner.errors import ChaosrunnerError
+from chaosrunner.judging.redacting import redacted
 from chaosrunner.model.evidence import Clues
 from chaosrunner.model.experiment import Remediation
 from chaosrunner.model.frozen import JsonObject
@@ -124,7 +125,7 @@ def _runbook(remediation: Remediation | None) -> str:
         does: str = plugin.does(plugin.Params.model_validate(call.with_))
     except (ChaosrunnerError, ValueError):
         return f"Plays a runbook of {call.kind}."
-    return does
+    return redacted(does)  # it goes into items, and a command's arguments are part of it
 
 
 def _trouble(verdict: Verdict) -> str:

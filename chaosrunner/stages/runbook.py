@@ -95,7 +95,7 @@ def assigned(record: Record, rerun: Rerun | None, environment: str | None, folde
         call = _call(loaded)
         plugin: type[Runbook[Any]] = catalog.find("runbooks", call.kind)
         does = plugin.does(plugin.Params.model_validate(call.with_))
-        return Assigned(each, loaded, call.kind, does)
+        return Assigned(each, loaded, call.kind, redacted(does))
     if without:
         where = f"its experiment {without[0]} names none: `remediation: {{runbook: {{…}}}}`"
         raise UsageError(f"{near_miss.id} has no runbook; {where} (kinds: {', '.join(catalog.kinds('runbooks'))})")
@@ -160,13 +160,14 @@ class Playing:
     async def apply(self) -> Played:
         """Change it. What was changed makes the near miss fix-ready; a run has yet to verify it."""
         self._note("runbook begun", reason=self.does)  # whatever becomes of it, that it was begun is known
-        done = await self._play("apply", "applied", self.runbook.apply)
+        return await self._play("apply", "applied", self.runbook.apply)
+
+    def _fix_ready(self, says: RunbookSays) -> None:
         active = (State.OPEN, State.TRIAGED, State.IN_PROGRESS, State.NEEDS_INFO)
-        if done.says.changes and self.near_miss.state in active:
-            fix = f"runbook {self.kind}: {self.does} {done.says.in_words}"
+        if says.changes and self.near_miss.state in active:
+            fix = f"runbook {self.kind}: {self.does} {says.in_words}"
             change = Change(to=State.FIX_READY, actor=self.actor, at=self.clock.now(), change=fix)
             self.register.change(self.near_miss.id, change)
-        return done
 
     async def _play(self, what: str, done: str, work: Callable[[], Awaitable[RunbookSays]]) -> Played:
         try:
@@ -179,9 +180,12 @@ class Playing:
         except ChaosrunnerError as error:
             self._note(f"runbook {what} failed", reason=veiled(str(error)))
             raise
-        kept = self.played.keep(self.near_miss.id, what, self.clock.now(), says.output)
+        kept = self.played.place(self.near_miss.id, what, self.clock.now())
         named = [each.line for each in says.changes] + [f"unknown: {each}" for each in says.unknown]
         self._note(f"runbook {done}", after=says.in_words, reason=_account(self.does, named, kept))
+        if what == "apply":
+            self._fix_ready(says)
+        self.played.keep(kept, says.output)  # last: a full disk must not keep it from the record
         return Played(says, kept)
 
     async def _guarded(self, work: Callable[[], Awaitable[RunbookSays]]) -> RunbookSays:
@@ -194,10 +198,11 @@ class Playing:
 
     def _failed(self, what: str, error: RunbookFailed) -> RunbookFailed:
         """The same failure on the record, in words without secrets, and with the place of all that was said."""
-        kept = self.played.keep(self.near_miss.id, what, self.clock.now(), veiled(error.output))
+        kept = self.played.place(self.near_miss.id, what, self.clock.now())
         changed = [f"changed before that: {veiled(each)}" for each in error.changed]
         words = veiled(str(error)) + ("; what it had changed by then stays" if what == "apply" else "")
         self._note(f"runbook {what} failed", reason=_account(words, changed, kept))
+        self.played.keep(kept, veiled(error.output))
         return type(error)(
             f"{words}\n  all that it said: {kept}", veiled(error.output), tuple(map(veiled, error.changed))
         )

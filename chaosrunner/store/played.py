@@ -1,4 +1,4 @@
-"""What runbooks said, kept in the state folder: `STATE/runbooks/NM-2026-0042/20261122-105103-check.txt`."""
+"""What runbooks said, kept in the state folder: `STATE/runbooks/NM-2026-0042/20261122-105103-120-check.txt`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ class PlayedRunbooks:
     def __init__(self, state: Path) -> None:
         self.root = state / "runbooks"
 
-    def keep(self, near_miss: str, what: str, at: float, text: str) -> Path:
+    def place(self, near_miss: str, what: str, at: float) -> Path:
+        """Where what one said at this time belongs."""
+        moment = datetime.fromtimestamp(at, UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
+        return self.root / near_miss / f"{moment}-{what}.txt"
+
+    def keep(self, place: Path, text: str) -> None:
         """Put down what one said. Raises `NotPossibleNow` where it cannot be written."""
-        moment = datetime.fromtimestamp(at, UTC).strftime("%Y%m%d-%H%M%S")
-        return write_file(self.root / near_miss / f"{moment}-{what}.txt", text)
+        write_file(place, text)
 
     @contextmanager
     def alone(self) -> Iterator[None]:

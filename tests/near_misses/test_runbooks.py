@@ -150,6 +150,24 @@ def test_secrets_are_neither_shown_nor_kept(world: World) -> None:
     assert "password=(secret)" in kept and "- 9" in kept
 
 
+def test_what_was_applied_is_on_record_although_its_output_cannot_be_kept(world: World) -> None:
+    world.change(
+        "experiments/pages.yaml",
+        "'echo 1 >limit;",
+        "'echo 1 >limit; rm -r state/runbooks/NM*; echo >state/runbooks/NM-2026-0001;",
+    )
+    error = world.refused("remediate", "1", "--apply")
+    assert error.exit_code == 3 and "cannot write state/runbooks/NM-2026-0001" in str(error)
+    assert world.happened[-1] == "runbook applied" and world.record.near_miss.state is State.FIX_READY
+
+
+def test_a_command_with_a_secret_in_its_arguments_is_told_without_it(world: World) -> None:
+    world.runbook("{command: {check: ['true'], apply: [deploy, --password=hunter2]}}")
+    assert "Runs deploy --password=(secret)" in world.call("remediate", "1", "--check").output
+    assert world.call("run", "pages").exit_code == 1
+    assert world.record.occurrences[-1].runbook == "Runs deploy --password=(secret)"
+
+
 def test_applied_it_is_fix_ready_and_the_run_that_follows_verifies_it(world: World) -> None:
     done = world.call("remediate", "1", "--apply", "--json")
     assert done.exit_code == 0, (done.output, done.exception)
