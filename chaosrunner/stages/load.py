@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaosrunner.errors import FileProblems, Problem, UsageError
-from chaosrunner.files.advice import CheckedHypothesis, advice, impossible
+from chaosrunner.files.advice import CheckedHypothesis, advice, impossible, runbook_files
 from chaosrunner.files.documents import Document, document, kind_of
 from chaosrunner.files.guards import unanswerable, windows
 from chaosrunner.files.ignores import settled
@@ -281,6 +281,7 @@ class _Look:
         self.problems += impossible(spec, found, hypotheses)
         steps = checked_steps(spec.nearest("method"), found.spec.method)
         self.warnings += advice(hypotheses, steps, found.spec.baseline.for_)
+        self.warnings += runbook_files(spec, file.path.parent, self.library.asked)
         self.warnings += weaknesses(spec, found, hypotheses, steps, self.environment)
         return found
 
