@@ -5,7 +5,7 @@ for each. Pure: nothing is read or written here.
 # ruff: noqa: E501  a line of a file that is written stands in one line
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from chaosrunner.beginning.first_hypotheses import Promise, promises
 from chaosrunner.files.written import scalar
@@ -38,11 +38,15 @@ class Proposal:
     """What was seen and nothing was written for, each with its reason."""
 
 
-def proposal(found: Surroundings, environment: str, opt_in: str = "") -> Proposal:
-    """The files. `environment`: its name; `opt_in`: `LABEL=VALUE` that pods must have, on Kubernetes."""
+def proposal(
+    found: Surroundings, environment: str, opt_in: str = "", is_free: Callable[[int], bool] = lambda port: True
+) -> Proposal:
+    """The files. `environment`: its name; `opt_in`: `LABEL=VALUE` that pods must have, on Kubernetes; `is_free`: whether
+    a link could listen on a port of this machine."""
     platform = found.platform or FoundPlatform("local", (), source="nothing")
     made = promises(found)
-    files = [_environment(found, platform, environment, opt_in)]
+    own = list(_kubernetes(platform, opt_in) if platform.kind == "kubernetes" else _local(platform, is_free))
+    files = [_environment(found, platform, environment, own)]
     files += [NewFile(f"hypotheses/{one.name}.yaml", one.text, one.why) for one in made if one.text]
     left = [*platform.passed_over, *found.passed_over]
     experiments: list[NewFile] = []
@@ -64,8 +68,7 @@ def proposal(found: Surroundings, environment: str, opt_in: str = "") -> Proposa
 # ------------------------------------------------------------------------------------------------------- environment
 
 
-def _environment(found: Surroundings, platform: FoundPlatform, name: str, opt_in: str) -> NewFile:
-    own = _kubernetes(platform, opt_in) if platform.kind == "kubernetes" else _local(platform)
+def _environment(found: Surroundings, platform: FoundPlatform, name: str, own: Sequence[str]) -> NewFile:
     lines = [
         f"# What chaosrunner found in {platform.source}. Nothing that does not stand here is ever touched or asked.",
         "# `chaosrunner doctor -e " + name + "` says what is missing before anything is tried.",
@@ -123,12 +126,12 @@ def _quoted(value: str) -> str:
     return scalar(value) if scalar(value).startswith('"') else f'"{value}"'
 
 
-def _local(platform: FoundPlatform) -> Iterator[str]:
+def _local(platform: FoundPlatform, is_free: Callable[[int], bool]) -> Iterator[str]:
     yield "    local:"
     yield "      services:" if platform.services else "      services: {}"
     for one in platform.services:
         yield f"        {one.name}: {{listens: {one.port}}}                # found by its port; chaosrunner did not start it"
-    pairs = list(links(platform))
+    pairs = list(_links(platform, is_free))
     if pairs:
         yield "      # Network faults act on links: proxies that callers are pointed at, in place of the service itself."
         yield "      # Give each caller the address after `listen`, then `chaosrunner local up` starts them. From inside a"
@@ -139,12 +142,14 @@ def _local(platform: FoundPlatform) -> Iterator[str]:
             yield f"        {name}: {{from: {caller.name}, to: {callee.name}, {ends}}}"
 
 
-def links(platform: FoundPlatform) -> Iterator[tuple[str, FoundService, FoundService, int]]:
+def _links(
+    platform: FoundPlatform, is_free: Callable[[int], bool]
+) -> Iterator[tuple[str, FoundService, FoundService, int]]:
     """(name, caller, callee, port to listen on) of every call between two local services."""
     by_name = {one.name: one for one in platform.services}
     taken = {one.port for one in platform.services}
-    free = (port for port in range(LINKS_FROM, 65536) if port not in taken)
-    for caller in platform.services if platform.kind == "local" else ():
+    free = (port for port in range(LINKS_FROM, 65536) if port not in taken and is_free(port))
+    for caller in platform.services:
         for name in caller.calls:
             if name in by_name:
                 yield f"{caller.name}-to-{name}", caller, by_name[name], next(free)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -106,6 +107,17 @@ def _data(path: Path, shown: str) -> bytes:
 
 
 # ------------------------------------------------------------------------------- what lies here, without asking anybody
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens on a port of this machine's loopback."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            held.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def compose_here(folder: Path) -> str:

@@ -34,7 +34,7 @@ def command(**given: object) -> None:
     this folder are read by themselves.
     """
     from chaosrunner.beginning.first_files import proposal
-    from chaosrunner.beginning.look import look
+    from chaosrunner.beginning.look import is_free, look
     from chaosrunner.beginning.writing import write
     from chaosrunner.clock import SystemClock
     from chaosrunner.errors import UsageError
@@ -51,7 +51,7 @@ def command(**given: object) -> None:
         raise UsageError(
             f"--name {name}: expected lower case letters, digits and dashes, such as {called or 'staging'}"
         )
-    written = write(proposal(found, called, opt_in), Path(), wanted.openslo, dry_run=dry_run)
+    written = write(proposal(found, called, opt_in, is_free), Path(), wanted.openslo, dry_run=dry_run)
     if as_json:
         terms.say_json(
             {
