@@ -62,7 +62,7 @@ def _say(*parts: Iterator[str]) -> None:
 
     for part in parts:
         for line in part:
-            terms.say(clean(line))
+            terms.say(clean(line.expandtabs(4)))
 
 
 def _again(remedy: Remedy, done: Remedied) -> str:

@@ -8,6 +8,7 @@ fails early writes none, and the last one's would be taken for it. Observed with
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from chaosrunner.ports import Parameters, Runbook
 
 INSTALL = "install Puppet's agent (on Debian and Ubuntu the package puppet-agent)"
 _SHOWN = 300
+_CHECKSUM = re.compile(r"(\{\w+\}[0-9a-f]{8})[0-9a-f]{24,}")
 
 
 class Params(Parameters):
@@ -154,6 +156,7 @@ def _changes(report: Mapping[str, Any], check: bool) -> Iterator[RunbookChange]:
     for resource, event in _events(report, "noop" if check else "success"):
         about = str(event.get("property") or event.get("name") or "")
         message = " ".join(str(event.get("message") or "").split()).removesuffix(" (noop)")
+        message = _CHECKSUM.sub(r"\1…", message)
         what = f"{resource} {about}: {message}" if about else f"{resource}: {message}"
         diff = next((diff for source, diff in diffs if source.endswith(f"/{resource}/{about}")), "")
         yield RunbookChange(what=what[:_SHOWN], diff=diff)

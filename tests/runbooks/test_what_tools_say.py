@@ -108,6 +108,7 @@ def test_drift_is_read_from_what_puppet_writes_and_not_from_its_exit_code() -> N
         "File[/etc/shop/dep] ensure",
     ]
     assert "-timeout=2\n+timeout=3" in says.changes[0].diff and not says.changes[1].diff
+    assert says.changes[0].what.endswith("content: current_value '{sha256}327d650d…', should be '{sha256}62e9ec87…'")
     assert says.changes[1].what.endswith("current_value '0644', should be '0600'")
 
 
