@@ -35,7 +35,11 @@ ID_IS_AT = len("20261122-105103-")
 def shared_days() -> SharedGameDays | None:
     """Where game days are shared with other machines; None: no database is. Raises `NotPossibleNow`."""
     url = shared_register()
-    if url is None or "://" not in url:
+    if url is None:
+        return None
+    from chaosrunner.register.file import file_of
+
+    if file_of(url):
         return None
     from chaosrunner.register.game_days import SharedGameDays
 

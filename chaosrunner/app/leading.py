@@ -19,7 +19,8 @@ from chaosrunner.app.desk import Desk, Tell
 from chaosrunner.app.gameday_telling import When, announce
 from chaosrunner.app.gamedays import DayBook, Shelf
 from chaosrunner.app.go_no_go import Looked, answers, firing_now, look_at, orders_of
-from chaosrunner.app.orders import Order, silences_of
+from chaosrunner.app.healing import heal_before
+from chaosrunner.app.orders import Order, make_platform, silences_of
 from chaosrunner.app.running import Signals, run_experiment
 from chaosrunner.clock import Clock
 from chaosrunner.engine.leash import Leash
@@ -39,7 +40,7 @@ from chaosrunner.records.light import dataclass
 from chaosrunner.stages.gameday import Move, Standing, agenda_lines, changed_items, next_move, stop_reached
 from chaosrunner.stages.gameday_facts import Listener, facts_of
 from chaosrunner.stages.gameday_file import LoadedDay
-from chaosrunner.store.machine import Lock
+from chaosrunner.store.machine import Lock, Machine, machine_folder
 
 LOOK = 0.2
 """Seconds between two looks at what others wrote, while an experiment runs."""
@@ -143,6 +144,16 @@ class Leading:
             lasts=day.spec.lasts,
             time_zone=day.spec.time_zone,
         )
+
+    async def take_back(self) -> None:
+        """Take back what an experiment left in force whose process died, and keep what it had found. Raises
+        `NotPossibleNow`."""
+        environment, clock = self.loaded.environment, self.office.clock
+        platform = make_platform(environment, self.loaded.environment_folder, clock)
+        try:
+            await heal_before(environment.name, Machine(machine_folder()), clock, self.office.tell, platform)
+        finally:
+            await platform.close()
 
     def leave(self) -> None:
         """Let the lead go; the game day stays where it is. Idempotent."""

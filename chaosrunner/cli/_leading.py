@@ -87,6 +87,8 @@ class Terminal:
         """Until it is over, or nobody is there any more."""
         went_on = self._leading.begin()
         self._head(went_on)
+        if went_on:
+            self._take_back()
         try:
             while (move := self._leading.move()).step is not Step.OVER:
                 with suppress(_Elsewhere):
@@ -96,6 +98,13 @@ class Terminal:
                 self._wait()
             return 6
         return self._leading.standing.exit_code
+
+    def _take_back(self) -> None:
+        """Nothing goes on while what a dead run left may still be in force."""
+        try:
+            terms.wait_for(self._leading.take_back())
+        except NotPossibleNow as error:
+            self._say(Tone.BAD, f"what was left in force cannot be told: {error}")
 
     def _wait(self) -> None:
         path = self._leading.loaded.source.path
@@ -279,8 +288,7 @@ class Terminal:
         elif chosen == "p":
             self._leading.write(log.Paused(reason=self._line("Why?")))
         else:
-            self._leading.write(log.Ended(ending="broken-off", reason=self._line("Why?")))
-            self._close()
+            self._close(log.Ended(ending="broken-off", reason=self._line("Why?")))
 
     def _pause(self, number: int, seconds: float) -> None:
         self._leading.write(log.ItemBegan(item=number))
@@ -300,6 +308,9 @@ class Terminal:
         try:
             with view(plain=self._plain) as observe:
                 ended = terms.wait_for_run(self._leading.run_item(number, observe))
+        except (OSError, NotPossibleNow):  # nobody sees the last picture any more
+            if not self._leading.left_by:
+                raise
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
@@ -339,27 +350,27 @@ class Terminal:
         if chosen == "g" and reason:
             self._leading.write(log.Decided(go=True, reason=reason))
         elif chosen == "e":
-            self._leading.write(log.Ended(ending="stopped", reason=reason))
-            self._close()
+            self._close(log.Ended(ending="stopped", reason=reason))
 
     # -- the end
 
     def _end(self, _: Move) -> None:
         standing = self._leading.standing
         if standing.go is False:
-            self._leading.write(log.Ended(ending="no-go"))
+            self._close(log.Ended(ending="no-go"))
         else:
-            self._leading.write(log.Ended(ending="halted" if standing.halted else "finished"))
-        self._close()
+            self._close(log.Ended(ending="halted" if standing.halted else "finished"))
 
-    def _close(self) -> None:
-        """What follows the end, however it came: people are told, silences end, the report is written."""
+    def _close(self, end: log.Ended) -> None:
+        """The end, however it came: silences end, people are told, and only then it is written down as over, so that
+        whoever is cut off before that comes back to it."""
         from chaosrunner.app.after_action import write_report
 
         standing = self._leading.standing
         terms.wait_for(self._leading.end_silence())
         if standing.decided_at is not None:
             self._announce("after", f"The game day on {self._leading.loaded.environment.name} is over")
+        self._leading.write(end)
         written_to = write_report(self._leading.book, self._leading.office.shelf, self._leading.folder)
         self._title("The game day is over")
         for path in written_to:

@@ -4,6 +4,7 @@ facilitator's."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -19,8 +20,9 @@ class SharedGameDays:
     """The logs of all game days of one register; a context manager. Each call is a transaction of its own, and raises
     `NotPossibleNow` where the register is out of reach."""
 
-    def __init__(self, url: str) -> None:
-        self._engine = connect(url)
+    def __init__(self, where: Path | str) -> None:
+        """`where`: a URL, or the path of an SQLite file."""
+        self._engine = connect(where)
 
     def __enter__(self) -> Self:
         return self

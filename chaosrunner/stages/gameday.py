@@ -184,7 +184,8 @@ def _of_item(standing: Standing, event: log.GameDayEvent) -> Standing:
             item = replace(item, state="cut" if event.cut else "done")
             if event.facts is not None:
                 item = replace(item, facts=(*item.facts, event.facts))
-                codes = codes | {event.facts.exit_code}
+                # That it was halted says nothing once it is done again, or left out; what it had found does.
+                codes = codes | ({event.facts.exit_code} - ({6} if event.cut else set()))
         case log.ItemSkipped():
             item = replace(item, state="skipped")
         case log.Answered():
