@@ -32,6 +32,8 @@ BASE = os.environ.get("CHAOSRUNNER_TEST_BASE", "lab/base:1")
 TOOLS = os.environ.get("CLUSTER_TOOLS", "")
 OUTAGES = "chaosrunner-cluster-tests.lock"
 PROGRAM = (Path(__file__).parent / "service.py").read_text()
+DATAGRAMS = 9000
+"""The port on which every service's pods send datagrams back, and the service too."""
 
 STEADY = {
     "name": "the-clock-goes",
@@ -163,7 +165,7 @@ class Space:
             "name": "main",
             "image": BASE,
             "imagePullPolicy": "Never",
-            "command": ["python3", "-u", "-c", PROGRAM, str(port)],
+            "command": ["python3", "-u", "-c", PROGRAM, str(port), str(DATAGRAMS)],
             "ports": [{"containerPort": port}],
             "readinessProbe": {"httpGet": {"path": "/healthz", "port": port}, "periodSeconds": 1, "timeoutSeconds": 1},
         } | pod.pop("container", {})
@@ -180,7 +182,8 @@ class Space:
                 },
             },
         )
-        ports = [{"port": 80, "targetPort": port}]
+        ports: list[Object] = [{"name": "web", "port": 80, "targetPort": port}]
+        ports += [{"name": "datagrams", "port": DATAGRAMS, "targetPort": DATAGRAMS, "protocol": "UDP"}]
         await self.make("v1", "services", {"metadata": {"name": name}, "spec": {"selector": labels, "ports": ports}})
         self.services[name] = {"workload": f"deployment/{name}", "service": name}
         await eventually(lambda: self._ready(name, replicas), within, f"{name} is ready")
@@ -259,6 +262,11 @@ class Space:
         output, _ = await process.communicate()
         assert process.returncode is not None
         return process.returncode, output.decode()
+
+    async def heal(self) -> None:
+        """Take back what a test that was cut short has left: nodes are used by others, too."""
+        file = self.write({"fault": "noop", "for": "1s"})
+        await self.command("heal", "-e", file.name, folder=file.parent)
 
     @contextlib.asynccontextmanager
     async def running(self, file: Path, machine: str = "machine") -> AsyncIterator[Run]:

@@ -1,13 +1,13 @@
 """What the pods of the cluster tests run: a web server that also says how its own dependencies look from inside.
 
-    python3 service.py PORT
+    python3 service.py PORT [DATAGRAMS]
 
 `/` answers with the pod's name. `/call?url=URL&timeout=S` opens a new connection to the URL and answers with JSON:
 `outcome` (`answered`, `refused`, `reset`, `silent`, `unknown host`, `error`), `seconds`, `status`.
 `/hold?host=H&port=P` opens a connection that stays open, `/held` asks it for `/` again and says what became of it.
 `/strain?folder=F` says what everything else in the pod does (it sees that where containers share their processes):
 `cores` used, the largest one's `resident` bytes, how often one is `blocked` by a disk (0 to 1), what is `free` in F.
-Standard library only.
+On the port DATAGRAMS every datagram is sent back as it is. Standard library only.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ import pathlib
 import shutil
 import socket
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -129,7 +130,18 @@ class Answer(BaseHTTPRequestHandler):
         print(self.command, self.path, flush=True)
 
 
+def echo(port):
+    door = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)
+    door.bind(("", port))
+    while True:
+        data, asker = door.recvfrom(65535)
+        door.sendto(data, asker)
+
+
 if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        threading.Thread(target=echo, args=(int(sys.argv[2]),), daemon=True).start()
     server = ThreadingHTTPServer(("", int(sys.argv[1])), Answer)
     server.daemon_threads = True
     server.serve_forever()

@@ -13,22 +13,10 @@ import pytest
 import pytest_asyncio
 
 from chaosrunner.platforms.kubernetes.client import Object, path
-from tests.cluster import lab
-from tests.cluster.lab import Space, eventually, nodes_to_itself
+from tests.cluster.lab import DATAGRAMS, Space, eventually, nodes_to_itself
 from tests.cluster.rights import guardian_account, remove_cluster_roles
 
 NODE = "node-3"
-DATAGRAMS = 9000
-ECHO = f"""
-import socket, threading
-def echo():
-    door = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    door.bind(("", {DATAGRAMS}))
-    while True:
-        data, asker = door.recvfrom(65535)
-        door.sendto(data, asker)
-threading.Thread(target=echo, daemon=True).start()
-"""
 SAY = f"""
 import socket
 door = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -47,22 +35,14 @@ except TimeoutError:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(space: Space) -> AsyncIterator[Space]:
-    """`front` calls `back`, which also echoes datagrams; `outside` looks."""
+    """`front` calls `back`; `outside` looks."""
     await guardian_account(space, "scale", "network-policy-deny", "node-taint")
     async with nodes_to_itself():
         try:
-            command = ["python3", "-u", "-c", ECHO + lab.PROGRAM, "8080"]
-            await space.deploy("back", 2, container={"command": command})
-            await space.deploy("front", 1)
-            await space.deploy("outside", 1)
-            ports = [{"name": "web", "port": 80, "targetPort": 8080}]
-            ports += [{"name": "datagrams", "port": DATAGRAMS, "targetPort": DATAGRAMS, "protocol": "UDP"}]
-            await space.cluster.patch(path("v1", "services", space.name, "back"), {"spec": {"ports": ports}})
+            await asyncio.gather(space.deploy("back", 2), space.deploy("front"), space.deploy("outside"))
             yield space
         finally:
-            # A test that was cut short must not leave nodes as they are: others use them, too.
-            file = space.write({"fault": "noop", "for": "1s"})
-            await space.command("heal", "-e", file.name, folder=file.parent)
+            await space.heal()
             await remove_cluster_roles(space)
 
 

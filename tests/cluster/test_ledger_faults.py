@@ -30,9 +30,7 @@ async def stage(space: Space) -> AsyncIterator[Space]:
             )
             yield space
         finally:
-            # A test that was cut short must not leave nodes as they are: others use them, too.
-            file = space.write({"fault": "noop", "for": "1s"})
-            await space.command("heal", "-e", file.name, folder=file.parent)
+            await space.heal()
             await remove_cluster_roles(space)
 
 

@@ -11,23 +11,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from chaosrunner.platforms.kubernetes.client import path
 from tests.cluster import lab
 from tests.netem.conftest import why_no_netem
 
 HERE = Path(__file__).parent
-DATAGRAMS = 9000
-ECHO = f"""
-import socket, threading
-def echo():
-    door = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)
-    door.bind(("", {DATAGRAMS}))
-    while True:
-        data, asker = door.recvfrom(65535)
-        door.sendto(data, asker)
-threading.Thread(target=echo, daemon=True).start()
-"""
 
 
 def why_not() -> str:
@@ -49,15 +36,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[lab.Space]:
-    """`front` calls `back`, which also echoes datagrams."""
+    """`front` calls `back`."""
     space = await lab.made_space(tmp_path_factory.mktemp("netem"), "netem")
     try:
-        command = ["python3", "-u", "-c", ECHO + lab.PROGRAM, "8080"]
-        await space.deploy("back", container={"image": lab.IMAGE, "command": command}, within=300)
+        await space.deploy("back", container={"image": lab.IMAGE}, within=300)
         await space.deploy("front", container={"image": lab.IMAGE}, within=300)
-        ports = [{"name": "web", "port": 80, "targetPort": 8080}]
-        ports += [{"name": "datagrams", "port": DATAGRAMS, "targetPort": DATAGRAMS, "protocol": "UDP"}]
-        await space.cluster.patch(path("v1", "services", space.name, "back"), {"spec": {"ports": ports}})
         yield space
     finally:
         await lab.remove(space)

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from chaosrunner.platforms.kubernetes.client import Object
-from tests.cluster.lab import Space
-from tests.netem_cluster.conftest import DATAGRAMS
+from tests.cluster.lab import DATAGRAMS, Space
 
 MANY = 150
 TALK = f"""
