@@ -9,6 +9,9 @@ import click
 
 from chaosrunner.cli import terms
 
+ANSWER = "gate"
+"""Not a kind of file: what a gate answers."""
+
 
 @click.command("schema", short_help="Print the JSON Schema of the files, for editors.")
 @click.argument("kind", required=False)
@@ -20,12 +23,19 @@ def command(kind: str | None, folder: str | None) -> None:
 
     KIND is Experiment, Hypothesis or Environment; without it the schema fits all of them. In an editor with a YAML
     language server, the first line of a file names it: `# yaml-language-server: $schema=chaosrunner.json`
+
+    KIND `gate` is the schema of what `chaosrunner gate --json` prints.
     """
     from chaosrunner.errors import UsageError
     from chaosrunner.files.documents import KINDS
     from chaosrunner.files.schema import schema
     from chaosrunner.files.validation import nearest
 
+    if kind == ANSWER and folder is None:
+        from chaosrunner.reports.gate_outputs import schema as of_answer
+
+        terms.say_json(of_answer())
+        return
     if kind is not None:
         known = {name.lower(): name for name in KINDS}
         if kind.lower() not in known:

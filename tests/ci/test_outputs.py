@@ -9,10 +9,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 from markdown_it import MarkdownIt
 
-from chaosrunner.cli import _outputs
+from chaosrunner.cli import _outputs, chaosrunner
 from chaosrunner.errors import UsageError
 from chaosrunner.model.gate import GateAnswer, Passed
 from chaosrunner.model.words import Answer, State
@@ -328,6 +329,10 @@ def test_the_json_is_as_its_published_schema_says(answer: GateAnswer) -> None:
     validator.validate(json.loads(written(answer, "json")))
     assert list(validator.iter_errors({**json.loads(written(answer, "json")), "passed": "perhaps"}))
     assert published == schema(), "run `make docs`"
+
+
+def test_the_schema_can_be_asked_for() -> None:
+    assert json.loads(CliRunner().invoke(chaosrunner, ["schema", "gate"]).stdout) == schema()
 
 
 @ANSWERS
