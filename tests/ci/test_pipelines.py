@@ -101,7 +101,7 @@ def filled(text: str, values: Mapping[str, str]) -> str:
 
 def action(repository: Path, **inputs: str) -> tuple[Done, dict[str, str], str]:
     """What the step `gate` of the Action does; its outputs and its page."""
-    values = {"github.action_path": str(ROOT)}
+    values: dict[str, str] = {}
     for name, each in ACTION["inputs"].items():
         values[f"inputs.{name}"] = inputs.get(name, filled(each.get("default", ""), values))
     (step,) = (each for each in ACTION["runs"]["steps"] if each.get("id") == "gate")
@@ -134,6 +134,18 @@ def test_the_action_ends_as_the_command_does_where_there_was_no_answer(repositor
     done, outputs, _ = action(repository, suite="; touch stolen #", run="false")
     assert (done.returncode, outputs) == (2, {"exit-code": "2", "passed": ""})
     assert not (repository / "stolen").exists()
+
+
+@pytest.mark.parametrize(("wanted", "installed"), [("", "/the/action"), ("chaosrunner==9", "chaosrunner==9")])
+def test_the_action_installs_its_own_version_or_what_it_is_told(tmp_path: Path, wanted: str, installed: str) -> None:
+    (step,) = (each for each in ACTION["runs"]["steps"] if each["id"] == "install")
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    told = {"CHAOSRUNNER_INSTALL": wanted, "GITHUB_ACTION_PATH": "/the/action"}
+    done = bash(f"export PATH={tmp_path}\n{step['run']}", tmp_path, told)
+    assert done.stdout == f"-m pip install --quiet --disable-pip-version-check {installed}\n"
+    assert {*step["env"]} == {"CHAOSRUNNER_INSTALL"}
 
 
 def test_every_input_of_the_action_is_used_and_no_expression_stands_in_a_script() -> None:
