@@ -43,8 +43,8 @@ def stats(connection: sa.Connection, wanted: Wanted, today: date) -> Stats:
         total=_group("", found[("", "")]),
         by={name: tuple(sorted(groups, key=_order))[:MOST_GROUPS] for name, groups in by.items()},
         over_time=tuple(_over_time(connection, matching)),
-        to_fix=_median(connection, table.fixed_in, matching),
-        to_verify=_median(connection, table.verified_in, matching),
+        to_fix=_median(connection, table.fixed_in, matching, int(total["fixes"])),
+        to_verify=_median(connection, table.verified_in, matching, int(total["proofs"])),
         outages=int(total["outages"]),
         runs=_runs(connection, wanted),
         uncovered=int(total["uncovered"]),
@@ -87,10 +87,9 @@ def _group(value: str, added: Sequence[float]) -> Group:
 
 
 def _median(
-    connection: sa.Connection, column: sa.ColumnElement[float], matching: list[sa.ColumnElement[bool]]
+    connection: sa.Connection, column: sa.ColumnElement[float], matching: list[sa.ColumnElement[bool]], count: int
 ) -> float | None:
     known = [*matching, column.is_not(None)]
-    count = connection.execute(sa.select(sa.func.count(column)).where(*known)).scalar_one()
     if not count:
         return None
     middle = sa.select(column).where(*known).order_by(column).offset((count - 1) // 2).limit(2 - count % 2)
