@@ -20,7 +20,7 @@ from tests.files.mistakes import DOCUMENTS, EXPERIMENTS, HYPOTHESES
 ALL = [*DOCUMENTS, *HYPOTHESES, *EXPERIMENTS]
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(
-    file for name in ("environments", "experiments", "hypotheses") for file in (ROOT / name).glob("*.yaml")
+    file for name in ("environments", "experiments", "hypotheses", "suites") for file in (ROOT / name).glob("*.yaml")
 )
 VALIDATOR = Draft202012Validator(schema())
 
