@@ -77,7 +77,12 @@ WORDS: Mapping[str, str] = {
     "notifier": "Tells people or machines what happened; a plugin.",
     "runbook": "An automation that fixes or checks something; a plugin.",
     "verified": "A near miss whose fix was proved by passing runs. Only chaosrunner sets it.",
-    "suite": "Experiments that are run together by a gate or a game day.",
+    "suite": "Experiments that are run together, by a gate or on a schedule: as many at a time as do not overlap.",
+    "gate": "Says whether a release may go out: runs what is due of a suite, and applies its policy. `chaosrunner gate "
+    "SUITE` answers yes, no, or that it cannot be said.",
+    "policy": "`gate:` of a suite: what keeps a release back. The default is a new or regressed P1 or P2, an incident, "
+    "an expired waiver, an inconclusive run and an undo that failed.",
+    "ratchet": "A gate's policy that only what is worse than a recorded baseline keeps a release back.",
     "game day": "People break something together on purpose, at a time that all know, led by a facilitator, and write "
     "down what they learn. `chaosrunner gameday run` leads through it, `chaosrunner gameday watch` follows it.",
     "go/no-go": "What is asked before anything is broken on a game day: guards, open incidents, firing alerts, the "
