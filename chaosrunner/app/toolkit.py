@@ -24,7 +24,7 @@ from chaosrunner.errors import UsageError
 from chaosrunner.extensions import Extensions, NoWord
 from chaosrunner.http import Http
 from chaosrunner.interop import toolkit_file as file
-from chaosrunner.interop.toolkit_record import Timed, Told, began_at, events_of, plan_of, their_exit
+from chaosrunner.interop.toolkit_record import Timed, Told, began_at, events_of, injection_failed, plan_of, their_exit
 from chaosrunner.interop.toolkit_traps import traps, ways, what_happened
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.journal import RunEnded, RunStarted
@@ -45,7 +45,7 @@ GRACE = 10.0
 """Seconds that Chaos Toolkit has to end by itself when its time is over."""
 _RECOVERY = 60.0
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_INTERRUPTED = 6
+_INTERRUPTED, _NO_VERDICT = 6, 3
 
 
 @dataclass(frozen=True)
@@ -172,9 +172,28 @@ async def _executed(order: ToolkitOrder, options: Mapping[str, Any], tell: Tell)
         try:
             return await asking
         except NoWord as error:
-            return {"crashed": str(error)}
+            return await _after_a_death(str(error), worker, asked, order, tell)
         finally:
             worker.close()
+
+
+async def _after_a_death(
+    why: str, worker: Extensions, asked: Mapping[str, Any], order: ToolkitOrder, tell: Tell
+) -> dict[str, Any]:
+    """Nothing is known of what was done; under our rules the rollbacks are played all the same."""
+    tell(f"Chaos Toolkit gave no answer: {why}")
+    if order.strict:
+        tell("its rollbacks are played now")
+        try:
+            answer = await worker.ask({**asked, "rollbacks_only": True, "recovery": 0}, order.time_limit)
+        except NoWord as error:
+            tell(f"the rollbacks gave no answer either: {error}")
+            answer = {}
+        rollbacks = file.listed(file.mapping(answer.get("journal")).get("rollbacks"))
+        if rollbacks and not any(map(injection_failed, rollbacks)):
+            return {"crashed": why, "journal": {"rollbacks": rollbacks}}
+    tell("what its actions did may still be in force: look, and take it back by hand")
+    return {"crashed": why}
 
 
 @contextmanager
@@ -242,15 +261,17 @@ async def _kept(told: Told, plan: Plan, keeping: Keeping, tell: Tell, *, strict:
         status=status,
         deviated=deviated,
         their_exit=exits,
-        exit_code=report.verdict.exit_code if strict else _in_our_numbers(exits, status),
+        exit_code=report.verdict.exit_code if strict else _in_our_numbers(exits, status, crashed=bool(told.crashed)),
         fell_into=tuple(what_happened(told, exits)),
         journal=Path(theirs),
         report=report,
     )
 
 
-def _in_our_numbers(their_exit: int, status: str) -> int:
-    return _INTERRUPTED if their_exit and status == "interrupted" else their_exit
+def _in_our_numbers(their_exit: int, status: str, *, crashed: bool) -> int:
+    if their_exit and status == "interrupted":
+        return _INTERRUPTED
+    return _NO_VERDICT if crashed else their_exit
 
 
 def _written(told: Told, plan: Plan, run: str, path: Path, keeping: Keeping) -> RunOutcome:

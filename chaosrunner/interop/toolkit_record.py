@@ -171,7 +171,11 @@ def injection_failed(entry: Mapping[str, Any]) -> str:
     """Why an action did not do what it should; empty: it did. Its exit code and its HTTP status count, too."""
     if entry.get("status") != "succeeded":
         said = [line.strip() for line in map(str, entry.get("exception") or ()) if line.strip()]
-        return said[-1] if said else f"it ended as {entry.get('status') or 'unfinished'}"
+        return (
+            said[-1].removeprefix("chaoslib.exceptions.ActivityFailed: ")
+            if said
+            else f"it ended as {entry.get('status') or 'unfinished'}"
+        )
     by = file.provider(file.mapping(entry.get("activity"))).get("type")
     status = file.mapping(entry.get("output")).get("status")
     if by == "process" and isinstance(status, int) and status != 0:
@@ -259,7 +263,7 @@ class _Telling:
         self._put(self._latest, j.PhaseEnded(phase=Phase.FAULT, because="done"))
 
     def _injections(self) -> list[str]:
-        """What was injected: `STEP/N`."""
+        """What has to be taken back: `STEP/N`."""
         waiting = list(self._plan.faults)
         found = []
         for place, entry in enumerate(self._run):
@@ -281,6 +285,8 @@ class _Telling:
         why = injection_failed(entry)
         if why:
             self._put(ended, j.FaultFailed(fault=name, stage="inject", error=why))
+            if "status" not in entry:
+                return True  # cut short: what it did by then has to be taken back
             self._put(ended, j.FaultUndone(fault=name, because="failed", how="there was nothing to take back"))
             return False
         self._put(ended, j.FaultInjected(fault=name))

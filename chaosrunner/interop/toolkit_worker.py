@@ -15,10 +15,11 @@ import json
 import logging
 import os
 import select
+import signal
 import sys
 import traceback
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import date
 from decimal import Decimal
 from enum import Enum
@@ -31,6 +32,8 @@ LONGEST = 1_000_000
 """Characters of what a function returns that are handed on; more is said to be too long."""
 IDLE, IDLE_FOR = 75, 30.0
 """What it exits with when nobody asked it for anything for so many seconds."""
+AGAIN = 0.5
+"""Seconds after which a Ctrl-C that nobody took note of comes again."""
 _HIDDEN = "(secret)"
 _SHORTEST_SECRET = 4
 """Characters: shorter secrets are not looked for in what is written, as they occur everywhere."""
@@ -222,16 +225,40 @@ def _executed(
     from chaoslib.types import Schedule, Strategy
 
     hypothesis, rollbacks = _strategies(experiment, settings, order)
+    if order.get("rollbacks_only"):
+        hypothesis, rollbacks = "skip", "always"
+        experiment["method"] = []
     settings["runtime"]["rollbacks"]["strategy"] = rollbacks
-    journal: dict[str, Any] = run_experiment(
-        experiment,
-        settings=settings,
-        strategy=Strategy.from_string("continuously" if hypothesis == "continously" else hypothesis),
-        schedule=Schedule(float(order.get("frequency", 1.0)), bool(order.get("fail_fast"))),
-        experiment_vars=variables,
-        event_handlers=[seen.handler()],
-    )
+    with _insistent(seen):
+        journal: dict[str, Any] = run_experiment(
+            experiment,
+            settings=settings,
+            strategy=Strategy.from_string("continuously" if hypothesis == "continously" else hypothesis),
+            schedule=Schedule(float(order.get("frequency", 1.0)), bool(order.get("fail_fast"))),
+            experiment_vars=variables,
+            event_handlers=[seen.handler()],
+        )
     return journal
+
+
+@contextmanager
+def _insistent(seen: _Seen) -> Iterator[None]:
+    """Lets a Ctrl-C come again where it got lost: Python drops an exception that is raised in a callback of its own,
+    such as one of the import system, and the activity would go on to its end."""
+
+    def arrived(number: int, frame: object) -> None:
+        if number == signal.SIGALRM and (seen.heard or seen.rolling_back):
+            return
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        raise KeyboardInterrupt
+
+    before = [(number, signal.signal(number, arrived)) for number in (signal.SIGINT, signal.SIGALRM)]
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def _strategies(experiment: Mapping[str, Any], settings: dict[str, Any], order: Mapping[str, Any]) -> tuple[str, str]:
@@ -284,6 +311,9 @@ class _Seen:
         self.journal: dict[str, Any] = {}
         self.configuration: dict[str, Any] = {}
         self.secrets: dict[str, Any] = {}
+        self.heard = False
+        """Whether the library took note of a Ctrl-C."""
+        self.rolling_back = False
         self._confirmed: dict[int, bool] = {}
         """By the identity of the activity's entry, whether its tolerance was met."""
 
@@ -301,6 +331,12 @@ class _Seen:
                 self, experiment: Any, journal: Any, configuration: Any, secrets: Any, schedule: Any, settings: Any
             ) -> None:
                 seen.configuration, seen.secrets = configuration, secrets
+
+            def signal_exit(self) -> None:
+                seen.heard = True
+
+            def start_rollbacks(self, experiment: Any) -> None:
+                seen.rolling_back = True
 
             def activity_completed(self, activity: Any, run: Any) -> None:
                 seen.look(activity, run)

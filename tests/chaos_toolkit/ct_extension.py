@@ -90,6 +90,14 @@ def hang() -> None:
     time.sleep(600)
 
 
+def hangs_on() -> None:
+    """Loses the first Ctrl-C, as Python itself does in a callback of its own."""
+    try:
+        hang()
+    except KeyboardInterrupt:
+        hang()
+
+
 def prints(text: str) -> str:
     sys.stdout.write(text)
     sys.stdout.flush()
