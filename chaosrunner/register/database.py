@@ -198,7 +198,8 @@ def _engine(url: str) -> sa.Engine:
             f"the near-miss register's URL cannot be used: {error}; for PostgreSQL: pip install chaosrunner[postgresql]"
         ) from error
     except (exc.ArgumentError, exc.NoSuchModuleError) as error:
-        raise NotPossibleNow(f"the near-miss register's URL cannot be used: {error}") from error
+        meant = "expected postgresql://…, or the name of a file that ends in .jsonl"
+        raise NotPossibleNow(f"the near-miss register's URL cannot be used: {error}; {meant}") from error
     if sqlite:
         event.listen(engine, "connect", _own_transactions)
         event.listen(engine, "begin", _begin)

@@ -223,7 +223,9 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["nonsense", "nosuchdatabase://x/y"])
 def test_a_url_that_means_nothing_is_said(url: str) -> None:
-    with pytest.raises(NotPossibleNow, match="URL cannot be used"):
+    with pytest.raises(
+        NotPossibleNow, match=r"URL cannot be used: .*; expected postgresql://…, or .* that ends in .jsonl"
+    ):
         open_register(url, SetClock())
 
 
