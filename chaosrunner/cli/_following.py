@@ -38,8 +38,7 @@ def written(line: Line) -> str:
     width = max(60, min(shutil.get_terminal_size((100, 24)).columns, 120))
     time = datetime.fromtimestamp(line.at, UTC).astimezone().strftime("%H:%M:%S")
     head = f"{time} {SIGNS[line.tone]} {line.topic:<{_TOPICS}} "
-    said = f"{line.who}: {line.text}" if line.topic in ("note", "responds", "halt") else line.text
-    whole = textwrap.fill(said, width, initial_indent=head, subsequent_indent=" " * len(head))
+    whole = textwrap.fill(line.said, width, initial_indent=head, subsequent_indent=" " * len(head))
     return painted(whole, line.tone, bold=line.loud)
 
 

@@ -328,9 +328,8 @@ def _decision(action: AfterAction) -> str:
 def _timeline(action: AfterAction, zone: tzinfo) -> str:
     rows = []
     for line in action.lines:
-        said = f"{line.who}: {line.text}" if line.topic in ("note", "responds", "halt") else line.text
         cells = f'<td class="t">{clock_time(line.at, zone)}</td><td>{text(line.topic)}</td>'
-        cells += f'<td class="sg">{SIGNS[line.tone]}</td><td>{text(said)}</td>'
+        cells += f'<td class="sg">{SIGNS[line.tone]}</td><td>{text(line.said)}</td>'
         rows.append(f'<tr class="{line.tone.value}{" loud" if line.loud else ""}">{cells}</tr>')
     return (
         '<h2 class="newpage">Everything, in order</h2><section class="card"><div class="scroll"><table class="all">'

@@ -152,8 +152,7 @@ def _timeline(action: AfterAction, zone: tzinfo) -> Iterator[str]:
     yield _row("Time", "About", "What happened")
     yield _row(*["---"] * 3)
     for line in action.lines:
-        said = f"{line.who}: {line.text}" if line.topic in ("note", "responds", "halt") else line.text
-        yield _row(clock_time(line.at, zone), line.topic, _safe(said))
+        yield _row(clock_time(line.at, zone), line.topic, _safe(line.said))
 
 
 # ---------------------------------------------------------------------------------------------------------------- JSON

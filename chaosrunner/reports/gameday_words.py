@@ -27,11 +27,17 @@ class Line:
 
     at: float
     who: str
+    """Empty: nobody, it happened."""
     tone: Tone
     topic: str
     text: str
     loud: bool = False
     """Whether it is worth being set apart."""
+
+    @property
+    def said(self) -> str:
+        """The text, with who said it where that matters."""
+        return f"{self.who}: {self.text}" if self.who and self.topic in ("note", "responds", "halt") else self.text
 
 
 @dataclass(slots=True)
@@ -59,7 +65,8 @@ class Teller:
             return None
         tone, topic, text, loud = told
         at = event.when if isinstance(event, log.Happened) else entry.at
-        return Line(at, clean(entry.who), tone, topic, clean(text), loud)
+        who = "" if isinstance(event, log.Happened) else clean(entry.who)
+        return Line(at, who, tone, topic, clean(text), loud)
 
     # -- each kind
 

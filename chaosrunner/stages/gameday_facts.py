@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from chaosrunner.model import gameday_log as log
 from chaosrunner.model.frozen import Frozen
-from chaosrunner.model.journal import AlertSeen, Entry, RunStarted
+from chaosrunner.model.journal import AlertSeen, Entry, Noted, RunStarted
 from chaosrunner.model.near_miss import NearMiss
 from chaosrunner.model.plan import Plan
 from chaosrunner.model.verdict import MeasureVerdict, Verdict
@@ -43,6 +43,8 @@ class Listener:
             self._put(log.RunBegan(item=self._item, run=event.run))
         if isinstance(event, AlertSeen) and event.state == "firing" and event.after is not None:
             self.alerts.append(log.AlertTold(name=event.alert, at=entry.at - entry.t + event.ended))
+        if isinstance(event, Noted) and event.who != "chaosrunner":
+            return  # people's notes are in the log already
         told = self._narrator.tell(entry)
         if told is not None and told.important:
             self._put(
