@@ -213,7 +213,7 @@ def _conclusive(runs: Sequence[RunAnswer], otherwise: Literal["unknown", "fail"]
         why = f"{_count(len(runs), 'experiment')}, all with an answer"
         return RuleAnswer(name=name, title=title, answer="pass", why=why)
     more = f", and {len(open_) - 1} more" if len(open_) > 1 else ""
-    why = f"{labelled(open_[0])}: {open_[0].why}{more}"
+    why = f"{labelled(open_[0])}: {open_[0].why.rstrip('.')}{more}"
     return RuleAnswer(name=name, title=title, answer=otherwise, why=why)
 
 
