@@ -15,7 +15,7 @@ from chaosrunner.model.evidence import Clues
 from chaosrunner.model.experiment import TrafficSpec
 from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.model.gap import FINGERPRINT_RULE, Gap
-from chaosrunner.model.priority import Scoring
+from chaosrunner.model.priority import TRIAGED_SOON, Scoring, triage_by
 from chaosrunner.model.tolerance import Tolerance, Value
 from chaosrunner.model.words import (
     DetectedBy,
@@ -433,6 +433,11 @@ class NearMiss(Frozen):
     def fingerprint(self) -> str:
         """Of the rule in force."""
         return self.fingerprints[FINGERPRINT_RULE]
+
+    def unseen(self, today: date) -> bool:
+        """Whether it is urgent, and nobody has looked at it in time."""
+        waits = self.state is State.OPEN and self.triaged_at is None and self.priority in TRIAGED_SOON
+        return waits and today > triage_by(day_of(self.opened_at))
 
     def overdue(self, today: date) -> bool:
         """Whether a fix should have been ready by now."""

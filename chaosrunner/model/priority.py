@@ -85,6 +85,12 @@ class Scoring(Frozen):
     inputs: ScoreInputs
 
 
+TRIAGED_SOON = (Priority.P1, Priority.P2)
+"""Priorities that somebody should look at within `TRIAGE_DAYS` working days."""
+TRIAGE_DAYS = 2
+_SATURDAY = 5
+
+
 def raised(priority: Priority, steps: int = 1) -> Priority:
     """So many steps more urgent, at most P1."""
     return _LADDER[max(0, _LADDER.index(priority) - steps)]
@@ -99,6 +105,16 @@ def due_date(opened: date, priority: Priority, paused_days: int = 0, policy: Map
     """When a fix should be ready: 14, 30, 90 or 180 days from the opening, for P1 to P4, or what the policy says."""
     days = (policy or {}).get(priority.value, DUE_DAYS[priority])
     return opened + timedelta(days=days + paused_days)
+
+
+def triage_by(opened: date) -> date:
+    """The last day on which somebody should look at one of `TRIAGED_SOON`: two working days from the opening, as OSHA's
+    48 hours for incidents (29 CFR 1910.119(m)), with weekends left out."""
+    day, left = opened, TRIAGE_DAYS
+    while left:
+        day += timedelta(days=1)
+        left -= day.weekday() < _SATURDAY
+    return day
 
 
 def projected_budget(bad_ratio: float, objective: float, window: float, outage: float = OUTAGE_SECONDS) -> float:

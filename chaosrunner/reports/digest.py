@@ -36,6 +36,7 @@ TITLES = {
     "fixReady": "Fixed, to be verified",
     "closed": "Closed otherwise",
     "overdue": "Overdue",
+    "unseen": "Urgent, and nobody has looked at them within two working days",
     "dueSoon": "Due within two weeks",
     "waiversEnding": "Waivers that end within two weeks",
     "drafts": "Reported, and nobody has looked at them",
@@ -60,6 +61,7 @@ def digest(near_misses: Sequence[NearMiss], events: Sequence[HistoryEvent], sinc
         "fixReady": [each for each in waiting if each.state is State.FIX_READY],
         "closed": [each for each in near_misses if each.state in ended and each.id in happened.get("closed", ())],
         "overdue": [each for each in waiting if each.overdue(today)],
+        "unseen": [each for each in waiting if each.unseen(today)],
         "dueSoon": [
             each
             for each in waiting

@@ -193,6 +193,7 @@ def test_a_digest_has_what_happened_and_what_waits(register: Register) -> None:
         "new": ["NM-2026-0002", "NM-2026-0004"],
         "regressed": ["NM-2026-0001"],
         "overdue": ["NM-2026-0003"],
+        "unseen": ["NM-2026-0001", "NM-2026-0003"],
         "dueSoon": ["NM-2026-0001"],
         "waiversEnding": ["NM-2026-0002"],
         "drafts": ["NM-2026-0004"],

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
-from chaosrunner.model.priority import PRIORITY, ScoreInputs, due_date, projected_budget, raised, score
-from chaosrunner.model.words import FindingClass, GapKind, Priority
-from tests.near_misses.world import inputs
+from chaosrunner.model.near_miss import Override, day_of
+from chaosrunner.model.priority import PRIORITY, ScoreInputs, due_date, projected_budget, raised, score, triage_by
+from chaosrunner.model.words import FindingClass, GapKind, Priority, State
+from tests.near_misses.world import START, inputs, near_miss
 
 NEAR, UNSAFE = FindingClass.NEAR_MISS, FindingClass.UNSAFE_CONDITION
 
@@ -77,3 +78,32 @@ def test_due_dates_follow_from_the_priority() -> None:
 
 def test_nothing_is_more_urgent_than_p1() -> None:
     assert [raised(priority) for priority in Priority] == [Priority.P1, Priority.P1, Priority.P2, Priority.P3]
+
+
+@pytest.mark.parametrize(
+    ("opened", "last"),
+    [
+        ("2026-11-16", "2026-11-18"),
+        ("2026-11-19", "2026-11-23"),
+        ("2026-11-20", "2026-11-24"),
+        ("2026-11-21", "2026-11-24"),
+    ],
+)
+def test_somebody_should_look_within_two_working_days(opened: str, last: str) -> None:
+    assert triage_by(date.fromisoformat(opened)) == date.fromisoformat(last)
+
+
+@pytest.mark.parametrize(
+    ("change", "unseen"),
+    [
+        ({}, True),
+        ({"triaged_at": START}, False),
+        ({"state": State.WAIVED}, False),
+        ({"override": Override(priority=Priority.P3, by="ana", at=START, reason="few users")}, False),
+    ],
+)
+def test_urgent_ones_that_nobody_took_on_in_time_are_unseen(change: dict[str, object], unseen: bool) -> None:
+    urgent = {"override": Override(priority=Priority.P1, by="ana", at=START, reason="all users")}
+    it = near_miss(**(urgent | change))
+    assert it.unseen(triage_by(day_of(START)) + timedelta(days=1)) is unseen
+    assert not it.unseen(triage_by(day_of(START)))
