@@ -1,4 +1,4 @@
-"""What Chaos Toolkit does with a file that its author will not expect is said before the run; what came of it, after."""
+"""What Chaos Toolkit does with a file that nobody expects is said before the run; what came of it, afterwards."""
 
 from __future__ import annotations
 
