@@ -267,8 +267,9 @@ class Leading:
     async def silence(self) -> None:
         """Make the silence that the file asks for; on disk before it is made. Raises `NotPossibleNow`."""
         asked = self.loaded.day.spec.communications.silence
-        if asked is None or self.standing.silence is not None:
+        if asked is None:
             return
+        await self.end_silence()  # one of an attempt that failed, which may be there all the same
         now = self.office.clock.now()
         spare = min(SPARE, LONGEST_SPARE)
         order = SilencePrepared(
