@@ -5,7 +5,7 @@ SOURCES := chaosrunner tests benchmarks
 # Tests start hundreds of processes, each of which would compile everything anew where nothing may be kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: all demo test netem check format docs roles picture bench smoke clean help
+.PHONY: all demo test netem check format docs roles picture session bench smoke clean help
 
 all: check test  ## everything that a change must pass
 
@@ -50,6 +50,9 @@ roles: $(VENV)/with-dev  ## rewrite the Roles of k8s/ from what the catalogue sa
 
 picture: $(VENV)/with-dev  ## the README's pictures, from a real run (needs Chromium)
 	@$(BIN)/python tools/picture
+
+session: $(VENV)/with-dev  ## a newcomer's first session, recorded in docs/newcomer.md (installs into a folder of its own)
+	@$(BIN)/python tools/session
 
 bench: $(VENV)/with-dev  ## the figures, next to Chaos Toolkit and haproxy
 	@$(BIN)/python -m benchmarks
