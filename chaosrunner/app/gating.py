@@ -59,7 +59,7 @@ async def ask_gate(
     seconds = clock.monotonic() - monotonic
     if order.record_baseline:
         recorded = record_baseline(material, who())
-        _write_baseline(loaded, recorded)
+        tell(_write_baseline(loaded, recorded))
         baseline = recorded if loaded.suite.spec.gate.ratchet is not None else None
     given = answer(replace(material, baseline=baseline, seconds=seconds))
     _keep(given, done, order.state, tell)
@@ -103,8 +103,13 @@ def _read_baseline(loaded: LoadedSuite, order: GateOrder) -> GateBaseline | None
     return found
 
 
-def _write_baseline(loaded: LoadedSuite, baseline: GateBaseline) -> None:
-    write_file(baseline_path(loaded), _as_text(baseline.as_json()))
+def _write_baseline(loaded: LoadedSuite, baseline: GateBaseline) -> str:
+    """Where it is, and what is left to be done about it."""
+    path = write_file(baseline_path(loaded), _as_text(baseline.as_json()))
+    several = "near miss" if len(baseline.near_misses) == 1 else "near misses"
+    told = f"the baseline is {path}, with {len(baseline.near_misses)} {several}: look at it, and commit it"
+    counts = loaded.suite.spec.gate.ratchet is not None
+    return told if counts else f"{told}; it counts once {loaded.file} says `gate: {{ratchet: {path.name}}}`"
 
 
 # ---------------------------------------------------------------------------------------------------- what is judged

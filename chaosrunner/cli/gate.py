@@ -8,6 +8,9 @@ import click
 
 from chaosrunner.cli import _outputs, terms
 
+CANNOT_BE_SAID = 3
+"""The exit code of an answer that is neither yes nor no."""
+
 
 @click.command("gate", short_help="Say whether a release may go out: run a suite, and apply its policy.")
 @click.argument("suite")
@@ -40,6 +43,7 @@ def command(
     3 it cannot be said (inconclusive, refused, halted, out of time, register out of reach) · 7 an undo failed
     """
     from chaosrunner.app.gating import GateOrder, ask_gate
+    from chaosrunner.errors import Refused
 
     order = GateOrder(
         suite=suite,
@@ -51,5 +55,12 @@ def command(
         run=not no_run,
         record_baseline=record_baseline,
     )
-    answer = terms.wait_for_run(ask_gate(order, terms.warn, terms.aside))
+    try:
+        answer = terms.wait_for_run(ask_gate(order, terms.warn, terms.aside))
+    except KeyboardInterrupt:
+        terms.warn("interrupted before anything was started")
+        terms.leave(CANNOT_BE_SAID)
+    except Refused as error:
+        terms.warn(str(error))
+        terms.leave(CANNOT_BE_SAID)
     terms.leave(_outputs.deliver(answer, outputs, as_json=as_json))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 from chaosrunner.app.gating import GateOrder, ask_gate
@@ -59,11 +60,11 @@ def order(folder: Path, **changes: object) -> GateOrder:
     return GateOrder(suite="release", folder=folder, state=folder / "state", **changes)  # type: ignore[arg-type]
 
 
-def ask(folder: Path, **changes: object) -> GateAnswer:
+def ask(folder: Path, tell: Callable[[str], None] = lambda words: None, **changes: object) -> GateAnswer:
     """The gate's answer, by a call; signals do what they did before."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        return asyncio.run(ask_gate(order(folder, **changes)))
+        return asyncio.run(ask_gate(order(folder, **changes), tell))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
