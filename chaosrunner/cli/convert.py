@@ -10,7 +10,7 @@ from chaosrunner.cli import terms
 
 
 @click.command("convert", short_help="Turn a file of Chaos Toolkit into one of chaosrunner's.")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option("-o", "--output", metavar="FILE", help="Write there; default: standard output.")
 @click.option(
     "-e", "--environment", metavar="NAME", help="The environment that it names; default: a stand-in is written."
@@ -27,9 +27,10 @@ def command(file: Path, output: str | None, environment: str | None, as_json: bo
     from chaosrunner.interop.toolkit_file import is_toolkit_file, read_json_or_yaml
     from chaosrunner.store.kept import write_file
 
+    experiment = read_json_or_yaml(file)
     if not is_toolkit_file(file):
         raise UsageError(f"{file}: expected an experiment of Chaos Toolkit, with a `method` and no `apiVersion`")
-    converted = convert(read_json_or_yaml(file), file.name, environment)
+    converted = convert(experiment, file.name, environment)
     if as_json:
         terms.say_json({"text": converted.text, "remarks": list(converted.remarks)})
     elif output in (None, "-"):

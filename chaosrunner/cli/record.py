@@ -10,7 +10,7 @@ from chaosrunner.cli import terms
 
 
 @click.command("record", short_help="Keep what a journal of Chaos Toolkit shows.")
-@click.argument("journal", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("journal", type=click.Path(path_type=Path))
 @terms.environment_option
 @terms.json_option
 @click.pass_obj

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +55,12 @@ FALLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 def named(made: dict[str, Any], options: dict[str, Any]) -> str:
     return "\n".join(traps(made, ways(made, options)))
+
+
+def test_the_page_explains_every_number() -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "chaos-toolkit.md").read_text()
+    assert re.findall(r"^\| (\d+) \|", page.partition("## The traps")[2], re.MULTILINE) == [*map(str, range(1, 15))]
+    assert {number for number, _ in WORDS.values()} == set(range(1, 14)) - {12}
 
 
 def words_of(what: str) -> str:
