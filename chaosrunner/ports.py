@@ -991,6 +991,19 @@ class Probe(Plugin[P], ABC):
     """Whether it reads the experiment's own load, so that a file without `traffic` is a mistake."""
     room: ClassVar[Literal["latency", "ratio", "rate"] | None] = None
     """What sort of quantity it reads, where a close call can be told; may depend on the parameters, see `kind_of`."""
+    constant: ClassVar[bool] = False
+    """Whether it asks nobody, so that no fault can change what it reads."""
+
+    @classmethod
+    def bounds(cls, params: P) -> tuple[float | None, float | None]:
+        """What every reading lies between, in its unit, where that is sure: a limit beyond it can never fail."""
+        kind = cls.kind_of(params)
+        return (None, None) if kind is None else (0.0, 1.0 if kind == "ratio" else None)
+
+    @classmethod
+    def asks(cls, params: P) -> int | None:
+        """The TCP port that it asks, where one service alone answers on it; None: that cannot be told."""
+        return None
 
     @classmethod
     def promql(cls, params: P) -> Sequence[str]:

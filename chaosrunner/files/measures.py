@@ -33,6 +33,12 @@ class CheckedMeasure:
     """Where its PromQL stands."""
     unit: str | None = None
     """Of its readings, where that is known."""
+    bounds: tuple[float | None, float | None] = (None, None)
+    """What its readings lie between for sure."""
+    asks: int | None = None
+    """The port that it asks."""
+    constant: bool = False
+    """Whether no fault can change what it reads."""
 
 
 def hypothesis_value(spot: Spot, problems: list[Problem]) -> JsonValue:
@@ -160,9 +166,13 @@ def _checked(spot: Spot, measure: Measure, problems: list[Problem]) -> CheckedMe
     own = _child(spot, measure.probe)
     places = [found for name in queries if (found := own.get(*name.split("."))) is not None]
     reach = said - float(getattr(params, "max_age", 0.0))
+    sure = probe is not None and params is not None
     return CheckedMeasure(
-        spot, measure, said if measure.lag is None else measure.lag, reach, tuple(places), told or measure.unit
-    )
+        spot, measure, said if measure.lag is None else measure.lag, reach, tuple(places), told or measure.unit,
+        bounds=probe.bounds(params) if sure and probe is not None else (None, None),
+        asks=probe.asks(params) if sure and probe is not None else None,
+        constant=probe is not None and probe.constant,
+    )  # fmt: skip
 
 
 def rules(spot: Spot, measure: Measure) -> Iterator[tuple[Spot, str, Rule]]:

@@ -66,7 +66,7 @@ def _always(one: CheckedMeasure, rule: Rule) -> str:
     """Why a rule holds whatever is read; empty: it can fail."""
     if rule.matches is not None and rule.matches.strip() in _ANYTHING:
         return "every text matches it"
-    low, high = _bounds(one)
+    low, high = one.bounds
     least, most = _limit(rule.at_least, one.unit), _limit(rule.at_most, one.unit)
     if rule.between is not None:
         least, most = (_limit(limit, one.unit) for limit in rule.between)
@@ -78,20 +78,6 @@ def _always(one: CheckedMeasure, rule: Rule) -> str:
     if least is not None and low is not None and least <= low:
         return f"no reading is below {low:g}"
     return ""
-
-
-def _bounds(one: CheckedMeasure) -> tuple[float | None, float | None]:
-    """What readings lie between, where that is sure."""
-    read = one.measure.params.get("read")
-    if one.measure.probe == "http" and read == "status":
-        return 100.0, 599.0
-    if one.measure.probe == "traffic" and read == "errorRatio":
-        return 0.0, 1.0
-    if one.measure.probe == "prometheus" and "ratio" in one.measure.params:
-        return 0.0, 1.0
-    if one.measure.probe in ("http", "tcp", "traffic") and one.unit in ("s", "/s"):
-        return 0.0, None
-    return None, None
 
 
 def _limit(limit: Any, unit: str | None) -> float | None:
@@ -170,7 +156,9 @@ def _no_recovery(spec: Spot, experiment: Experiment) -> Iterator[Problem]:
 
 def _breaking(steps: Sequence[CheckedStep]) -> list[CheckedStep]:
     """The steps that break something."""
-    return [step for step in steps if step.step.fault != "noop"]
+    faults = {step.step.fault: plugins.own("faults", step.step.fault) for step in steps}
+    harmless = {kind for kind, fault in faults.items() if fault is not None and fault.fault_class == "nothing"}
+    return [step for step in steps if step.step.fault not in harmless]
 
 
 def _untouched(
@@ -183,7 +171,7 @@ def _untouched(
         (hypothesis, [one for one in hypothesis.measures if one.measure.tolerance is not None])
         for hypothesis in hypotheses
     ]
-    if all(one.measure.probe == "noop" for _, measures in judged for one in measures):
+    if all(one.constant for _, measures in judged for one in measures):
         for hypothesis, measures in judged[:1]:
             if measures:
                 said = f"{hypothesis.name} and every other hypothesis reads constants only: no fault can touch them"
@@ -199,8 +187,8 @@ def _untouched(
 
 
 def _settings(environment: Environment | None, name: str) -> Mapping[str, Any]:
-    """Of a local platform; empty where the platform is another one."""
-    if environment is None or environment.spec.platform.kind != "local":
+    """What the environment's platform names, by name; empty where it has no such thing."""
+    if environment is None:
         return {}
     found = environment.spec.platform.with_.get(name)
     return found if isinstance(found, dict) else {}
@@ -230,10 +218,8 @@ def _hit(steps: Sequence[CheckedStep], environment: Environment | None) -> set[s
 
 
 def _service_of(one: CheckedMeasure, environment: Environment | None) -> str | None:
-    """The service of a local environment that a measure asks, by its port; None: that cannot be told."""
-    if one.measure.probe not in ("http", "tcp"):
-        return None
-    port = _port(one.measure.params)
+    """The service of the environment that a measure asks, by its port; None: that cannot be told."""
+    port = one.asks
     found = [
         name
         for name, service in _settings(environment, "services").items()
@@ -242,28 +228,25 @@ def _service_of(one: CheckedMeasure, environment: Environment | None) -> str | N
     return found[0] if len(found) == 1 else None
 
 
-def _port(params: Mapping[str, Any]) -> int | None:
+def _port(url: object) -> int | None:
     try:
-        told = urlsplit(str(params["url"])).port if "url" in params else params.get("port")
-        return int(told) if told is not None else None
-    except (ValueError, TypeError):
+        return urlsplit(url).port if isinstance(url, str) else None
+    except ValueError:
         return None
 
 
 def _ports(service: Mapping[str, Any]) -> set[int]:
     ready = service.get("ready")
-    url = ready.get("http") if isinstance(ready, dict) else None
-    told = {service.get("listens"), _port({"url": url}) if url else None}
+    told = {service.get("listens"), *(_port(url) for url in (ready.values() if isinstance(ready, dict) else ()))}
     return {port for port in told if isinstance(port, int)}
 
 
 def _everything(steps: Sequence[CheckedStep], environment: Environment | None) -> Iterator[Problem]:
-    kubernetes = environment is not None and environment.spec.platform.kind == "kubernetes"
     for step in steps:
         target, facts = step.step.target, plugins.facts(step.step.fault)
-        if target is None or facts is None or not facts.acts_on & {"pod", "node"} or target.to or target.names:
+        if target is None or facts is None or not facts.acts_on <= {"pod", "node"} or target.to or target.names:
             continue
-        if kubernetes and _whole(target.take) and "link" not in facts.acts_on:
+        if _whole(target.take):
             place = step.spot.nearest("target", "take")
             said = f"`{step.step.fault}` hits everything that its target selects: nothing is left that could take over"
             yield place.problem(said, "a share or a count, such as 50% or 1", rule="everything")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from chaosrunner.errors import CannotDoHonestly, NoAnswer, NoReading
 from chaosrunner.http import Asked, Reply, Request, check_url, request_as
@@ -107,6 +108,14 @@ class HttpProbe(Probe[Params]):
     answers = True
 
     _exchange: Sending | None = None
+
+    @classmethod
+    def bounds(cls, params: Params) -> tuple[float | None, float | None]:
+        return (100.0, 599.0) if params.read == "status" else super().bounds(params)
+
+    @classmethod
+    def asks(cls, params: Params) -> int | None:
+        return urlsplit(params.url).port if params.service is None else None
 
     @classmethod
     def unit(cls, params: Params) -> str | None:

@@ -16,6 +16,7 @@ class Noop(Probe[Params]):
     """Reads the value that it was given and asks nobody: to try an experiment file, and for tests."""
 
     example = "noop: {value: 1}"
+    constant = True
 
     async def read(self) -> Value:
         return self.params.value

@@ -38,6 +38,10 @@ class Tcp(Probe[Params]):
     answers = True
 
     @classmethod
+    def asks(cls, params: Params) -> int | None:
+        return params.port
+
+    @classmethod
     def unit(cls, params: Params) -> str | None:
         return "s" if params.read == "latency" else None
 

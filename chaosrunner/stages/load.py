@@ -154,7 +154,8 @@ def looked_at(library: Library, file: File) -> tuple[list[Problem], list[Problem
             look_at_suite(look, file, spot)
         else:
             look.document(file, spot)
-    return look.problems, look.warnings, list({id(used): used for used in look.used}.values())
+    warnings = [] if look.problems else look.warnings  # what is wrong was left out, so that much would look weak
+    return look.problems, warnings, list({id(used): used for used in look.used}.values())
 
 
 def _not_set_aside(look: _Look) -> list[Problem]:
