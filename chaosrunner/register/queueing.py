@@ -30,8 +30,8 @@ LOCKS = sys.platform == "linux" and sys.maxsize > 2**32
 
 
 @contextmanager
-def turn(file: Path) -> Iterator[None]:
-    """Our turn among all who write this database."""
+def turn(file: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Our turn among all who write this database; `patience`: seconds."""
     handle = _opened(file) if LOCKS else None
     if handle is None:
         yield
@@ -39,7 +39,7 @@ def turn(file: Path) -> Iterator[None]:
     ours = True
     try:
         with suppress(OSError):  # a file system without such locks
-            ours = _queue(handle)
+            ours = _queue(handle, patience)
         yield
     finally:
         if ours:
@@ -58,10 +58,10 @@ def _opened(file: Path) -> int | None:
         return None
 
 
-def _queue(handle: int) -> bool:
+def _queue(handle: int, patience: float) -> bool:
     """Draw a number and wait for the one before. False: somebody stands still, and a thread that goes on waiting has
     the handle."""
-    if not _patiently(handle, fcntl.F_WRLCK, *_COUNTER):
+    if not _patiently(handle, patience, fcntl.F_WRLCK, *_COUNTER):
         return False
     try:
         number = (int.from_bytes(os.pread(handle, 8, 0), "little") + 1) % _LAST
@@ -69,13 +69,13 @@ def _queue(handle: int) -> bool:
         _lock(handle, fcntl.F_WRLCK, _FIRST + number, 1)
     finally:
         _lock(handle, fcntl.F_UNLCK, *_COUNTER)
-    if _patiently(handle, fcntl.F_RDLCK, _FIRST + number - 1, 1):
+    if _patiently(handle, patience, fcntl.F_RDLCK, _FIRST + number - 1, 1):
         return True
     _lock(handle, fcntl.F_UNLCK, _FIRST + number, 1)  # those behind must not wait for us
     return False
 
 
-def _patiently(handle: int, kind: int, start: int, length: int) -> bool:
+def _patiently(handle: int, patience: float, kind: int, start: int, length: int) -> bool:
     """A lock that somebody may have. False: it did not come in time; whenever it comes, a thread closes the handle."""
     try:
         _lock(handle, kind, start, length, wait=False)
@@ -92,7 +92,7 @@ def _patiently(handle: int, kind: int, start: int, length: int) -> bool:
             os.close(handle)
 
     threading.Thread(target=wait, name="waits for its turn to write", daemon=True).start()
-    return came.wait(PATIENCE) or not decided.acquire(blocking=False)
+    return came.wait(patience) or not decided.acquire(blocking=False)
 
 
 def _lock(handle: int, kind: int, start: int, length: int, *, wait: bool = True) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from chaosrunner.register import open_register, queueing
-from chaosrunner.register.queueing import queue_of, turn
+from chaosrunner.register.queueing import PATIENCE, queue_of, turn
 from tests.docs.pages import ROOT
 from tests.near_misses.world import SetClock, facts, finding
 
@@ -37,15 +37,15 @@ def drawn(file: Path) -> int:
 class Writers:
     """Threads that come one after the other, and say when it is their turn."""
 
-    def __init__(self, file: Path) -> None:
-        self.file, self.order = file, list[int]()
+    def __init__(self, file: Path, patience: float = PATIENCE) -> None:
+        self.file, self.patience, self.order = file, patience, list[int]()
         self.threads: list[threading.Thread] = []
 
     def come(self) -> None:
         number, before = len(self.threads), drawn(self.file)
 
         def write() -> None:
-            with turn(self.file):
+            with turn(self.file, self.patience):
                 self.order.append(number)
 
         self.threads.append(threading.Thread(target=write))
@@ -99,12 +99,9 @@ def test_a_process_that_dies_in_its_turn_holds_up_nobody(tmp_path: Path, holder:
     assert writers.all() == [0, 1, 2]
 
 
-def test_one_that_stands_still_is_passed_by(
-    tmp_path: Path, holder: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(queueing, "PATIENCE", 0.05)
+def test_one_that_stands_still_is_passed_by(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
     holder.send_signal(signal.SIGSTOP)
-    writers = Writers(tmp_path / "db")
+    writers = Writers(tmp_path / "db", patience=0.05)
     for _ in range(3):
         writers.come()
     assert sorted(writers.all()) == [0, 1, 2]
