@@ -20,7 +20,7 @@ def command() -> None:
     """Write a new file, out of a few answers."""
 
 
-@command.command("experiment")
+@command.command("experiment", short_help="Write an experiment that passes check.")
 @click.argument("name", required=False, default="")
 @terms.environment_option
 @click.option("--fault", metavar="KIND", default="", help="What to break: `chaosrunner catalog faults` lists them.")
