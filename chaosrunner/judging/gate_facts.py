@@ -72,14 +72,17 @@ def held_against(seen: Sequence[Seen], runs: Sequence[RunAnswer]) -> tuple[Seen,
     found = []
     for each in seen:
         it = each.near_miss
-        held = it.id not in shown and any(_held(it, run) for run in runs)
+        its_own = [run for run in runs if run.experiment in it.experiments]
+        # One set of parameters that holds does not stand for another one that could not be tried.
+        tried = all(run.verdict is not Answer.INCONCLUSIVE for run in its_own)
+        held = it.id not in shown and tried and any(_held(it, run) for run in its_own)
         found.append(replace(each, shown=it.id in shown, gone=held))
     return tuple(found)
 
 
 def _held(it: NearMiss, run: RunAnswer) -> bool:
-    """Whether a run after it was last seen had the experiment that showed it, and its hypothesis held."""
-    if run.experiment not in it.experiments or run.began is None or run.began < it.last_seen:
+    """Whether a run of its experiment, after it was last seen, showed that its hypothesis holds."""
+    if run.began is None or run.began < it.last_seen:
         return False
     its_own = [each.answer for each in run.hypotheses if each.name == it.hypothesis]
     return run.verdict is Answer.HELD or (run.verdict is Answer.BROKEN and its_own == [Answer.HELD])

@@ -116,6 +116,12 @@ def test_a_run_that_broke_elsewhere_still_clears_what_held() -> None:
     assert not asked(Seen(of("P1"), "new"), runs=(broken_off,)).near_misses[0].gone
 
 
+def test_one_set_of_parameters_does_not_stand_for_another_that_could_not_be_tried() -> None:
+    other = ran(Answer.INCONCLUSIVE, 3, parameters={"delay": "3s"})
+    given = asked(Seen(of("P1"), "new"), runs=(ran(parameters={"delay": "1s"}), other), inconclusive="ignore")
+    assert given.exit_code == 1 and not given.near_misses[0].gone
+
+
 def test_a_waived_one_passes_until_its_waiver_ends() -> None:
     waiver = Waiver(accepted_by="ben", until=date(2026, 9, 30), reason="until the move", given_at=START)
     waived = of("P1", state=State.WAIVED, waiver=waiver)
