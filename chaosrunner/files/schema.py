@@ -17,6 +17,7 @@ from chaosrunner import catalog
 from chaosrunner.files.documents import KINDS
 from chaosrunner.files.openslo import Settings
 from chaosrunner.files.plugins import facts
+from chaosrunner.files.schema_examples import explained
 from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.quantities import NUMBER, UNITS
@@ -62,7 +63,9 @@ def _composed() -> dict[str, Shape]:
     for name, change in _CHANGES.items():
         for model in [model for model in shapes if model == name]:
             change(shapes[model], shapes)
-    return {name: _tidy(shape) for name, shape in shapes.items()}
+    tidy: dict[str, Shape] = {name: _tidy(shape) for name, shape in shapes.items()}
+    explained(tidy)
+    return tidy
 
 
 def _tidy(shape: Any) -> Any:

@@ -48,9 +48,13 @@ class ErrorBudgetGuard(Frozen):
     """Refuses while too little of the error budget is left."""
 
     hypothesis: str
+    """Whose measures tell of the budget; a name or a path."""
     objective: Ratio
+    """What share of events must be good, such as 99.9%; the rest is the budget."""
     window: Duration
+    """The time that the budget is for, such as 30d."""
     at_least: Ratio
+    """The share of the budget that must be left, such as 20%."""
 
 
 class Guards(Frozen):
@@ -71,6 +75,7 @@ class Guards(Frozen):
     require_firing: tuple[str, ...] = ()
     """Alerts by name that must fire, such as Watchdog."""
     error_budget: ErrorBudgetGuard | None = None
+    """How much of an error budget must be left."""
     always: tuple[str, ...] = ()
     """Guards, by their field's name, that are asked again and again during the run, not only at its start."""
 
@@ -124,6 +129,7 @@ class EnvironmentSpec(Frozen):
     platform: Call
     """Where targets live: `local` or `kubernetes`, with its settings."""
     prometheus: PrometheusSource | None = None
+    """Where measures and alerts are read from."""
     alertmanager: AlertmanagerSource | None = None
     """Where alerts are routed, and silences made."""
     alerts: AlertWatch = AlertWatch()
@@ -132,6 +138,7 @@ class EnvironmentSpec(Frozen):
     tracker: Call | None = None
     """Where remediation items go; default: `local`, Markdown files."""
     notify: tuple[Call, ...] = ()
+    """Who is told what happened: a list of notifiers."""
     verification: Verification = Verification()
     due: Due = Due()
     """The policy of due dates."""

@@ -141,12 +141,14 @@ class WaitStep(Frozen):
     """A pause between faults; the hypotheses are read on."""
 
     wait: Duration
+    """How long."""
 
 
 class TogetherStep(Frozen):
     """Faults in force at the same time, on different targets unless `sameAs` says otherwise."""
 
     together: tuple[FaultStep, ...] = Field(min_length=2)
+    """The faults, at least two."""
 
 
 def _which_step(value: Any) -> str | None:
@@ -221,8 +223,11 @@ class Remediation(Frozen):
     """Who gets the work if a gap is found."""
 
     assignee: str | None = None
+    """Who gets it, as the tracker calls people."""
     labels: tuple[str, ...] = ()
+    """Of the tracker's item."""
     runbook: Call | None = None
+    """An automation that fixes or checks it."""
 
 
 class HypothesisUse(Frozen):

@@ -138,6 +138,7 @@ class Hypothesis(HypothesisSpec):
     """A hypothesis with its name, from a file of its own or written in place in an experiment."""
 
     name: Name
+    """By which an experiment, and what was found, names it."""
 
     @model_validator(mode="after")
     def _is_filled_in(self) -> Hypothesis:

@@ -44,7 +44,9 @@ class SecretKey(Frozen):
     """A key of a Kubernetes Secret in the environment's own namespace."""
 
     name: str
+    """The Secret's name."""
     key: str
+    """The key in it."""
 
 
 class Secret:

@@ -117,3 +117,26 @@ def test_every_example_of_a_fault_is_a_valid_step(kind: str) -> None:
     experiment = schema("Experiment")
     only_steps = {"$ref": "#/$defs/FaultStep", "$defs": experiment["$defs"]}
     assert not list(Draft202012Validator(only_steps).iter_errors(step.value))
+
+
+def test_every_field_is_described_and_the_examples_beside_them_are_right() -> None:
+    whole = schema()
+    shapes = whole["$defs"]
+    assert isinstance(shapes, dict)
+    fields = [
+        (f"{name}.{field}", inner)
+        for name, shape in shapes.items()
+        for field, inner in (shape.get("properties") or {}).items()
+        if isinstance(inner, dict) and "$ref" not in inner
+    ]
+    assert len(fields) > 500
+    assert [name for name, inner in fields if not inner.get("description")] == []
+    shown = [one for one in fields if one[1].get("examples")]
+    assert len(shown) > 0.55 * len(fields)
+    wrong = [
+        name
+        for name, inner in shown
+        for example in inner["examples"]
+        if not Draft202012Validator({**inner, "$defs": shapes}).is_valid(example)
+    ]
+    assert wrong == []
