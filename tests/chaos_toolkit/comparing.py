@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -13,9 +16,12 @@ from typing import Any
 
 import yaml
 
-from tests.chaos_toolkit.cases import Case
+from tests.chaos_toolkit.cases import ENVIRONMENT, Case
 
 HERE = Path(__file__).parent
+CHAOS = Path(sys.executable).with_name("chaos")
+WORDS = {"rollbacks_strategy": "rollback-strategy", "frequency": "hypothesis-frequency"}
+"""Options that `chaos run` calls otherwise than the worker's order."""
 OUTCOMES = HERE / "outcomes.json"
 
 
@@ -54,6 +60,43 @@ def laid_out(case: Case, folder: Path) -> Path:
     dump = json.dumps if case.suffix == ".json" else yaml.safe_dump
     path.write_text(dump(case.experiment))
     return path
+
+
+def command(case: Case, path: Path, journal: Path) -> list[str]:
+    """`chaos run` with a case's options."""
+    settings = case.options.get("settings", "no-settings.yaml")
+    words = [str(CHAOS), "--no-version-check", "--no-log-file", "--settings", str(path.parent / settings), "run"]
+    for name, value in case.options.items():
+        option = f"--{WORDS.get(name, name).replace('_', '-')}"
+        if name == "settings":
+            continue
+        if value is True:
+            words.append(option)
+        elif isinstance(value, list):
+            inside = name in ("var_file", "control_file")
+            words += [word for each in value for word in (option, str(path.parent / each) if inside else each)]
+        else:
+            words += [option, str(value)]
+    return [*words, "--journal-path", str(journal), str(path)]
+
+
+def really(case: Case, folder: Path, url: str) -> dict[str, Any]:
+    """What `chaos run` makes of it."""
+    path, journal, state = laid_out(case, folder / "files"), folder / "journal.json", folder / "state"
+    state.mkdir()
+    given = {**ENVIRONMENT, "CT_URL": url, "CT_STATE": str(state), "PYTHONPATH": str(HERE), "HOME": str(folder)}
+    done = subprocess.run(
+        command(case, path, journal),
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **given},
+        capture_output=True,
+        timeout=60,
+    )
+    try:
+        found = json.loads(journal.read_text())
+    except (OSError, ValueError):
+        found = None
+    return outcome(found, done.returncode)
 
 
 class _Answers(http.server.BaseHTTPRequestHandler):

@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from chaosrunner.app.toolkit import ToolkitOrder, ToolkitReport, run_toolkit
+from chaosrunner.cli import chaosrunner
 from chaosrunner.cli._toolkit import is_theirs
 from chaosrunner.interop.control import validate_control
 from chaosrunner.interop.toolkit_file import is_toolkit_file
+from chaosrunner.model.words import GapKind
 from tests.chaos_toolkit.cases import BREAK, IS_WHOLE, MEND, SECRET, action, experiment, probe, python
 from tests.chaos_toolkit.comparing import HERE
 
@@ -37,59 +41,67 @@ def started(*words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def ran(made: dict[str, Any], *words: str) -> tuple[int, Any, str]:
-    """(exit code, JSON, what was said beside it)."""
-    Path("experiment.json").write_text(json.dumps(made))
-    process = started("run", "experiment.json", "--json", *words)
-    output, said = process.communicate(timeout=60)
-    return process.returncode, json.loads(output) if output else None, said
+def written(made: dict[str, Any]) -> Path:
+    path = Path("experiment.json")
+    path.write_text(json.dumps(made))
+    return path
 
 
 @pytest.mark.real_time
 def test_a_deviation_exits_as_there_and_is_a_near_miss_here(here: Path) -> None:
-    code, shown, said = ran(experiment(BREAK, probes=[IS_WHOLE], rollbacks=[MEND]))
-    assert code == 1
+    path = written(experiment(BREAK, probes=[IS_WHOLE], rollbacks=[MEND]))
+    done = CliRunner().invoke(chaosrunner, ["run", str(path), "--json", "--journal-path", "theirs.json"])
+    shown = json.loads(done.stdout)
+    assert done.exit_code == shown["exitCode"] == 1
     assert shown["chaosToolkit"]["deviated"] is True
     assert shown["verdict"]["answer"] == "broken"
     assert json.loads(Path(shown["chaosToolkit"]["journal"]).read_text())["status"] == "completed"
-    assert "trap 10: exit 0 also when an action fails" in said
+    assert json.loads(Path("theirs.json").read_text())["deviated"] is True
+    assert "trap 10: exit 0 also when an action fails" in done.stderr
     assert not (here / "broken").exists()
 
 
+async def came_of(made: dict[str, Any], **how: Any) -> tuple[ToolkitReport, str]:
+    """What `run` makes of it without starting a command, and what was said meanwhile."""
+    path = written(made)
+    said: list[str] = []
+    report = await run_toolkit(ToolkitOrder(path=path, shows=False, **how), said.append)
+    return report, "\n".join(said)
+
+
 @pytest.mark.real_time
-def test_strict_goes_by_our_rules(here: Path) -> None:
-    """Where an injection failed that is inconclusive, and no trap is named; held is held, exit 0."""
-    failing = experiment(action(python("fail", message="no permission")), probes=[IS_WHOLE])
-    code, _, said = ran(failing, "--strict", "--hypothesis-frequency", "0.1")
-    assert code == 3
+async def test_an_injection_that_failed_is_inconclusive_under_strict(here: Path) -> None:
+    made = experiment(action(python("fail", message="no permission")), rollbacks=[MEND])
+    report, said = await came_of(made, strict=True)
+    assert (report.their_exit, report.exit_code) == (0, 3)
+    assert report.fell_into == ("exit 0, although the action act failed: RuntimeError: no permission",)
     assert "trap" not in said
-    held = experiment(
-        {**BREAK, "pauses": {"after": 0.5}}, LOOK, probes=[probe(python("give", value=1), 1)], rollbacks=[MEND]
-    )
-    code, shown, _ = ran(held, "--strict", "--hypothesis-frequency", "0.1")
-    assert code == 0, shown["verdict"]
 
 
 @pytest.mark.real_time
-def test_a_run_that_hangs_is_stopped_at_its_time_limit(here: Path) -> None:
-    code, shown, said = ran(experiment(action(python("hang")), rollbacks=[MEND]), "--time-limit", "1500ms")
+async def test_what_is_confirmed_and_watched_throughout_holds_under_strict(here: Path) -> None:
+    fine = probe(python("give", value=1), 1)
+    made = experiment({**BREAK, "pauses": {"after": 0.5}}, LOOK, probes=[fine], rollbacks=[MEND])
+    report, _ = await came_of(made, strict=True, options={"frequency": 0.1})
+    assert report.exit_code == 0, report.report.verdict
+
+
+@pytest.mark.real_time
+async def test_a_run_that_hangs_is_stopped_at_its_time_limit(here: Path) -> None:
+    report, said = await came_of(experiment(action(python("hang")), rollbacks=[MEND]), time_limit=1.5)
     assert "the time limit of 1.5 s is reached" in said
-    assert code == 6
-    assert shown["chaosToolkit"]["status"] == "interrupted"
-    played = "the rollbacks were not played: what the actions did may still be in force"
-    assert shown["chaosToolkit"]["fellInto"] == [played]
-    assert [gap["gap"]["kind"] for gap in shown["gaps"]] == ["undo-failed"]
+    assert (report.exit_code, report.status) == (6, "interrupted")
+    assert report.fell_into == ("the rollbacks were not played: what the actions did may still be in force",)
+    assert [gap.kind for gap in report.report.gaps] == [GapKind.UNDO_FAILED]
 
 
 @pytest.mark.real_time
-def test_under_strict_the_rollbacks_are_played_although_it_died(here: Path) -> None:
-    made = experiment(BREAK, action(python("leave", code=9)), rollbacks=[MEND])
-    code, shown, said = ran(made, "--strict")
+async def test_under_strict_the_rollbacks_are_played_although_it_died(here: Path) -> None:
+    report, said = await came_of(experiment(BREAK, action(python("leave", code=9)), rollbacks=[MEND]), strict=True)
     assert "its process exited with 9 before it answered" in said
     assert "its rollbacks are played now" in said
     assert not (here / "broken").exists()
-    assert code == 3
-    assert shown["chaosToolkit"]["status"] == ""
+    assert (report.exit_code, report.status) == (3, "")
 
 
 @pytest.mark.real_time

@@ -15,7 +15,7 @@ import pytest_asyncio
 from chaosrunner.extensions import Extensions
 from chaosrunner.interop.toolkit_record import Told, their_exit
 from tests.chaos_toolkit.cases import CASES, ENVIRONMENT, SECRET, Case
-from tests.chaos_toolkit.comparing import HERE, OUTCOMES, laid_out, outcome, serving
+from tests.chaos_toolkit.comparing import HERE, OUTCOMES, laid_out, outcome, really, serving
 
 EXPECTED = json.loads(OUTCOMES.read_text())
 
@@ -71,6 +71,12 @@ async def test_an_experiment_comes_to_the_same_outcome(name: str, worker: Worker
         told = Told(journal=answer["journal"], crashed=answer.get("crashed", ""))
         found = outcome(None if told.crashed else told.journal, their_exit(told))
     assert found == EXPECTED[name], answer.get("crashed") or answer.get("invalid")
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("name", ["broken and mended", "a control of the library ends the run"])
+def test_what_is_written_down_is_what_their_command_does(name: str, tmp_path: Path) -> None:
+    assert really(CASES[name], tmp_path, "http://127.0.0.1:1") == EXPECTED[name]
 
 
 @pytest.mark.asyncio(loop_scope="module")
