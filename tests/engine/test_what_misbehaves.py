@@ -35,6 +35,7 @@ from chaosrunner.model.journal import (
 )
 from chaosrunner.model.plan import PlannedItem
 from chaosrunner.model.secret import SecretRef
+from chaosrunner.model.target import Target
 from chaosrunner.model.words import Answer, Ending
 from chaosrunner.ports import Sighting
 from chaosrunner.secrets import resolve
@@ -518,6 +519,21 @@ def test_what_is_not_a_target_and_changes_is_spill_over(tmp_path: Path) -> None:
     world.go()
     assert [(event.service, event.detail) for event in world.of(Spilled)] == [("other", "was up, is restarted")]
     assert world.verdict().exit_code == 1, "the hypotheses held, and yet a gap was found"
+
+
+def test_what_another_run_of_the_same_command_hits_is_not_this_ones_spill_over(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    harmless(world)
+
+    def hit(world: World) -> None:
+        world.elsewhere.append(Target(kind="process", id="process:other", name="other", service="other"))
+        world.system.restarted.add("other")
+
+    world.at[6.0] = hit
+    world.go()
+    assert world.system.restarted == {"other"}
+    assert not world.of(Spilled)
+    assert world.verdict().exit_code == 0
 
 
 def test_faults_together_are_each_taken_back(tmp_path: Path) -> None:

@@ -103,6 +103,8 @@ class FakePlatform(Platform):
         self.closed += 1
 
     async def observe(self, targets: Sequence[Target]) -> Mapping[str, str]:
+        if "other" in {target.service for target in targets}:
+            return {}
         return {"other": "restarted" if "other" in self.system.restarted else "up"}
 
 
@@ -268,6 +270,9 @@ class World:
     entries: list[Entry] = field(default_factory=list)
     on_entry: Callable[[Entry], None] | None = None
 
+    elsewhere: list[Target] = field(default_factory=list)
+    """Targets of other runs of the same command."""
+
     def __post_init__(self) -> None:
         self.machine = Machine(self.folder / "machine")
         self.platform = FakePlatform(self.system)
@@ -318,6 +323,7 @@ class World:
             make_journal=self.make_journal or journal_without_threads,
             ask_again=self.ask_again,
             may_join=self.may_join,
+            elsewhere=lambda: self.elsewhere,
         )
 
     def _read(self) -> Any:
