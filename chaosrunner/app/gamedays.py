@@ -16,7 +16,7 @@ from chaosrunner.app.desk import Tell
 from chaosrunner.clock import Clock, new_run_id
 from chaosrunner.errors import NotPossibleNow, UsageError
 from chaosrunner.files.validation import nearest
-from chaosrunner.model.frozen import Frozen
+from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.model.gameday_log import Began, Ended, GameDayEntry, HaltAsked
 from chaosrunner.person import who
 from chaosrunner.register import shared_register
@@ -32,18 +32,47 @@ ID_IS_AT = len("20261122-105103-")
 """In a game day's id its name comes behind its time."""
 
 
-def shared_days() -> SharedGameDays | None:
-    """Where game days are shared with other machines; None: no database is. Raises `NotPossibleNow`."""
+class Elsewhere:
+    """Game days that are shared with other machines. Connects when it is first needed, and again after it failed; each
+    call raises `NotPossibleNow` where the register is out of reach."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connected: SharedGameDays | None = None
+
+    def _days(self) -> SharedGameDays:
+        if self._connected is None:
+            from chaosrunner.register.game_days import SharedGameDays
+
+            self._connected = SharedGameDays(self._url)
+        return self._connected
+
+    def put(self, game_day: str, entries: Sequence[tuple[str, float, JsonObject]]) -> None:
+        """Keep entries (id, wall time, record) that are not there yet."""
+        self._days().put(game_day, entries)
+
+    def read(self, game_day: str, after: int = 0) -> Sequence[tuple[int, JsonObject]]:
+        """(number, record) of the entries that came after the one with this number."""
+        return self._days().read(game_day, after)
+
+    def list(self) -> Sequence[str]:
+        """Ids of all game days."""
+        return self._days().list()
+
+    def close(self) -> None:
+        """Let the connection go; idempotent."""
+        if self._connected is not None:
+            self._connected.close()
+
+
+def shared_days() -> Elsewhere | None:
+    """Where game days are shared with other machines; None: no database is."""
     url = shared_register()
     if url is None:
         return None
     from chaosrunner.register.file import file_of
 
-    if file_of(url):
-        return None
-    from chaosrunner.register.game_days import SharedGameDays
-
-    return SharedGameDays(url)
+    return None if file_of(url) else Elsewhere(url)
 
 
 def new_id(name: str, clock: Clock) -> str:
@@ -59,7 +88,7 @@ def name_in(id: str) -> str:
 class DayBook:
     """One game day's log, read and written. `tell` is told once of a shared register that is out of reach."""
 
-    def __init__(self, id: str, local: DayLog | None, shared: SharedGameDays | None, clock: Clock, tell: Tell) -> None:
+    def __init__(self, id: str, local: DayLog | None, shared: Elsewhere | None, clock: Clock, tell: Tell) -> None:
         """`local` is None on machines that only follow; then `shared` is not."""
         self.id = id
         self.local = local
@@ -182,28 +211,31 @@ class Shelf:
         self.clock = clock
         self.tell = tell
         self._days = Days(state)
-        self._register: SharedGameDays | None = None
-        self._asked = False
+        self._shared = shared_days()
+        self._told = False
 
     def new(self, name: str) -> DayBook:
         """One that begins now."""
         id = new_id(name, self.clock)
-        return DayBook(id, self._days.log(id), self._shared(), self.clock, self.tell)
+        return DayBook(id, self._days.log(id), self._shared, self.clock, self._once)
 
-    def _shared(self) -> SharedGameDays | None:
-        """A register that cannot be reached is told of, and game days go on without it."""
-        if not self._asked:
-            self._asked = True
-            try:
-                self._register = shared_days()
-            except NotPossibleNow as error:
-                self.tell(f"whoever follows from another machine sees nothing: {error}")
-        return self._register
+    def _once(self, words: str) -> None:
+        """That the shared register is out of reach is told once, however many game days there are."""
+        if not self._told:
+            self._told = True
+            self.tell(words)
 
     def ids(self) -> list[str]:
-        """Newest first."""
-        shared = self._shared()
-        return sorted({*self._days.list(), *(shared.list() if shared is not None else ())}, reverse=True)
+        """Newest first. Where there are some here, a shared register that is out of reach is only told of."""
+        here = self._days.list()
+        try:
+            there = self._shared.list() if self._shared is not None else ()
+        except NotPossibleNow as error:
+            if not here:
+                raise
+            self._once(f"game days of other machines are not seen: {error}")
+            there = ()
+        return sorted({*here, *there}, reverse=True)
 
     def open(self, word: str | None) -> DayBook:
         """The game day that `word` means: an id, the beginning of one, or a name (its newest). Without a word: the
@@ -215,7 +247,7 @@ class Shelf:
 
     def _book(self, id: str) -> DayBook:
         local = self._days.log(id) if id in self._days.list() else None
-        return DayBook(id, local, self._shared(), self.clock, self.tell)
+        return DayBook(id, local, self._shared, self.clock, self._once)
 
     def _meant(self, word: str | None, known: Sequence[str]) -> str:
         if word in (None, "last"):

@@ -175,3 +175,31 @@ def test_a_shared_register_that_is_out_of_reach_holds_nothing_up_and_hears_of_it
     clock.at += 60
     here.news()
     assert texts(there.news()) == ["began", "while it was down"]
+
+
+def test_game_days_of_this_machine_are_there_while_the_shared_register_is_not(
+    tmp_path: Path, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = begun(Shelf(tmp_path, clock, lambda words: None), clock)
+    monkeypatch.setenv("CHAOSRUNNER_REGISTER", f"sqlite:///{tmp_path}/no/such/folder/days.db")
+    told: list[str] = []
+    shelf = Shelf(tmp_path, clock, told.append)
+    assert shelf.open(None).id == book.id
+    assert texts(shelf.open("bad").all()) == ["began"]
+    assert len(told) == 1 and "out of reach" in told[0]
+    with pytest.raises(NotPossibleNow, match="out of reach"):
+        Shelf(tmp_path / "elsewhere", clock, told.append).open(None)
+
+
+def test_whoever_shares_a_register_follows_without_the_folder(
+    tmp_path: Path, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAOSRUNNER_REGISTER", f"sqlite:///{tmp_path}/days.db")
+    here = begun(Shelf(tmp_path / "here", clock, print), clock)
+    here.news()
+    there = Shelf(tmp_path / "there", clock, print).open(None)
+    there.write(note("from there"))
+    assert texts(there.news()) == ["began", "from there"]
+    assert texts(here.news()) == ["from there"]
+    for book in (here, there):
+        book.close()
