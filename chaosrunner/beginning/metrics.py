@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from chaosrunner.errors import NotPossibleNow
@@ -15,6 +15,7 @@ from chaosrunner.http import Asked, Http, Reply, request_as
 from chaosrunner.model.environment import PrometheusSource
 from chaosrunner.model.surroundings import FoundAlert, FoundCounter, FoundMetrics, FoundObjective, file_name
 
+T = TypeVar("T", list[Any], dict[str, Any])
 _COUNTERS = re.compile(r"(.*(http|rpc|grpc|requests?|orders|calls).*_(total|count))")
 _CODES = ("code", "status", "status_code", "response_code", "http_status", "http_response_status_code", "grpc_code")
 _SERVICES = ("app", "service", "job", "service_name", "destination_workload", "container", "app_kubernetes_io_name")
@@ -34,16 +35,16 @@ async def metrics(source: PrometheusSource, http: Http, names: Sequence[str]) ->
     Raises `NotPossibleNow` if it cannot be asked.
     """
     ask = _Questions(source, http)
-    known = [str(name) for name in await ask.data("/api/v1/label/__name__/values")]
-    rules = await ask.data("/api/v1/rules")
+    known = [str(name) for name in await ask.data("/api/v1/label/__name__/values", list)]
+    rules = await ask.data("/api/v1/rules", dict)
     counters: list[FoundCounter] = []
     for metric in [name for name in known if _COUNTERS.fullmatch(name) and not name.startswith("prometheus_")]:
         if len(counters) >= MOST_COUNTERS:
             break
-        series = await ask.data("/api/v1/series", {"match[]": metric, "limit": str(MOST_SERIES)})
+        series = await ask.data("/api/v1/series", list, {"match[]": metric, "limit": str(MOST_SERIES)})
         if (counter := _counter(metric, series, names, known)) is not None:
             counters.append(counter)
-    groups = rules.get("groups") or [] if isinstance(rules, dict) else []
+    groups = rules.get("groups") or []
     every = [rule for group in groups for rule in group.get("rules") or ()]
     return FoundMetrics(source.url, tuple(counters), tuple(_objectives(every, names)), tuple(_alerts(every)))
 
@@ -53,17 +54,20 @@ class _Questions:
         self._source = source
         self._http = http
 
-    async def data(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+    async def data(self, path: str, kind: type[T], query: Mapping[str, str] | None = None) -> T:
+        """What was asked for. Raises `NotPossibleNow` where something else is answered."""
         url = self._source.url.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
         request = request_as(self._source, url, timeout=_PATIENCE, asked=Asked.SERVICE, keep=_BIGGEST)
         reply: Reply = await self._http.send(request)
         try:
             answer = reply.json()
-            return answer["data"]
-        except (ValueError, KeyError, TypeError):
-            raise NotPossibleNow(
-                f"{self._source.url} does not answer as a Prometheus does: {reply.says() or reply}"
-            ) from None
+        except ValueError:
+            answer = None
+        data = answer.get("data") if isinstance(answer, dict) else None
+        if not isinstance(data, kind):
+            what = reply.says() or str(reply)
+            raise NotPossibleNow(f"{self._source.url} does not answer as a Prometheus does: {what}")
+        return data
 
 
 def _counter(

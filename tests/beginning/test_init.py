@@ -19,6 +19,7 @@ from chaosrunner.cli.init import asked
 from chaosrunner.clock import SystemClock
 from chaosrunner.errors import FileProblems, NotPossibleNow, UsageError
 from chaosrunner.stages.load import check
+from tests import loopback
 from tests.kubernetes import shapes
 from tests.kubernetes.fake_api import FakeApi
 from tests.metrics.prometheus_server import PrometheusServer
@@ -302,3 +303,11 @@ async def test_metrics_and_rules_of_a_prometheus_become_hypotheses(
 async def test_a_prometheus_that_is_not_there_is_said(here: Path) -> None:
     with pytest.raises(NotPossibleNow):
         await looked(here, Wanted(prometheus="http://127.0.0.1:9"))
+
+
+@pytest.mark.parametrize("body", ["<p>hello</p>", "[]", '{"data": 5}', '{"status": "error", "error": "no"}'])
+async def test_what_is_no_prometheus_is_said(body: str, here: Path) -> None:
+    async with loopback.HttpServer() as server:
+        server.on("/api/v1/label/__name__/values", loopback.text(body))
+        with pytest.raises(NotPossibleNow, match="does not answer as a Prometheus does"):
+            await looked(here, Wanted(prometheus=server.url("")))
