@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ from chaosrunner.clock import SystemClock
 from chaosrunner.errors import FileProblems, UsageError
 from chaosrunner.model.gate import Passed
 from chaosrunner.model.life_cycle import Change
-from chaosrunner.model.words import Answer, State
+from chaosrunner.model.near_miss import day_of
+from chaosrunner.model.words import Answer, State, WaivedAs
 from chaosrunner.register import open_register
 from chaosrunner.register.near_misses import Wanted
 from tests.gates.pipelines import ENVIRONMENT, ask, command, experiment, pipelines, suite
 from tests.local_fixtures import machine
+from tests.near_misses.world import DAY, facts, finding, gap
 
 __all__ = ["machine"]
 
@@ -150,3 +153,27 @@ def test_run_takes_a_suite_too_and_says_what_came_of_it(
     (kept,) = kept_results(folder / ".chaosrunner")
     assert [item.answer for item in kept.items] == [Answer.BROKEN, Answer.HELD]
     assert command("run", "releas") == 2
+
+
+def test_a_waiver_that_ended_says_no_until_somebody_decides_anew(folder: Path) -> None:
+    release(folder, good=True)
+    clock = SystemClock()
+    now, today = clock.now(), day_of(clock.now())
+    of_the_cart = {"environment_class": "quick", "service": "cart"}
+    told = facts(at=now - 20 * DAY, experiment="cart-holds", **of_the_cart)
+    with open_register(folder / "state", clock) as book:
+        (found,) = book.record(told, [finding(gap(**of_the_cart))])
+        waiver = Change(
+            to=State.WAIVED, actor="ana", at=now - 10 * DAY, reason="until the move", accepted_by="ben",
+            until=today - timedelta(days=5), waived_as=WaivedAs.ENVIRONMENT_ONLY,
+        )  # fmt: skip
+        book.change(found.near_miss.id, waiver)
+    for _ in range(2):  # the first look opens it again; that changes nothing about the answer
+        given = ask(folder, run=False)
+        rule = next(each for each in given.rules if each.name == "expired-waiver")
+        assert rule.answer == "fail" and f"the waiver of ben ended on {today - timedelta(days=5)}" in rule.why
+        assert given.exit_code == 1
+    with open_register(folder / "state", clock) as book:
+        book.change(found.near_miss.id, Change(to=State.TRIAGED, actor="ana", at=now, owner="team-cart"))
+    rules = {each.name: each.answer for each in ask(folder, run=False).rules}
+    assert rules["expired-waiver"] == "pass"
