@@ -230,7 +230,10 @@ def _in_a_line(error: Exception) -> str:
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
+        found = error.errors(include_url=False)
+        first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
+        where = line(".".join(map(str, first["loc"])), 100)
+        if first["type"] == "extra_forbidden":
+            return f"there is no field {where}"
         return f"{where}: {first['msg']}" if where else str(first["msg"])
     return line(str(error)) or type(error).__name__

@@ -253,7 +253,10 @@ async def test_a_report_of_anything_that_sends_json_becomes_a_draft(hooks: Hooks
     status, said = await hooks.told({"reports": [good, {"id": "inc-9", **good}, {"title": "x"}, {"titel": "x"}]})
     assert status == 200
     assert [each["sighting"] for each in said["recorded"]] == ["new", "known"]
-    assert [each["n"] for each in said["refused"]] == [2, 3]
+    assert [(each["n"], each["why"]) for each in said["refused"]] == [
+        (2, "service: String should have at least 1 character"),
+        (3, "there is no field titel"),
+    ]
     with hooks.register() as register:
         record = register.show("1")
     near_miss = record.near_miss
