@@ -16,9 +16,9 @@ def command(shell: str | None) -> None:
     misses, services, plugins, rules. Without SHELL: the one that you use.
 
     \b
-    bash   chaosrunner completion bash >~/.local/share/bash-completion/completions/chaosrunner
-    zsh    chaosrunner completion zsh >"${fpath[1]}/_chaosrunner"
-    fish   chaosrunner completion fish >~/.config/fish/completions/chaosrunner.fish
+    bash   chaosrunner completion bash > ~/.local/share/bash-completion/completions/chaosrunner
+    zsh    chaosrunner completion zsh > "${fpath[1]}/_chaosrunner"
+    fish   chaosrunner completion fish > ~/.config/fish/completions/chaosrunner.fish
     """
     from click.shell_completion import get_completion_class
 
