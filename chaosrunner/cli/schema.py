@@ -21,8 +21,8 @@ ANSWER = "gate"
 def command(kind: str | None, folder: str | None) -> None:
     """Print the JSON Schema of the files, with all plugins that are installed.
 
-    KIND is Experiment, Hypothesis, Environment or Suite; without it the schema fits all of them. In an editor with a YAML
-    language server, the first line of a file names it: `# yaml-language-server: $schema=chaosrunner.json`
+    KIND is Experiment, Hypothesis, Environment or Suite; without it the schema fits all of them. In an editor with YAML
+    support, the first line of a file names it: `# yaml-language-server: $schema=chaosrunner.json`
 
     KIND `gate` is the schema of what `chaosrunner gate --json` prints.
     """
