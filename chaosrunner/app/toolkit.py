@@ -20,7 +20,7 @@ from chaosrunner.app.concluding import RunReport, conclude
 from chaosrunner.app.desk import Desk, Tell, look_at_items
 from chaosrunner.app.lookout import Lookout
 from chaosrunner.clock import Clock, SystemClock, new_run_id
-from chaosrunner.errors import UsageError
+from chaosrunner.errors import Refused, UsageError
 from chaosrunner.extensions import Extensions, NoWord
 from chaosrunner.http import Http
 from chaosrunner.interop import toolkit_file as file
@@ -58,6 +58,8 @@ class ToolkitOrder:
     folder: Path = field(default_factory=Path)
     strict: bool = False
     """Our rules: the hypothesis is watched throughout and after the rollbacks, which are played whatever happens."""
+    production_agreed: bool = False
+    """Whether this is known to be production, and a second person agrees."""
     time_limit: float = 3600.0
     shows: bool = True
     """Whether Chaos Toolkit's log is shown as it comes."""
@@ -86,13 +88,18 @@ class ToolkitReport:
 
 
 async def run_toolkit(order: ToolkitOrder, tell: Tell) -> ToolkitReport:
-    """Run one file. Raises `UsageError` where Chaos Toolkit finds it invalid: nothing was started then."""
+    """Run one file. Raises `UsageError` where Chaos Toolkit finds it invalid, and `Refused` on production that nobody
+    else agreed to: nothing was started then. Of an environment's other guards none is asked: what the file does, and to
+    what, only Chaos Toolkit knows."""
     experiment = file.read_json_or_yaml(order.path)
     ours = file.settings_of_ours(experiment)
     options = _options(order)
     for words in traps(experiment, ways(experiment, options)) if not order.strict else ():
         tell(words)
     environment, folder = _environment(order.environment or ours.get("environment"), order.folder)
+    if environment.spec.guards.production and not order.production_agreed:
+        needed = "--i-know-this-is-production and --second NAME"
+        raise Refused(f"{environment.name} is a production system: a run there needs {needed}")
     clock = SystemClock()
     began = clock.now()
     answer = await _executed(order, options, tell)

@@ -87,8 +87,25 @@ def refuse_options(ctx: click.Context) -> None:
         )
 
 
+def refuse_ours(**given: object) -> None:
+    """Where the file is theirs: options that mean nothing to it would be passed over in silence."""
+    for name, value in given.items():
+        if value is not None and value != {}:
+            from chaosrunner.errors import UsageError
+
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} is for files of chaosrunner's, and this is one of Chaos Toolkit's")
+
+
 def run(
-    ctx: click.Context, settings: terms.Settings, path: Path, *, environment: str | None, strict: bool, as_json: bool
+    ctx: click.Context,
+    settings: terms.Settings,
+    path: Path,
+    *,
+    environment: str | None,
+    strict: bool,
+    as_json: bool,
+    production: bool,
 ) -> NoReturn:
     """Run one of their files, show what came of it, and leave."""
     from chaosrunner.app.toolkit import ToolkitOrder, run_toolkit
@@ -107,6 +124,7 @@ def run(
         environment=environment,
         state=settings.state,
         strict=strict,
+        production_agreed=production,
         time_limit=limit,
         shows=not as_json,
         options=given,

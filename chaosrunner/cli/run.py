@@ -51,7 +51,9 @@ def command(
     """
     settings: terms.Settings = ctx.obj
     if _toolkit.is_theirs(experiment):
-        how = {"strict": show["strict"], "as_json": show["as_json"]}
+        _toolkit.refuse_ours(seed=seed, halt_file=halt_file, parameter=parameters)
+        agreed = production and bool(second)
+        how = {"strict": show["strict"], "as_json": show["as_json"], "production": agreed}
         _toolkit.run(ctx, settings, Path(experiment), environment=environment, **how)
     _toolkit.refuse_options(ctx)
     from chaosrunner.app import Order

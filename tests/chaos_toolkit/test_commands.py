@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from chaosrunner.app.toolkit import ToolkitOrder, ToolkitReport, run_toolkit
 from chaosrunner.cli import chaosrunner
 from chaosrunner.cli._toolkit import is_theirs
+from chaosrunner.errors import Refused
 from chaosrunner.interop.control import validate_control
 from chaosrunner.interop.toolkit_file import is_toolkit_file
 from chaosrunner.model.words import GapKind
@@ -67,6 +68,32 @@ async def came_of(made: dict[str, Any], **how: Any) -> tuple[ToolkitReport, str]
     said: list[str] = []
     report = await run_toolkit(ToolkitOrder(path=path, shows=False, **how), said.append)
     return report, "\n".join(said)
+
+
+PRODUCTION = """\
+apiVersion: chaosrunner.dev/v1
+kind: Environment
+metadata: {name: shop}
+spec:
+  platform: {local: {services: {shop: {listens: 8080}}}}
+  guards: {production: true}
+"""
+
+
+async def test_production_needs_a_second_person(here: Path) -> None:
+    (here / "shop.yaml").write_text(PRODUCTION)
+    with pytest.raises(Refused, match="shop is a production system"):
+        await came_of(experiment(BREAK, rollbacks=[MEND]), environment="shop.yaml")
+    assert not (here / "broken").exists()
+
+
+def test_options_of_the_other_kind_of_file_are_refused(here: Path) -> None:
+    path = written(experiment())
+    said = CliRunner().invoke(chaosrunner, ["run", str(path), "--seed", "7"]).exception
+    assert "--seed is for files of chaosrunner's" in str(said)
+    (here / "ours.yaml").write_text("apiVersion: chaosrunner.dev/v1\n")
+    said = CliRunner().invoke(chaosrunner, ["run", "ours.yaml", "--rollback-strategy", "always"]).exception
+    assert "--rollback-strategy is for files of Chaos Toolkit" in str(said)
 
 
 @pytest.mark.real_time
