@@ -14,18 +14,6 @@ INJECTOR = (
 )
 """An injector beside a pod and when it runs, what it is told, and looks from inside the pod. Newer servers ask for
 `create` where older ones ask for `get`."""
-OWNERS"]
-
-INJECTOR = (
-    "watch pods",
-    "patch pods/ephemeralcontainers",
-    "get pods/attach",
-    "create pods/attach",
-    "get pods/exec",
-    "create pods/exec",
-)
-"""An injector beside a pod and when it runs, what it is told, and looks from inside the pod. Newer servers ask for `create` where older
-ones ask for `get`."""
 OWNERS = (
     "get deployments.apps",
     "get replicasets.apps",
