@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from chaosrunner import catalog, glossary
 from chaosrunner.cli import chaosrunner
+from chaosrunner.files.documents import KINDS
 from chaosrunner.pages import pages
 from chaosrunner.reports import catalogue
 from tests.files.good import WHOLE
@@ -100,7 +101,7 @@ def test_schema_prints_and_writes(here: Path) -> None:
     assert json.loads(call("schema", "experiment").output)["title"] == "Experiment"
     result = call("schema", "--write", "schemas")
     assert result.exit_code == 0
-    names = {"chaosrunner.json", "experiment.json", "hypothesis.json", "environment.json"}
+    names = {"chaosrunner.json", *(f"{kind.lower()}.json" for kind in KINDS)}
     assert {file.name for file in (here / "schemas").iterdir()} == names
     assert "did you mean 'Hypothesis'?" in raised("schema", "hypotesis")
 
