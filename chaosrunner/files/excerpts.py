@@ -19,7 +19,7 @@ def end_of(line: str, column: int) -> int:
     match = _TOKEN.match(line, start)
     if match is not None and match.end() > start:
         return match.end() + 1
-    return min(start + 1, max(len(line), 1)) + 1
+    return column + 1
 
 
 def excerpt(lines: Sequence[str], problem: Problem) -> list[str]:

@@ -28,6 +28,8 @@ MOST_BYTES = 2 * 2**20
 MOST_VALUES = 100_000
 """Of one file, those behind references counted each time."""
 MOST_LEVELS = 50
+MOST_MISTAKES = 200
+"""Of one file as YAML: whoever reads them has long stopped."""
 MOST_DIGITS = 300
 
 _UNPRINTABLE_ASCII = pattern("[^\t\n\r\x20-\x7e]")
@@ -200,6 +202,8 @@ class _Builder:
 
     def _report(self, place: Place, message: str, expected: str = "", *, rule: str) -> None:
         self.parsed.problems.append(Problem(self.file, *place, message, expected, rule=rule))
+        if len(self.parsed.problems) >= MOST_MISTAKES:
+            raise _GiveUp
 
     def _count(self, node: Node) -> None:
         self.values += node.size
