@@ -738,9 +738,17 @@ class Objects(ABC):
         """
 
     @abstractmethod
-    async def take_back(self, hold: Hold, undo: Any) -> None:
+    async def take_back(self, hold: Hold, undo: Any, *, last: bool = True) -> None:
         """Carry the undo out and remove the ledger entry; nothing happens if it was done before. While the API server
-        does not answer it is tried again. Raises `UndoFailed` with the commands."""
+        does not answer it is tried again. Not `last`: more is to come, and the entry stays. Raises `UndoFailed` with
+        the commands."""
+
+    @abstractmethod
+    async def seen_until(
+        self, path: str, enough: Callable[[dict[str, Any]], bool], seconds: float
+    ) -> dict[str, Any] | None:
+        """Look at an object until it is as it should be, or gone, or the time is over; as it was seen last. None: it is
+        gone."""
 
     @abstractmethod
     def tag(self, hold: Hold) -> str:

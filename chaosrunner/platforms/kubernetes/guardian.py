@@ -39,6 +39,11 @@ _LEDGER = ("get configmaps", "list configmaps", "patch configmaps", "delete conf
 _LEASES = tuple(f"{verb} leases.coordination.k8s.io" for verb in ("get", "list", "patch", "delete"))
 _PODS = ("get pods", "create pods")
 _POLICIES = ("get networkpolicies.networking.k8s.io", "delete networkpolicies.networking.k8s.io")
+_CHAOS_MESH = tuple(
+    f"{verb} {kind}chaos.chaos-mesh.org"
+    for kind in ("pod", "network", "stress", "http", "dns", "io", "time", "kernel", "jvm", "block")
+    for verb in ("get", "delete")
+)
 _SCALED = tuple(f"{verb} {kind}.apps" for kind in ("deployments", "statefulsets") for verb in ("get", "patch"))
 
 RIGHTS: Mapping[str, Rights] = {
@@ -60,6 +65,7 @@ UNDO_RIGHTS: Mapping[str, Rights] = {
     "service-blackhole": Rights(targets=("get services", "patch services")),
     "network-policy-deny": Rights(targets=(*_POLICIES, "get pods", "patch pods")),
     "pod-failure": Rights(targets=("get pods", "patch pods")),
+    "chaos-mesh": Rights(targets=_CHAOS_MESH),
     "node-cordon": Rights(cluster=("get nodes", "patch nodes")),
     "node-taint": Rights(cluster=("get nodes", "patch nodes")),
     "node-drain": Rights(cluster=("get nodes", "patch nodes")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chaosrunner.clock import Clock
@@ -64,17 +64,33 @@ class ClusterObjects(Objects):
             if outcome.state != "done":
                 raise FaultFailed(f"{target.name}: {outcome.words}")
 
-    async def take_back(self, hold: Hold, undo: Any) -> None:
+    async def take_back(self, hold: Hold, undo: Any, *, last: bool = True) -> None:
         """All operations are tried, also when one fails; the entry goes when none did."""
         failed = [outcome.words for each in undo if (outcome := await self._undo(each)).state == "failed"]
         if failed:
             raise UndoFailed("; ".join(failed), self.by_hand(undo))
+        if not last:
+            return
         try:
             await self._presence.ledger.remove(entry_name(hold.id))
         except ApiError as error:
             raise UndoFailed(
                 f"it is undone, but its ledger entry is still there: {error}", self.by_hand(undo)
             ) from None
+
+    async def seen_until(self, path: str, enough: Callable[[Object], bool], seconds: float) -> Object | None:
+        """Every third of a second; a server that does not answer is asked again."""
+        ends, found = self._clock.monotonic() + seconds, None
+        while True:
+            try:
+                found = await self._cluster.find(path)
+            except ApiError as error:
+                if not error.passing or self._clock.monotonic() >= ends:
+                    raise
+            else:
+                if found is None or enough(found) or self._clock.monotonic() >= ends:
+                    return found
+            await self._clock.sleep(AGAIN_AFTER)
 
     async def _undo(self, operation: Mapping[str, Any]) -> Outcome:
         """Tried until the API server has answered; the engine's limit ends it."""
