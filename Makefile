@@ -5,7 +5,7 @@ SOURCES := chaosrunner tests benchmarks
 # Tests start hundreds of processes, each of which would compile everything anew where nothing may be kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: all demo test netem check format docs roles picture session bench smoke clean help
+.PHONY: all demo test netem check format docs site roles picture session bench smoke clean help
 
 all: check test  ## everything that a change must pass
 
@@ -44,6 +44,10 @@ format: $(VENV)/with-dev  ## put the code into its format
 
 docs: $(VENV)/with-dev  ## rewrite the generated pages
 	@$(BIN)/python tools/docs
+
+site: $(VENV)/with-dev  ## the pages as a site, in build/site; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --clean -f docs/site/mkdocs.yml
+	@echo "build/site/index.html; \`$(BIN)/mkdocs serve -f docs/site/mkdocs.yml\` shows it while pages change"
 
 roles: $(VENV)/with-dev  ## rewrite the Roles of k8s/ from what the catalogue says that faults need
 	@$(BIN)/python tools/roles

@@ -27,7 +27,7 @@ def markdown() -> str:
     rules = list(CODES.values())
     mistakes = [rule for rule in rules if not rule.warns]
     warnings = [rule for rule in rules if rule.warns]
-    lines = [_HEAD, *_table(mistakes, "Mistakes"), *_table(warnings, "Warnings")]
+    lines = [_HEAD, *_table(mistakes, "Mistakes"), *_table(warnings, "Warnings"), "## One by one", ""]
     for rule in rules:
         lines += _rule(rule)
     return "\n".join(lines)
