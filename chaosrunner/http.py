@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from chaosrunner import __version__
 from chaosrunner.clock import Clock
 from chaosrunner.errors import UsageError
-from chaosrunner.http_errors import THEIRS, Asked, failure, is_own, why
+from chaosrunner.http_errors import THEIRS, Asked, failure, is_own, refusal, why
 from chaosrunner.http_messages import REPEATABLE, Reply, Request, request_as
 from chaosrunner.http_pool import MOST_IDLE, Pool
 from chaosrunner.http_trust import Papers, trust, trust_nobody
@@ -47,6 +47,7 @@ __all__ = [
     "check_url",
     "is_own",
     "redact",
+    "refusal",
     "request_as",
     "retry_after",
     "why",

@@ -16,7 +16,7 @@ import ssl
 from collections.abc import Iterator
 from enum import Enum
 
-from chaosrunner.errors import ChaosrunnerError, NoAnswer, NoReading, NotPossibleNow
+from chaosrunner.errors import ChaosrunnerError, NoAnswer, NoReading, NotAccepted, NotPossibleNow
 from chaosrunner.records.patterns import pattern
 
 
@@ -113,6 +113,12 @@ def failure(error: BaseException, asked: Asked, what: str, *, reason: str = "", 
     if asked is Asked.INSTRUMENT or name in OURS or name in GARBAGE or (name in THEIRS and is_own(error)):
         return NoReading(words)
     return NoAnswer(words)
+
+
+def refusal(status: int) -> type[NotAccepted | NotPossibleNow]:
+    """What it means that a service which was told something answers so: `NotAccepted` where the same would be refused
+    again."""
+    return NotAccepted if status in (400, 405, 413, 415, 422) else NotPossibleNow
 
 
 def _known_name(error: BaseException) -> str:

@@ -1142,7 +1142,14 @@ class Source(Plugin[P], ABC):
 
 
 class Notifier(Plugin[P], ABC):
-    """Tells people or machines what happened. Failing changes no verdict and delays no undo."""
+    """Tells people or machines what happened. Failing changes no verdict and delays no undo. What could not be told is
+    told later, in the order in which it happened and with its own time (`at`), by an instance that may know of nothing
+    before; it raises `NotAccepted` for what would be refused again."""
+
+    keyed: ClassVar[bool] = True
+    """Whether it may be told again what may have been heard: a mark that is shown twice is less harm than none."""
+    per_minute: ClassVar[int] = 600
+    """How many it is told in a minute at most; the rest waits."""
 
     def __init__(self, params: P, context: ProbeContext) -> None:
         self.params = params

@@ -1,8 +1,9 @@
 """Tells notifiers of a run while it goes on, from a thread of its own.
 
 A run is never held up by it: what there is to tell is put down in a moment, and a notifier that hangs, blocks its
-thread or fails changes no verdict and delays no undo. At the end, when everything is undone and written down, they have
-a moment to finish.
+thread or fails changes no verdict and delays no undo. In that thread it is kept in the outbox before anybody is told:
+what could not be told is told by the next run, or by `chaosrunner notify`, with the time at which it happened. At the
+end, when everything is undone and written down, they have a moment to finish.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from chaosrunner import catalog
 from chaosrunner.app.desk import Desk
+from chaosrunner.app.telling import TAKES, Marker, markers_of, tell_all
 from chaosrunner.clock import Clock
 from chaosrunner.engine.leash import Leash
 from chaosrunner.errors import NotPossibleNow
@@ -25,30 +26,20 @@ from chaosrunner.model.gap import Gap
 from chaosrunner.model.journal import Entry, RunEnded
 from chaosrunner.model.plan import Plan
 from chaosrunner.model.verdict import Verdict
-from chaosrunner.ports import Messenger, Notifier, ProbeContext
+from chaosrunner.ports import Notifier, ProbeContext
 from chaosrunner.reports.shown_gap import ShownGap
 from chaosrunner.stages.announce import Announcing
+from chaosrunner.store.outbox import Outbox
 
-TAKES = 15.0
-"""Seconds that one notifier has for one event."""
 GRACE = 10.0
 """Seconds that all have to finish after the run."""
 _LOOK = 0.02
 
 
+_LATER = "told by the next run, or by `chaosrunner notify`"
+_Put = tuple[JsonObject, bool] | None
+"""An event and whether it is kept; None: there are no more."""
 Make = Callable[[ProbeContext], Notifier[Any]]
-
-
-def _named(plan: Plan) -> dict[str, Make]:
-    """Those of the environment, by kind; of several of one kind the later ones are numbered."""
-    found: dict[str, Make] = {}
-    for call in plan.environment.spec.notify:
-        plugin: type[Notifier[Any]] = catalog.find("notifiers", call.kind)
-        if issubclass(plugin, Messenger):
-            continue  # told after the run, through the outbox
-        name = call.kind if call.kind not in found else f"{call.kind} {len(found) + 1}"
-        found[name] = partial(plugin, plugin.Params.model_validate(call.with_))
-    return found
 
 
 class Announcer:
@@ -61,13 +52,16 @@ class Announcer:
         self._clock: Clock = desk.clock
         self._folder = Path(plan.folder)
         self._plan = plan
-        self._makers = _named(plan) if makers is None else makers
+        self._makers = makers
         self._grace = grace
         self._announcing = Announcing()
         self._loop = asyncio.new_event_loop()
         self._events: asyncio.Queue[JsonObject | None] = asyncio.Queue()
-        self._troubles: dict[str, list[str]] = {}
-        """By notifier, in the order that they came."""
+        self._outbox = Outbox(desk.state, desk.clock)
+        self._lost: dict[str, list[str]] = {}
+        """Why something was not told and never will be: by the notifier's name, in the order that it came."""
+        self._delayed: dict[str, str] = {}
+        """Why something is to be told later."""
         self._thread = threading.Thread(target=self._work, name="tells notifiers", daemon=True)
         self._thread.start()
 
@@ -102,11 +96,23 @@ class Announcer:
         until = self._clock.monotonic() + self._grace
         while self._thread.is_alive() and self._clock.monotonic() < until:
             await self._clock.sleep(_LOOK)
-        for kind, troubles in self._troubles.items():
+        for name, troubles in self._lost.items():
             more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
-            self._desk.tell(f"the notifier {kind} was not told of everything: {troubles[0]}{more}")
+            self._desk.tell(f"the notifier {_kind(name)} was not told of everything: {troubles[0]}{more}")
+        for name, trouble in self._delayed.items():
+            if waiting := self._waiting(name):
+                self._desk.tell(
+                    f"the notifier {_kind(name)} was not told of everything: {trouble}; {waiting} to be {_LATER}"
+                )
         if self._thread.is_alive():
-            self._desk.tell(f"notifiers were still being told after {self._grace:g} s, and are left to themselves")
+            self._desk.tell(f"notifiers were still being told after {self._grace:g} s; what is left is {_LATER}")
+
+    def _waiting(self, name: str) -> int:
+        """How many it was not told by now, after all."""
+        try:
+            return self._outbox.waiting(name)
+        except NotPossibleNow:
+            return 0
 
     def _put(self, event: JsonObject | None) -> None:
         """Takes no time, whatever the notifiers do."""
@@ -121,28 +127,56 @@ class Announcer:
 
     async def _deliver(self) -> None:
         async with Http(self._clock, folder=self._folder) as http:
-            context = ProbeContext(
-                self._clock, http, self._folder, environment=self._plan.environment, state=self._desk.state
-            )
-            queues: list[asyncio.Queue[JsonObject | None]] = []
-            workers = []
-            for name, make in self._makers.items():
-                queues.append(asyncio.Queue())
-                workers.append(asyncio.ensure_future(self._tell(name, make(context), queues[-1])))
+            told = [(marker, asyncio.Queue[_Put]()) for marker in self._markers(http)]
+            workers = [asyncio.ensure_future(self._tell(marker, http, queue)) for marker, queue in told]
             event: JsonObject | None = {}
             while event is not None:
                 event = await self._events.get()
-                for queue in queues:
-                    queue.put_nowait(event)
+                for marker, queue in told:
+                    queue.put_nowait(None if event is None else (event, self._keep(event, marker)))
             await asyncio.gather(*workers)
 
-    async def _tell(self, kind: str, notifier: Notifier[Any], queue: asyncio.Queue[JsonObject | None]) -> None:
+    def _markers(self, http: Http) -> list[Marker]:
+        environment = self._plan.environment
+        context = ProbeContext(self._clock, http, self._folder, environment=environment, state=self._desk.state)
+        if self._makers is None:
+            return markers_of(environment, context)
+        return [Marker(f"{environment.name}/{name}", make(context)) for name, make in self._makers.items()]
+
+    def _keep(self, event: JsonObject, marker: Marker) -> bool:
+        """On disk before it is told; False: it cannot be kept, and is told now or never."""
+        try:
+            self._outbox.put(marker.name, str(event["id"]), str(event["id"]), event)
+        except NotPossibleNow:
+            return False
+        return True
+
+    async def _tell(self, marker: Marker, http: Http, queue: asyncio.Queue[_Put]) -> None:
         """One notifier, in the order of events; one that hangs holds up no other."""
-        leash = Leash()
-        while (event := await queue.get()) is not None:
-            asked = await leash.ask(notifier.send(event), TAKES)
+        leash, desk = Leash(), Desk(self._desk.state, self._clock, http, partial(self._hear, marker.name))
+        while (put := await queue.get()) is not None:
+            event, kept = put
+            if kept:
+                try:
+                    await tell_all(marker, self._outbox, leash, desk, {marker.name: 0})
+                except NotPossibleNow as error:
+                    self._hear(marker.name, f"{error}")
+                continue
+            asked = await leash.ask(marker.messenger.send(event), TAKES)
             if asked.error is not None:
-                self._troubles.setdefault(kind, []).append(asked.trouble)
+                self._hear(marker.name, f"{marker.name}: {asked.trouble}")
+
+    def _hear(self, name: str, words: str) -> None:
+        """What went wrong with one notifier."""
+        start, _, why = words.partition(": ")
+        if start.endswith("told later"):
+            self._delayed.setdefault(name, why)
+        else:
+            self._lost.setdefault(name, []).append(why or words)
+
+
+def _kind(name: str) -> str:
+    return name.partition("/")[2]
 
 
 async def announce_dead(

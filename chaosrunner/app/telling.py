@@ -16,14 +16,16 @@ from chaosrunner.engine.leash import Leash
 from chaosrunner.errors import ChaosrunnerError, NotAccepted, NotPossibleNow, OutcomeUnknown, Patience, UsageError
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.news import Notice, Telling
-from chaosrunner.ports import Messenger, ProbeContext
+from chaosrunner.ports import Messenger, Notifier, ProbeContext
 from chaosrunner.records.light import dataclass
 from chaosrunner.register.near_misses import Register
 from chaosrunner.secrets import without_secrets
-from chaosrunner.store.outbox import Fate, Outbox, Waiting, outbox_exists
+from chaosrunner.store.outbox import FIRST_PAUSE, Fate, Outbox, Waiting, outbox_exists
 
 TAKES = 15.0
 """Seconds that one receiver has for one notice, its retries included."""
+MARKS_PAUSE = 2.0
+"""Seconds between the first two attempts at a mark: the run goes on, and has more to mark."""
 WITHIN = 10.0
 """Seconds that telling everybody may hold up the end of a command."""
 
@@ -35,6 +37,7 @@ class Receiver:
     name: str
     """`shop/slack`; of several of one kind the later ones are numbered."""
     messenger: Messenger[Telling]
+    first_pause: float = FIRST_PAUSE
 
     def wants(self, notice: Notice, before: Notice | None) -> bool:
         """Whether it is to be told. `before`: what it was last told of the same near miss."""
@@ -46,6 +49,32 @@ class Receiver:
         return notice.priority is None or notice.priority.value <= params.at_least.value
 
 
+@dataclass(frozen=True)
+class Marker:
+    """One entry of `notify:` that marks what happens while it happens, or later if it must be."""
+
+    name: str
+    messenger: Notifier[Any]
+    first_pause: float = MARKS_PAUSE
+
+
+def markers_of(environment: Environment, context: ProbeContext) -> list[Marker]:
+    """Those that the environment names, in its order. Raises `PluginDefect` for a notifier that breaks its contract."""
+    found: dict[str, Marker] = {}
+    for call in environment.spec.notify:
+        plugin: type[Notifier[Any]] = catalog.find("notifiers", call.kind)
+        if issubclass(plugin, Messenger):
+            continue  # told after the run
+        name = _numbered(f"{environment.name}/{call.kind}", found)
+        found[name] = Marker(name, plugin(plugin.Params.model_validate(call.with_), context))
+    return list(found.values())
+
+
+def _numbered(first: str, known: Iterable[str]) -> str:
+    same = sum(name.partition("#")[0] == first for name in known)
+    return f"{first}#{same + 1}" if same else first
+
+
 def receivers_of(environment: Environment, folder: Path, desk: Desk) -> list[Receiver]:
     """Those that the environment names, in its order. Raises `PluginDefect` for a notifier that breaks its contract."""
     context = ProbeContext(desk.clock, desk.http, folder, environment=environment, state=desk.state)
@@ -55,9 +84,7 @@ def receivers_of(environment: Environment, folder: Path, desk: Desk) -> list[Rec
         if not issubclass(plugin, Messenger):
             continue
         kind: type[Messenger[Any]] = plugin
-        first = f"{environment.name}/{call.kind}"
-        same = sum(name.partition("#")[0] == first for name in found)
-        name = f"{first}#{same + 1}" if same else first
+        name = _numbered(f"{environment.name}/{call.kind}", found)
         found[name] = Receiver(name, kind(kind.Params.model_validate(call.with_), context))
     return list(found.values())
 
@@ -96,7 +123,7 @@ def post_closings(register: Register, receivers: Sequence[Receiver], desk: Desk)
                     post([of_closing(near_miss, desk.clock.now())], [receiver], desk)
 
 
-async def deliver(receivers: Sequence[Receiver], desk: Desk, within: float = WITHIN) -> int:
+async def deliver(receivers: Sequence[Receiver | Marker], desk: Desk, within: float = WITHIN) -> int:
     """Tell everybody what waits for them, all at once, each in order; how many notices were told.
 
     Ends after `within` seconds; what is left then waits for the next command. Raises nothing that a receiver raises.
@@ -104,7 +131,7 @@ async def deliver(receivers: Sequence[Receiver], desk: Desk, within: float = WIT
     if not receivers or not outbox_exists(desk.state):
         return 0
     outbox, leash, told = Outbox(desk.state, desk.clock), Leash(), dict.fromkeys((each.name for each in receivers), 0)
-    work = [asyncio.ensure_future(_all_of(each, outbox, leash, desk, told)) for each in receivers]
+    work = [asyncio.ensure_future(tell_all(each, outbox, leash, desk, told)) for each in receivers]
     _, late = await asyncio.wait(work, timeout=within)
     for task in late:
         task.cancel()
@@ -119,7 +146,8 @@ async def deliver(receivers: Sequence[Receiver], desk: Desk, within: float = WIT
     return sum(told.values())
 
 
-async def _all_of(receiver: Receiver, outbox: Outbox, leash: Leash, desk: Desk, told: dict[str, int]) -> None:
+async def tell_all(receiver: Receiver | Marker, outbox: Outbox, leash: Leash, desk: Desk, told: dict[str, int]) -> None:
+    """Tell one what waits for it, in order, until it cannot be told more now."""
     while (taken := outbox.take(receiver.name, receiver.messenger.per_minute)) is not None:
         if taken.interrupted and not receiver.messenger.keyed:
             outbox.ended(taken.n, Fate.UNCERTAIN, "whoever was telling it died meanwhile")
@@ -139,7 +167,7 @@ async def _all_of(receiver: Receiver, outbox: Outbox, leash: Leash, desk: Desk, 
             return
 
 
-def _unheard(outbox: Outbox, receiver: Receiver, taken: Waiting, error: Exception) -> bool:
+def _unheard(outbox: Outbox, receiver: Receiver | Marker, taken: Waiting, error: Exception) -> bool:
     """Write down that it failed; whether that is the end of it."""
     words = without_secrets(str(error) or type(error).__name__)
     sure = isinstance(error, ChaosrunnerError) and not isinstance(error, OutcomeUnknown)
@@ -149,5 +177,6 @@ def _unheard(outbox: Outbox, receiver: Receiver, taken: Waiting, error: Exceptio
     if isinstance(error, NotAccepted):
         outbox.ended(taken.n, Fate.GIVEN_UP, words)
         return True
-    outbox.again(taken, words, error.seconds if isinstance(error, Patience) else 0.0)
+    after = error.seconds if isinstance(error, Patience) else 0.0
+    outbox.again(taken, words, after, receiver.first_pause)
     return False

@@ -12,6 +12,7 @@ from chaosrunner.cli import terms
 if TYPE_CHECKING:
     from chaosrunner.app.desk import Desk
     from chaosrunner.app.telling import Receiver
+    from chaosrunner.clock import Clock
     from chaosrunner.model.environment import Environment
     from chaosrunner.store.outbox import Posted
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(settings: terms.Settings, test: bool, show: bool, environment: str | None, as_json: bool) -> None:
     """Tell people and incident tools the news that waits for them, whatever pause it is in; also what people did by
-    command since, and what is overdue (`-e` names an environment that was never told anything).
+    command since, what is overdue (`-e` names an environment that was never told anything), and marks (Grafana, ...)
+    that could not be made while their run went on: they get the time at which it happened.
 
     News is kept before the first attempt to tell it. A run tells it at its end, for ten seconds at most; what could not
     be told then is told by the next run, or by this command, for a day. `uncertain` may have been heard: no answer
@@ -64,11 +66,8 @@ def _as_json(each: Posted) -> dict[str, object]:
 
 
 async def _notify(settings: terms.Settings, environment: str | None, *, test: bool, show: bool) -> list[Posted]:
-    from chaosrunner.app.desk import Desk
-    from chaosrunner.app.telling import deliver
     from chaosrunner.clock import SystemClock
     from chaosrunner.errors import UsageError
-    from chaosrunner.http import Http
     from chaosrunner.store.outbox import Outbox, outbox_exists
 
     clock = SystemClock()
@@ -87,18 +86,28 @@ async def _notify(settings: terms.Settings, environment: str | None, *, test: bo
                 raise
             terms.warn(f"nobody of {name} is told anything: {error}")
             continue
-        async with Http(clock, folder=folder) as http:
-            desk = Desk(settings.state, clock, http, terms.warn)
-            from chaosrunner.app.telling import receivers_of
-
-            receivers = receivers_of(found, folder, desk)
-            _catch_up(found, receivers, desk)
-            if test:
-                _post_a_test(found.name, receivers, desk)
-            if outbox_exists(settings.state):
-                outbox.retry()
-            await deliver(receivers, desk, within=60.0)
+        await _tell(settings, found, folder, clock, test=test)
     return outbox.posted() if outbox_exists(settings.state) else []
+
+
+async def _tell(settings: terms.Settings, environment: Environment, folder: Path, clock: Clock, *, test: bool) -> None:
+    """All whom one environment names."""
+    from chaosrunner.app.desk import Desk
+    from chaosrunner.app.telling import deliver, markers_of, receivers_of
+    from chaosrunner.http import Http
+    from chaosrunner.ports import ProbeContext
+    from chaosrunner.store.outbox import Outbox, outbox_exists
+
+    async with Http(clock, folder=folder) as http:
+        desk = Desk(settings.state, clock, http, terms.warn)
+        receivers = receivers_of(environment, folder, desk)
+        _catch_up(environment, receivers, desk)
+        if test:
+            _post_a_test(environment.name, receivers, desk)
+        if outbox_exists(settings.state):
+            Outbox(settings.state, clock).retry()
+        context = ProbeContext(clock, http, folder, environment=environment, state=settings.state)
+        await deliver([*receivers, *markers_of(environment, context)], desk, within=60.0)
 
 
 def _catch_up(environment: Environment, receivers: list[Receiver], desk: Desk) -> None:

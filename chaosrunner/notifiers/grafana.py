@@ -6,11 +6,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from chaosrunner.errors import NotPossibleNow
-from chaosrunner.http import Asked, Reply, Url, request_as
+from chaosrunner.http import Asked, Reply, Url, refusal, request_as
 from chaosrunner.model.access import Access
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import Field, JsonValue
-from chaosrunner.ports import Notifier
+from chaosrunner.ports import Notifier, ProbeContext
 
 _PATH = "/api/annotations"
 _KEEP = 256 * 1024
@@ -43,12 +43,17 @@ notify:
       bearerToken: {env: GRAFANA_TOKEN}
 """
 
-    _id: int | None = None
+    def __init__(self, params: Params, context: ProbeContext) -> None:
+        super().__init__(params, context)
+        self._ids: dict[JsonValue, int] = {}
+        """The region of each run."""
 
     async def send(self, event: JsonObject) -> None:
         kind = event["event"]
         if kind == "fault-began":
-            self._id = await self._create(event, [], _words(event))
+            # It may be told again, where an answer was not heard.
+            if await self._find(event) is None:
+                self._ids[event["run"]] = await self._create(event, [], _words(event))
         elif kind == "fault-ended":
             await self._end(event)
         elif kind == "near-miss":
@@ -64,7 +69,7 @@ notify:
             await self._ask("PATCH", f"{_PATH}/{found}", {"timeEnd": _ms(event["at"])})
         elif event.get("faultBegan"):
             # Nobody could mark the beginning: both are known now.
-            self._id = await self._create(event, [], _words(event), began=event["faultBegan"])
+            self._ids[event["run"]] = await self._create(event, [], _words(event), began=event["faultBegan"])
 
     async def _create(self, event: JsonObject, tags: list[str], words: str, began: JsonValue = None) -> int:
         body: dict[str, JsonValue] = {
@@ -83,7 +88,7 @@ notify:
 
     async def _find(self, event: JsonObject) -> int | None:
         """The region of this run; None: there is none."""
-        if self._id is None:
+        if event["run"] not in self._ids:
             query = urlencode(
                 [("type", "annotation"), ("limit", "100"), ("tags", "chaosrunner"), ("tags", f"run:{event['run']}")]
             )
@@ -91,8 +96,9 @@ notify:
             found = (
                 [one for one in answer if "near-miss" not in one.get("tags", [])] if isinstance(answer, list) else []
             )
-            self._id = int(found[0]["id"]) if found else None
-        return self._id
+            if found:
+                self._ids[event["run"]] = int(found[0]["id"])
+        return self._ids.get(event["run"])
 
     def _tags(self, event: JsonObject) -> list[JsonValue]:
         own = [f"{name}:{event[name]}" for name in ("run", "experiment", "environment")]
@@ -117,7 +123,7 @@ notify:
 
 def _checked(reply: Reply) -> Any:
     if reply.status != 200:
-        raise NotPossibleNow(f"Grafana refused the annotation ({reply.status}): {reply.says() or reply}")
+        raise refusal(reply.status)(f"Grafana refused the annotation ({reply.status}): {reply.says() or reply}")
     try:
         return reply.json()
     except ValueError as error:

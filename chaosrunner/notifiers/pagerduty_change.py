@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from chaosrunner.errors import NotPossibleNow
-from chaosrunner.http import Asked, Request, Url
+from chaosrunner.http import Asked, Request, Url, refusal
 from chaosrunner.model.frozen import JsonObject, Parameters
 from chaosrunner.model.marks import Field, JsonValue
 from chaosrunner.model.quantities import Duration
@@ -73,4 +73,6 @@ notify:
         )
         reply = await self.context.http.send(request)
         if reply.status != 202:
-            raise NotPossibleNow(f"PagerDuty did not take the change event ({reply.status}): {reply.says() or reply}")
+            raise refusal(reply.status)(
+                f"PagerDuty did not take the change event ({reply.status}): {reply.says() or reply}"
+            )

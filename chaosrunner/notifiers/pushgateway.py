@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 from urllib.parse import quote
 
-from chaosrunner.errors import NotPossibleNow
 from chaosrunner.exposition import CONTENT_TYPE, of_near_misses, of_one_run
-from chaosrunner.http import Asked, Url, request_as
+from chaosrunner.http import Asked, Url, refusal, request_as
 from chaosrunner.model.access import Access
 from chaosrunner.model.figures import NearMissFigures, RunFigures
 from chaosrunner.model.frozen import JsonObject
@@ -64,7 +63,9 @@ notify:
         )
         reply = await self.context.http.send(request)
         if reply.status not in (200, 202):
-            raise NotPossibleNow(f"the Pushgateway refused the metrics ({reply.status}): {reply.says() or reply}")
+            raise refusal(reply.status)(
+                f"the Pushgateway refused the metrics ({reply.status}): {reply.says() or reply}"
+            )
 
 
 def _part(name: str, value: str) -> str:

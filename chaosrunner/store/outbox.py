@@ -23,7 +23,8 @@ KEPT = 24 * 3600.0
 """Seconds for which it is tried; then it is no news any more."""
 CLAIM = 60.0
 """Seconds after which a process that began to tell and did not say how it went is taken to be dead."""
-_FIRST_PAUSE = 30.0
+FIRST_PAUSE = 30.0
+"""Seconds between the first two attempts."""
 _LONGEST_PAUSE = 3600.0
 _BUSY = 10.0
 
@@ -160,9 +161,10 @@ class Outbox:
                 (fate, self._clock.now(), trouble, n),
             )
 
-    def again(self, taken: Waiting, trouble: str, after: float = 0.0) -> None:
-        """It was not heard: it is tried again after a pause that grows, and no sooner than `after` seconds."""
-        pause = max(after, min(_FIRST_PAUSE * 2.0 ** (taken.tries - 1), _LONGEST_PAUSE))
+    def again(self, taken: Waiting, trouble: str, after: float = 0.0, first: float = FIRST_PAUSE) -> None:
+        """It was not heard: it is tried again after a pause that grows from `first`, and no sooner than `after`
+        seconds."""
+        pause = max(after, min(first * 2.0 ** (taken.tries - 1), _LONGEST_PAUSE))
         with self._open() as database:
             database.execute(
                 "UPDATE notice SET next_at = ?, began_at = NULL, trouble = ? WHERE n = ?",
@@ -188,6 +190,14 @@ class Outbox:
                 (receiver, Fate.GIVEN_UP),
             ).fetchall()
             return [json.loads(event) for (event,) in rows]
+
+    def waiting(self, receiver: str) -> int:
+        """How many wait to be told."""
+        with self._open() as database:
+            found = database.execute(
+                "SELECT count(*) FROM notice WHERE receiver = ? AND state = ?", (receiver, Fate.WAITING)
+            ).fetchone()
+            return int(found[0])
 
     def posted(self, most: int = 100) -> list[Posted]:
         """The newest, newest first."""

@@ -14,8 +14,9 @@ from chaosrunner.app.announcing import Announcer, announce_dead
 from chaosrunner.app.desk import Desk
 from chaosrunner.app.orders import Order
 from chaosrunner.app.running import run_experiment
+from chaosrunner.app.telling import Marker, deliver
 from chaosrunner.clock import SystemClock
-from chaosrunner.errors import NotPossibleNow
+from chaosrunner.errors import NotAccepted, NotPossibleNow
 from chaosrunner.http import Http
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.frozen import JsonObject
@@ -23,6 +24,7 @@ from chaosrunner.ports import Notifier, Parameters, ProbeContext
 from chaosrunner.reports.shown_gap import ShownGap
 from chaosrunner.stages.detect import detect
 from chaosrunner.stages.judge import judge
+from chaosrunner.store.outbox import Outbox
 from tests import loopback
 from tests.notifiers.services import Grafana, serve
 from tests.reports.journals import payments_are_slow
@@ -49,6 +51,25 @@ class Refuses(Listens):
 
     async def send(self, event: JsonObject) -> None:
         raise NotPossibleNow("it is shut")
+
+
+class Picky(Listens):
+    """Never takes what begins."""
+
+    async def send(self, event: JsonObject) -> None:
+        if event["event"] == "fault-began":
+            raise NotAccepted("it has no word for that")
+        await super().send(event)
+
+
+class MovingClock(SystemClock):
+    """Of another time."""
+
+    def __init__(self, at: float) -> None:
+        self._at = at
+
+    def now(self) -> float:
+        return self._at
 
 
 class Blocks(Listens):
@@ -100,8 +121,43 @@ async def test_one_that_fails_is_said_once_and_hides_nothing_from_the_others(tmp
     made: list[Listens] = []
     makers = {"refuses": Refuses, "listens": lambda context: made.append(Listens(context)) or made[-1]}
     said = await told_by(tmp_path, makers)
-    assert said == ["the notifier refuses was not told of everything: it is shut (and 3 more)"]
+    later = "4 to be told by the next run, or by `chaosrunner notify`"
+    assert said == [f"the notifier refuses was not told of everything: it is shut; {later}"]
     assert len(made[0].told) == 4
+
+
+async def test_what_could_not_be_told_is_told_later_in_its_order_and_with_its_own_time(tmp_path: Path) -> None:
+    await told_by(tmp_path, {"listens": Refuses})
+    made: list[Listens] = []
+    clock = MovingClock(SystemClock().now() + 60)
+    marker = Marker("laptop/listens", Listens(ProbeContext(clock, Http(clock), tmp_path)))
+    made.append(marker.messenger)  # type: ignore[arg-type]
+    told = await deliver([marker], Desk(tmp_path, clock, Http(clock), pytest.fail))
+    assert told == 4
+    assert [one["event"] for one in made[0].told] == ["fault-began", "fault-ended", "near-miss", "run-ended"]
+    began = next(entry.at for entry in ENTRIES if entry.event.type == "phase-began" and entry.event.phase == "fault")
+    assert made[0].told[0]["at"] == began
+    assert await deliver([marker], Desk(tmp_path, clock, Http(clock), pytest.fail)) == 0
+
+
+async def test_what_is_refused_for_good_is_not_told_again_and_holds_up_nothing(tmp_path: Path) -> None:
+    made: list[Picky] = []
+    said = await told_by(tmp_path, {"picky": lambda context: made.append(Picky(context)) or made[-1]})
+    assert said == ["the notifier picky was not told of everything: it has no word for that"]
+    assert [one["event"] for one in made[0].told] == ["fault-ended", "near-miss", "run-ended"]
+
+
+async def test_what_was_begun_by_a_process_that_died_is_told_again(tmp_path: Path) -> None:
+    clock = SystemClock()
+    outbox = Outbox(tmp_path, clock)
+    outbox.put(
+        "laptop/listens", "run:fault-began", "run:fault-began", {"event": "fault-began", "id": "run:fault-began"}
+    )
+    assert outbox.take("laptop/listens", 600) is not None
+    later = MovingClock(clock.now() + 120)
+    listens = Listens(ProbeContext(later, Http(later), tmp_path))
+    assert await deliver([Marker("laptop/listens", listens)], Desk(tmp_path, later, Http(later), pytest.fail)) == 1
+    assert len(listens.told) == 1
 
 
 async def test_one_that_blocks_its_thread_holds_nobody_up_for_longer_than_the_grace(tmp_path: Path) -> None:
@@ -111,7 +167,9 @@ async def test_one_that_blocks_its_thread_holds_nobody_up_for_longer_than_the_gr
     finally:
         Blocks.go.set()
     assert time.monotonic() - began < 5
-    assert said == ["notifiers were still being told after 0.2 s, and are left to themselves"]
+    assert said == [
+        "notifiers were still being told after 0.2 s; what is left is told by the next run, or by `chaosrunner notify`"
+    ]
 
 
 async def test_a_run_that_died_is_told_to_its_end_by_whoever_heals_it(tmp_path: Path) -> None:

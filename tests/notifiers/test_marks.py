@@ -10,7 +10,7 @@ import pytest
 
 from chaosrunner import catalog
 from chaosrunner.clock import SystemClock
-from chaosrunner.errors import NotPossibleNow
+from chaosrunner.errors import NotAccepted, NotPossibleNow
 from chaosrunner.http import Http
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.ports import Notifier, ProbeContext
@@ -114,10 +114,18 @@ async def test_grafana_refuses_what_the_real_one_refuses(grafana: Any) -> None:
     _, notifier = grafana
     with pytest.raises(NotPossibleNow, match=r"Grafana refused the annotation \(401\): .*Invalid API key"):
         await notifier(bearerToken={"env": "PD"}).send(event("fault-began"))
-    with pytest.raises(NotPossibleNow, match=r"\(400\): .*text field should not be empty"):
+    with pytest.raises(NotAccepted, match=r"\(400\): .*text field should not be empty"):
         await notifier().send(event("fault-began", headline="", text=""))
-    with pytest.raises(NotPossibleNow, match=r"\(400\): .*milliseconds"):
+    with pytest.raises(NotAccepted, match=r"\(400\): .*milliseconds"):
         await notifier().send(event("fault-began", at=1.0))
+
+
+async def test_a_region_that_was_made_though_nobody_heard_so_is_not_made_twice(grafana: Any) -> None:
+    stand_in, notifier = grafana
+    await notifier().send(event("fault-began"))
+    await notifier().send(event("fault-began"))
+    await notifier().send(event("fault-began", run="another"))
+    assert [("run:another" in one["tags"]) for one in stand_in.annotations.values()] == [False, True]
 
 
 # -- New Relic
@@ -192,7 +200,7 @@ async def test_pagerduty_is_asked_again_when_it_is_busy(pagerduty: Any) -> None:
 
 async def test_pagerduty_refuses_what_the_real_one_refuses(pagerduty: Any) -> None:
     stand_in, notifier = pagerduty
-    with pytest.raises(NotPossibleNow, match=r"\(400\): .*Event object is invalid"):
+    with pytest.raises(NotAccepted, match=r"\(400\): .*Event object is invalid"):
         await notifier(routingKey={"env": "TOKEN"}).send(event("fault-began"))
     with pytest.raises(NotPossibleNow, match="environment variable RULESET is the key of a ruleset"):
         await notifier(routingKey={"env": "RULESET"}).send(event("fault-began"))
