@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,8 +23,22 @@ from chaosrunner.records.light import replace
 
 SPREAD = 0.005
 """Seconds between the first readings of two measures, so that many of them do not measure each other."""
+CROWD = 0.25
+"""Measures of one interval that would take up a larger share of it in this way are spread over all of it: what they ask
+is then asked evenly, and not in bursts."""
 
 OnReading = Callable[[PlannedMeasure, Reading], None]
+
+
+def offsets(intervals: Sequence[float]) -> list[float]:
+    """When (seconds after the start) each measure is first read, by how often it is; the same for the same measures."""
+    many, before = Counter(intervals), Counter[float]()
+    found = []
+    for number, every in enumerate(intervals):
+        crowded = many[every] * SPREAD > CROWD * every
+        found.append(before[every] * every / many[every] if crowded else number * SPREAD % every)
+        before[every] += 1
+    return found
 
 
 class Sampler:
@@ -48,9 +63,10 @@ class Sampler:
 
     async def run(self) -> None:
         """Read until cancelled, then close all probes."""
+        probes = self._probes
         tasks = [
-            asyncio.ensure_future(self._follow(measure, probe, number * SPREAD))
-            for number, (measure, probe) in enumerate(self._probes)
+            asyncio.ensure_future(self._follow(measure, probe, offset))
+            for offset, (measure, probe) in zip(offsets([each.every for each, _ in probes]), probes, strict=True)
         ]
         try:
             await asyncio.gather(*tasks)
@@ -61,7 +77,7 @@ class Sampler:
             await self._close()
 
     async def _follow(self, measure: PlannedMeasure, probe: Probe[Any], offset: float) -> None:
-        due = self._clock.monotonic() + offset % measure.every
+        due = self._clock.monotonic() + offset
         while True:
             await self._clock.sleep(due - self._clock.monotonic())
             if self.phase in phases_read(measure.during):
