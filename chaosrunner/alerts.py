@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 from chaosrunner.clock import iso
 from chaosrunner.errors import NotPossibleNow
 from chaosrunner.http import Asked, Http, Reply, Request, request_as
-from chaosrunner.model.alerts import ActiveAlert, AlertsLook, RulesCount, RuleState, parse_matcher
+from chaosrunner.model.alerts import ActiveAlert, AlertsLook, RulesCount, RuleState, SilenceFound, parse_matcher
 from chaosrunner.model.environment import AlertmanagerSource, PrometheusSource
 from chaosrunner.model.journal import SilencePrepared
 from chaosrunner.model.marks import JsonValue
@@ -142,12 +142,16 @@ class Alertmanager:
 
     async def found(self, comment: str) -> Sequence[str]:
         """Ids of those of ours with this comment that have not ended. Raises `NotPossibleNow`."""
+        return [each.id for each in await self.ours() if each.comment == comment]
+
+    async def ours(self) -> Sequence[SilenceFound]:
+        """All of ours that have not ended, of every run. Raises `NotPossibleNow`."""
         reply = await self._send("/api/v2/silences", retries=2)
         with _Doubt("Alertmanager did not say which silences there are", reply):
             return [
-                str(one["id"])
+                SilenceFound(str(one["id"]), str(one["comment"]), _epoch(one["endsAt"]))
                 for one in _array(reply)
-                if one["comment"] == comment and one["createdBy"] == CREATED_BY and one["status"]["state"] != "expired"
+                if one["createdBy"] == CREATED_BY and one["status"]["state"] != "expired"
             ]
 
     async def end(self, id: str) -> None:

@@ -388,6 +388,9 @@ class Platform(ABC):
         """Why the run must stop now, as the platform has come to know; asked several times a second, so no look."""
         return None
 
+    knows_all_runs: ClassVar[bool] = False
+    """Whether `runs` tells of every run on this environment, wherever it was started: one that is missing is over."""
+
     async def runs(self) -> Sequence[RunSeen]:
         """Runs on this environment that live now, as the platform itself knows of them."""
         return ()

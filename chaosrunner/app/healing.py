@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from chaosrunner.app.desk import Desk, Tell
 from chaosrunner.app.orders import FINDING, make_platform, silences_of
 from chaosrunner.clock import Clock, SystemClock
+from chaosrunner.engine.silencing import end_left
 from chaosrunner.errors import Busy, ChaosrunnerError, JournalFailed, NotPossibleNow, UndoFailed
 from chaosrunner.http import Http
+from chaosrunner.model.environment import Environment
 from chaosrunner.model.journal import UndoFailed as UndoFailedEvent
 from chaosrunner.person import who
 from chaosrunner.ports import LeftOver, Platform
@@ -57,9 +60,44 @@ async def heal_environment(word: str, tell: Tell) -> list[Healed]:
     healed = [await _heal_what_can_be(each, machine, clock, tell) for each in dead]
     platform = make_platform(environment, folder, clock)
     try:
-        return healed + await _heal_left(platform, await platform.left(thorough=True), environment.name)
+        healed += await _heal_left(platform, await platform.left(thorough=True), environment.name)
+        living = partial(_living, environment.name, machine, platform)
+        return healed + await _end_silences(environment, folder, clock, living, tell)
     finally:
         await platform.close()
+
+
+async def _living(environment: str, machine: Machine, platform: Platform) -> frozenset[str] | None:
+    """The runs under way on an environment; None: those of other machines cannot be told."""
+    if not platform.knows_all_runs:
+        return None
+    here = [each.run for each in machine.runs() if each.alive and each.environment == environment]
+    return frozenset([*here, *(each.run for each in await platform.runs())])
+
+
+async def _end_silences(
+    environment: Environment,
+    folder: Path,
+    clock: Clock,
+    living: Callable[[], Awaitable[frozenset[str] | None]],
+    tell: Tell,
+) -> list[Healed]:
+    """Silences that runs left whose journals are not here."""
+    async with Http(clock, folder=folder) as http:
+        silences = silences_of(environment, http)
+        if silences is None:
+            return []
+        try:
+            ended = await end_left(silences, environment.name, living, clock.now())
+        except ChaosrunnerError as error:
+            tell(f"silences that dead runs left on {environment.name} may still be there: {error}")
+            return []
+    for run, one in ended.items():
+        if one.ids:
+            tell(f"ended the silence {', '.join(one.ids)} of the dead run {run}")
+        if one.trouble:
+            tell(f"a silence of run {run} is still there ({one.trouble}); it ends by itself")
+    return [Healed(run, silences=one.ids, silence_left=one.trouble) for run, one in ended.items()]
 
 
 async def _heal_left(platform: Platform, left: Sequence[LeftOver], environment: str) -> list[Healed]:

@@ -14,7 +14,8 @@ from chaosrunner.cli import terms
 @click.pass_obj
 def command(settings: terms.Settings, run: str | None, environment: str | None, as_json: bool) -> None:
     """Take back what runs left in force whose process died; all of this machine's, RUN only, or (-e NAME) all on an
-    environment, wherever they were started: where it is a cluster, its own ledger is read.
+    environment, wherever they were started: where it is a cluster, its own ledger is read, and in Alertmanager silences
+    are looked for that dead runs made.
 
     Doing it twice is harmless. A run that is still under way is not touched: halt it instead.
     Exits 7 if an undo failed, 3 if nothing could be done about a run.
@@ -43,7 +44,7 @@ def command(settings: terms.Settings, run: str | None, environment: str | None, 
         )
     else:
         for one in healed:
-            if one.undone or one.whole:
+            if one.undone or (one.whole and (one.silences or not one.silence_left)):
                 undone = f"took back {', '.join(one.undone)}" if one.undone else "nothing was in force"
                 terms.say(f"{one.run}: {undone}")
             if one.trouble:

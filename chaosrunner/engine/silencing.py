@@ -6,13 +6,14 @@ which names the run: a runner that dies between asking for it and hearing its id
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from chaosrunner.clock import Clock
 from chaosrunner.engine.leash import Leash
 from chaosrunner.engine.recorder import Recorder
 from chaosrunner.errors import JournalFailed
+from chaosrunner.model.alerts import SilenceFound, comment_of
 from chaosrunner.model.journal import SilenceEnded, SilenceMade, SilencePrepared
 from chaosrunner.model.plan import Plan
 
@@ -33,13 +34,11 @@ class Silences(Protocol):
     async def found(self, comment: str) -> Sequence[str]:
         """Ids of those with this comment that have not ended. Raises a `ChaosrunnerError`."""
 
+    async def ours(self) -> Sequence[SilenceFound]:
+        """All of ours that have not ended, of every run. Raises a `ChaosrunnerError`."""
+
     async def end(self, id: str) -> None:
         """End one; harmless for one that has ended. Raises a `ChaosrunnerError`."""
-
-
-def comment_of(run: str, experiment: str) -> str:
-    """What a run's silences are found by: nothing else may stand in it that could change."""
-    return f"chaosrunner run {run}: experiment {experiment}"
 
 
 def longest_from_fault(plan: Plan) -> float:
@@ -57,7 +56,7 @@ class Silencing:
 
     def __init__(self, plan: Plan, run: str, silences: Silences, recorder: Recorder, clock: Clock) -> None:
         self._plan = plan
-        self._comment = comment_of(run, plan.experiment)
+        self._comment = comment_of(run, plan.experiment, plan.environment.name)
         self._silences = silences
         self._recorder = recorder
         self._clock = clock
@@ -114,3 +113,31 @@ async def end_silences(silences: Silences, comment: str, known: Sequence[str], l
     if found.error is not None and known and set(known) <= set(done):
         troubles = []  # all that there could be
     return SilenceEnded(ids=tuple(done), trouble="; ".join(troubles))
+
+
+async def end_left(
+    silences: Silences, environment: str, living: Callable[[], Awaitable[frozenset[str] | None]], now: float
+) -> Mapping[str, SilenceEnded]:
+    """End what runs left on an environment that are dead or over, wherever they were started: by run.
+
+    `living` tells which runs are under way there; None: nobody can tell of all of them. Then only those are ended whose
+    run should be over by its plan. It is asked after the silences, so that a run which begins meanwhile is among the
+    living. Raises a `ChaosrunnerError` where it cannot be told which there are.
+    """
+    found = [each for each in await silences.ours() if each.run and each.environment == environment]
+    alive = await living() if found else frozenset()
+    ended: dict[str, SilenceEnded] = {}
+    leash = Leash()
+    for each in found:
+        over = each.ends_at - SPARE <= now
+        if not over and (alive is None or each.run in alive):
+            if alive is None:
+                ended[each.run] = SilenceEnded(trouble="whether its run is under way cannot be told from here")
+            continue
+        asked = await leash.ask(silences.end(each.id), TAKES)
+        before = ended.get(each.run, SilenceEnded())
+        if asked.error is None:
+            ended[each.run] = SilenceEnded(ids=(*before.ids, each.id), trouble=before.trouble)
+        else:
+            ended[each.run] = SilenceEnded(ids=before.ids, trouble=f"{each.id}: {asked.trouble}")
+    return ended

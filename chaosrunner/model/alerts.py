@@ -162,3 +162,33 @@ def naming(texts: Iterable[str], names: Iterable[str]) -> bool:
     """Whether any of the matchers names one of these."""
     known = [name for name in names if name]
     return any(matcher.names and any(map(matcher.takes, known)) for matcher in map(parse_matcher, texts))
+
+
+def comment_of(run: str, experiment: str, environment: str) -> str:
+    """What a run's silences are found by: nothing else may stand in it that could change."""
+    return f"chaosrunner run {run}: experiment {experiment} on {environment}"
+
+
+_COMMENT = pattern(r"chaosrunner run (?P<run>\S+): experiment \S+ on (?P<environment>\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceFound:
+    """A silence of ours that has not ended, whoever made it."""
+
+    id: str
+    comment: str
+    ends_at: float
+    """Wall time."""
+
+    @property
+    def run(self) -> str:
+        """Whose it is; empty: not a run's, or one of an earlier version that does not say where."""
+        said = _COMMENT.fullmatch(self.comment)
+        return said["run"] if said else ""
+
+    @property
+    def environment(self) -> str:
+        """Where its run was under way."""
+        said = _COMMENT.fullmatch(self.comment)
+        return said["environment"] if said else ""

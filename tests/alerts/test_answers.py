@@ -144,7 +144,8 @@ async def test_a_silence_that_cannot_be_ended_is_trouble(server, alertmanager) -
 
 async def test_only_silences_of_ones_own_are_found(server, alertmanager) -> None:
     def silence(id: str, comment: str = "run 1", by: str = "chaosrunner", state: str = "active") -> dict[str, Any]:
-        return {"id": id, "comment": comment, "createdBy": by, "status": {"state": state}}
+        ends = "2026-11-22T12:00:00.000Z"
+        return {"id": id, "comment": comment, "createdBy": by, "endsAt": ends, "status": {"state": state}}
 
     others = [silence("2", comment="run 2"), silence("3", by="ana"), silence("4", state="expired")]
     server.on("/api/v2/silences", loopback.as_json([silence("1"), *others, silence("5", state="pending")]))

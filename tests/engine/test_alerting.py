@@ -11,7 +11,7 @@ from typing import Any, Literal
 from chaosrunner.clock import SystemClock
 from chaosrunner.engine.silencing import LONGEST_SPARE, longest_from_fault
 from chaosrunner.errors import NotPossibleNow
-from chaosrunner.model.alerts import ActiveAlert, AlertsLook, RulesCount, RuleState
+from chaosrunner.model.alerts import ActiveAlert, AlertsLook, RulesCount, RuleState, SilenceFound
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.experiment import ExpectAlert, Silence
 from chaosrunner.model.journal import (
@@ -100,6 +100,9 @@ class Desk:
 
     async def found(self, comment: str) -> Sequence[str]:
         return [id for id, order in self.made.items() if order.comment == comment]
+
+    async def ours(self) -> Sequence[SilenceFound]:
+        return [SilenceFound(id, order.comment, order.ends_at) for id, order in self.made.items()]
 
     async def end(self, id: str) -> None:
         if self.keeps:

@@ -364,6 +364,8 @@ class KubernetesPlatform(Platform):
         """A halt on the run's Lease; that the Lease, or the guardian, is gone."""
         return self.presence.stop_asked()
 
+    knows_all_runs = True
+
     async def runs(self) -> Sequence[RunSeen]:
         """By their Leases."""
         return await self.presence.runs()
