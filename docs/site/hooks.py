@@ -117,11 +117,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def unbroken(code: str) -> str:
-    """Code within a sentence or a table: `--json` is never broken after its dashes, a long name only after a dot."""
+    """Code within a sentence or a table: `--json` is never broken after its dashes, what is long only after a dot or
+    a bar."""
     words = []
     for word in code.split(" "):
-        if len(word) > LONG and "." in word:
-            words.append(word.replace(".", ".<wbr>"))
+        if len(word) > LONG and re.search(r"[.|]", word):
+            words.append(re.sub(r"([.|])", r"\1<wbr>", word))
         else:
             words.append(f'<span class="whole">{word}</span>' if "-" in word else word)
     return " ".join(words)

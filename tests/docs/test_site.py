@@ -67,6 +67,7 @@ def test_code_is_shown_as_it_is_typed(hooks: ModuleType) -> None:
     assert hooks.with_bars("| `a\\|b` | c\\|d |\n`a\\|b`") == "| `a|b` | c\\|d |\n`a\\|b`"
     assert hooks.unbroken("run --json") == 'run <span class="whole">--json</span>'
     assert hooks.unbroken("spec.hypotheses[].parameters.NAME") == "spec.<wbr>hypotheses[].<wbr>parameters.<wbr>NAME"
+    assert hooks.unbroken("[always|on-deviation|never-at-all]") == "[always|<wbr>on-deviation|<wbr>never-at-all]"
 
 
 @pytest.mark.parametrize(
