@@ -50,8 +50,13 @@ def clues(
 
 
 def _all(materials: Sequence[Material], words: Words, without: frozenset[str]) -> list[Clue]:
-    parts = ((_happened(each, words), _moved(each, words, without), _said(each, words)) for each in materials)
-    return list(chain.from_iterable(chain.from_iterable(parts)))
+    looked = sum(_is_looked_at(series, without) for each in materials for series in each.series)
+    parts = ((_happened(each, words), _moved(each, words, without, looked)) for each in materials)
+    return [*chain.from_iterable(chain.from_iterable(parts)), *_said(materials, words)]
+
+
+def _is_looked_at(series: Sampled, without: frozenset[str]) -> bool:
+    return series.says == "number" and series.name not in without
 
 
 def _strongest_then_earliest(clue: Clue) -> tuple[float, float]:
@@ -111,12 +116,12 @@ def _happened(material: Material, words: Words) -> Iterator[Clue]:
 # ------------------------------------------------------------------------------------------------------------- series
 
 
-def _moved(material: Material, words: Words, without: frozenset[str]) -> Iterator[Clue]:
+def _moved(material: Material, words: Words, without: frozenset[str], looked: int) -> Iterator[Clue]:
     found: dict[tuple[str, str, str], list[tuple[float, Sampled, shifts.Shift]]] = {}
     for series in material.series:
-        if series.says != "number" or series.name in without:
+        if not _is_looked_at(series, without):
             continue
-        moved = shifts.shift(series, words.window)
+        moved = shifts.shift(series, words.window, looked)
         if moved is not None:
             key = (series.name, series.kin, "rose" if moved.z > 0 else "fell")
             found.setdefault(key, []).append((abs(moved.z), series, moved))
@@ -195,9 +200,8 @@ def _last_of(series: Sampled, window: Window) -> float | None:
 # --------------------------------------------------------------------------------------------------------------- logs
 
 
-def _said(material: Material, words: Words) -> Sequence[Clue]:
-    return [
-        of_log(material.source, stream, change, words)
-        for stream in material.streams
-        for change in log_changes.log_changes(stream, words.window)
-    ]
+def _said(materials: Sequence[Material], words: Words) -> Iterator[Clue]:
+    logs = [(each.source, log_changes.Log(stream, words.window)) for each in materials for stream in each.streams]
+    looked = sum(len(log.templates) for _, log in logs)
+    for source, log in logs:
+        yield from (of_log(source, log.stream, change, words) for change in log.changes(looked))

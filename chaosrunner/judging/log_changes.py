@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
+from chaosrunner.judging import by_chance
 from chaosrunner.judging.templates import Miner, Template
 from chaosrunner.model.evidence import How
 from chaosrunner.model.material import Stream, Window
@@ -20,8 +21,6 @@ FEWEST = 5
 """Lines in force (or, for those that are gone, lines that were to be expected); fewer are no clue."""
 BURST, DROP = 2.0, 0.5
 """A rate so many times the usual one, half a line added to both counts."""
-LEAST_G2 = 10.83
-"""Of 1000 sorts of lines that come as ever, one has more by chance (χ² with one degree of freedom)."""
 LEAST_G2_TROUBLE = 5.0
 """The same of lines that tell of trouble by their words and are new: of 40 such sorts one has more by chance."""
 _TROUBLE = re.compile(
@@ -53,22 +52,38 @@ class LogChange:
     """The first line in force; of what is gone, the last one before."""
 
 
+class Log:
+    """One log, its lines sorted."""
+
+    def __init__(self, stream: Stream, window: Window) -> None:
+        self.stream = stream
+        self._window = window
+        self.templates: Sequence[Template] = ()
+        if window.length > 0 and window.quiet_since(max(stream.since, window.loaded_from)) > 0:
+            miner = Miner(stream.name)
+            for at, line in stream.lines:
+                meant = window.is_meant(at)
+                if meant or window.is_usual(at):
+                    miner.add(at, line, meant=meant)
+            self.templates = miner.templates
+
+    def changes(self, looked: int) -> list[LogChange]:
+        """The strongest first. `looked`: how many sorts of lines are looked at in all, of which each may come more
+        often by chance."""
+        least = by_chance.chi_squared(by_chance.tails(looked))
+        found = [_change(template, self._window, self.stream.since, least) for template in self.templates]
+        fewer = () if self.stream.whole else ("dropped", "gone")
+        kept = [change for change in found if change is not None and change.how not in fewer]
+        return sorted(kept, key=lambda change: -change.g2)
+
+
 def log_changes(stream: Stream, window: Window) -> list[LogChange]:
-    """Of one log, the strongest first."""
-    if window.length <= 0 or window.quiet_since(max(stream.since, window.loaded_from)) <= 0:
-        return []
-    miner = Miner(stream.name)
-    for at, line in stream.lines:
-        meant = window.is_meant(at)
-        if meant or window.is_usual(at):
-            miner.add(at, line, meant=meant)
-    found = [_change(template, window, stream.since) for template in miner.templates]
-    fewer = () if stream.whole else ("dropped", "gone")
-    kept = [change for change in found if change is not None and change.how not in fewer]
-    return sorted(kept, key=lambda change: -change.g2)
+    """Of one log alone, the strongest first."""
+    log = Log(stream, window)
+    return log.changes(len(log.templates))
 
 
-def _change(template: Template, window: Window, since: float) -> LogChange | None:
+def _change(template: Template, window: Window, since: float, least: float) -> LogChange | None:
     inside = [at for at in template.times if window.is_meant(at)]
     usual = [at for at in template.times if window.is_alike(at)]
     quiet = window.quiet_since(max(since, window.loaded_from))
@@ -80,7 +95,7 @@ def _change(template: Template, window: Window, since: float) -> LogChange | Non
     strength = g2(len(inside), len(usual), window.length, quiet) / dispersion([*usual, *inside], window, quiet)
     trouble = how == "new" and _TROUBLE.search(template.text) is not None
     at_once = how == "new" and max(inside) - min(inside) < window.length / _SLICES
-    if strength < (LEAST_G2_TROUBLE if trouble else LEAST_G2) or (at_once and not trouble):
+    if strength < (LEAST_G2_TROUBLE if trouble else least) or (at_once and not trouble):
         return None  # what is said once, in many lines, and tells of no trouble, may be said once an hour
     first = min(inside) if inside else max(usual)
     before, during = 60 * len(usual) / quiet, 60 * len(inside) / window.length
