@@ -8,29 +8,30 @@ import click
 
 from chaosrunner.cli import terms
 
+PEERS = ("chaos-toolkit", "litmus", "chaos-mesh", "krkn")
 
-@click.command("convert", short_help="Turn a file of Chaos Toolkit into one of chaosrunner's.")
+
+@click.command("convert", short_help="Turn a file of another chaos tool into one of chaosrunner's.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("-o", "--output", metavar="FILE", help="Write there; default: standard output.")
 @click.option(
     "-e", "--environment", metavar="NAME", help="The environment that it names; default: a stand-in is written."
 )
+@click.option("--from", "peer", type=click.Choice(PEERS), help="Which tool's it is; default: found out.")
 @terms.json_option
-def command(file: Path, output: str | None, environment: str | None, as_json: bool) -> None:
-    """Turn FILE, an experiment of Chaos Toolkit (JSON or YAML), into one of chaosrunner's.
+def command(file: Path, output: str | None, environment: str | None, peer: str | None, as_json: bool) -> None:
+    """Turn FILE into one of chaosrunner's: an experiment of Chaos Toolkit, a ChaosEngine of LitmusChaos, a resource of
+    Chaos Mesh (a Schedule or Workflow, too), or a scenario of Krkn.
 
-    What cannot be translated, or means something else now, stands as comments at the top, and is said on standard
-    error. The result passes `chaosrunner check`. The JSON is `{text, remarks}`.
+    What cannot be translated, or means something else now, stands as comments in its place and at the top, and is said
+    on standard error. The result passes `chaosrunner check`. The JSON is `{text, remarks}`.
     """
-    from chaosrunner.errors import UsageError
-    from chaosrunner.interop.toolkit_convert import convert
-    from chaosrunner.interop.toolkit_file import is_toolkit_file, read_json_or_yaml
+    from typing import cast
+
+    from chaosrunner.interop.peers import Peer, convert
     from chaosrunner.store.kept import write_file
 
-    experiment = read_json_or_yaml(file)
-    if not is_toolkit_file(file):
-        raise UsageError(f"{file}: expected an experiment of Chaos Toolkit, with a `method` and no `apiVersion`")
-    converted = convert(experiment, file.name, environment)
+    converted = convert(file, environment, cast("Peer | None", peer))
     if as_json:
         terms.say_json({"text": converted.text, "remarks": list(converted.remarks)})
     elif output in (None, "-"):

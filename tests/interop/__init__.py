@@ -1,0 +1,1 @@
+"""Files of other chaos tools, turned into ours."""
