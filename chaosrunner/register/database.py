@@ -20,7 +20,6 @@ from chaosrunner.errors import NotPossibleNow
 from chaosrunner.register import rows, schema
 from chaosrunner.register.file import RegisterFile, file_of
 from chaosrunner.register.lines import BY_FINGERPRINT
-from chaosrunner.register.queueing import queue_of
 from chaosrunner.register.queueing import turn as turn_of
 
 BUSY_SECONDS = 180
@@ -222,9 +221,7 @@ def _make_file(file: Path) -> None:
     try:
         with closing(sqlite3.connect(fresh)) as raw:
             raw.execute("PRAGMA journal_mode=WAL")
-        engine = _engine(f"sqlite:///{fresh}")
-        _make_tables(engine)
-        engine.dispose()
+            raw.executescript(";\n".join(("BEGIN", *schema.sqlite_statements(), "COMMIT")))
         with suppress(FileExistsError):  # another process was first; theirs is as good
             os.link(fresh, file)
     finally:
@@ -232,7 +229,6 @@ def _make_file(file: Path) -> None:
             fresh,
             fresh.with_name(fresh.name + "-wal"),
             fresh.with_name(fresh.name + "-shm"),
-            queue_of(fresh),
         ):
             left.unlink(missing_ok=True)
 

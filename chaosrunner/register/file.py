@@ -136,7 +136,8 @@ class RegisterFile:
         try:
             found, touched = branches.joined(said.rows)
             with engine.begin() as connection:
-                schema.metadata.create_all(connection, checkfirst=False)
+                for statement in schema.sqlite_statements():
+                    connection.exec_driver_sql(statement)
                 _insert(connection, found)
                 branches.after_joining(connection, touched)
         except UsageError as error:
