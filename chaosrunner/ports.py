@@ -319,6 +319,8 @@ class Platform(ABC):
     kind: ClassVar[str] = ""
     Spec: ClassVar[type[Parameters]]
     """Its settings in the environment file."""
+    has_pods: ClassVar[bool] = False
+    """Whether it is a cluster, in which chaosrunner itself can run by schedule."""
     follows: ClassVar[bool] = False
     """Whether targets that appear during a fault can be included (`follow: true`)."""
     follows_kinds: ClassVar[frozenset[str]] = frozenset()

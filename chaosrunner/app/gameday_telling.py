@@ -3,13 +3,19 @@ that a receiver that is out of reach is told later; nothing here holds up a game
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
-from chaosrunner.app.desk import Desk
+from chaosrunner.app.desk import Desk, Tell
 from chaosrunner.app.telling import Receiver, deliver, post, receivers_of
+from chaosrunner.clock import SystemClock
+from chaosrunner.http import Http
+from chaosrunner.model.gameday_log import Checked
 from chaosrunner.model.news import News, Notice
 from chaosrunner.records.light import dataclass
 from chaosrunner.stages.gameday_file import LoadedDay
+from chaosrunner.stages.news import of_not_started
 
 When = Literal["before", "during", "after"]
 WITHIN = 5.0
@@ -60,3 +66,25 @@ async def announce(loaded: LoadedDay, id: str, when: When, headline: str, text: 
     post([notice], meant, desk)
     await deliver(meant, desk, WITHIN)
     return tuple(each.name for each in meant)
+
+
+async def tell_the_time(loaded: LoadedDay, checks: Sequence[Checked], state: Path, tell: Tell) -> tuple[str, ...]:
+    """At the time that its file says: tell everybody that it may go, or why it cannot start; their names."""
+    clock, day = SystemClock(), loaded.day
+    reasons = [f"{each.check}: {each.reason}" for each in checks if not each.go]
+    id = f"{day.name}:{clock.now():.0f}"
+    async with Http(clock, folder=loaded.environment_folder) as http:
+        desk = Desk(state, clock, http, tell)
+        if not reasons:
+            said = f"{day.spec.title}. Everything says go: chaosrunner gameday run {day.name}"
+            return await announce(loaded, id, "before", f"It is time: {day.spec.title}", said, desk)
+        receivers = told_of(loaded, desk)
+        if not receivers:
+            tell(f"nobody is named who could be told: {'; '.join(reasons)}")
+        post(
+            [of_not_started(f"the game day {day.name}", id, loaded.environment.name, reasons, clock.now())],
+            receivers,
+            desk,
+        )
+        await deliver(receivers, desk, WITHIN)
+    return tuple(each.name for each in receivers)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chaosrunner.cli import terms
+from chaosrunner.cli import _scheduling, terms
 
 if TYPE_CHECKING:
     from chaosrunner.app.gamedays import Shelf
@@ -53,12 +53,14 @@ def check(ctx: click.Context, paths: tuple[str, ...], as_json: bool) -> None:
 @click.argument("game_day", metavar="GAME-DAY")
 @click.option("--reveal", is_flag=True, help="Show surprises, too.")
 @click.option("--no-ask", is_flag=True, help="Do not ask guards, alerts and measures.")
+@click.option("--tell", is_flag=True, help="Tell those who are told of the game day whether it may go.")
 @terms.json_option
 @click.pass_obj
-def plan(settings: terms.Settings, game_day: str, reveal: bool, no_ask: bool, as_json: bool) -> None:
+def plan(settings: terms.Settings, game_day: str, reveal: bool, no_ask: bool, tell: bool, as_json: bool) -> None:
     """Show the agenda of GAME-DAY (a name or path), who does what, how long it takes, and whether it would go now.
 
     Touches nothing. Surprises are not shown, so that it can be shown to everybody. Exits 4 where something says no-go.
+    With --tell those whom the file and the environment name are told, too: that it is time, or why it cannot start.
     The JSON is `{name, title, when, environment, roles, agenda: [{item, title, …}], checks: [{check, go, reason}]}`.
     """
     from chaosrunner.app.gameday_plan import plan_day
@@ -67,6 +69,13 @@ def plan(settings: terms.Settings, game_day: str, reveal: bool, no_ask: bool, as
 
     loaded = load_game_day(game_day, Path())
     planned = terms.wait_for(plan_day(loaded, settings.state, terms.warn, ask=not no_ask))
+    if tell:
+        from chaosrunner.app.gameday_telling import tell_the_time
+        from chaosrunner.errors import UsageError
+
+        if no_ask:
+            raise UsageError("--tell and --no-ask contradict each other: whether it may go must be asked")
+        terms.wait_for(tell_the_time(planned.loaded, planned.checks, settings.state, terms.warn))
     if as_json:
         terms.say_json(planned.as_json(reveal=reveal))
     else:
@@ -74,6 +83,24 @@ def plan(settings: terms.Settings, game_day: str, reveal: bool, no_ask: bool, as
             terms.say(line)
     if not all(checked.go for checked in planned.checks):
         terms.leave(4)
+
+
+@command.command("schedule", short_help="Print a CronJob, or a calendar.")
+@click.argument("game_day", metavar="GAME-DAY")
+@_scheduling.options
+def schedule(*, game_day: str, **given: Any) -> None:
+    """Print when GAME-DAY (a name or path) is held, as iCalendar, or a CronJob that asks `gameday plan --tell` at its
+    time: everybody is told that it is time, or why it cannot start. People lead through it; no CronJob does.
+
+    Changes nothing; `kubectl apply -f -` applies it.
+    """
+    from chaosrunner.app.scheduling import day_schedule
+    from chaosrunner.clock import SystemClock
+    from chaosrunner.stages.gameday_file import load_game_day
+
+    loaded = load_game_day(game_day, Path())
+    planned = day_schedule(loaded, _scheduling.wishes(given), Path(), SystemClock().now())
+    _scheduling.hand_out(planned, given)
 
 
 @command.command("run", short_help="Lead through it.")

@@ -34,6 +34,8 @@ class News(StrEnum):
     """A fault may still be in force."""
     RUN_ENDED = "run-ended"
     """A run is over, whatever it found."""
+    NOT_STARTED = "not-started"
+    """Something was due by schedule, and could not begin: a guard, a window, an incident, a system that is not well."""
     GAME_DAY = "game-day"
     """A game day goes, or goes on to its next experiment."""
     GAME_DAY_OVER = "game-day-over"
@@ -49,6 +51,7 @@ USUAL = (
     News.WAIVED,
     News.OVERDUE,
     News.UNDO_FAILED,
+    News.NOT_STARTED,
 )
 """What is told where nothing else is asked for: no mere repetition."""
 OVER = frozenset({News.VERIFIED, News.CLOSED, News.GAME_DAY_OVER})

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from chaosrunner.model.experiment import Metadata
 from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.model.gate_policy import GatePolicy
-from chaosrunner.model.marks import Field, JsonValue, model_validator
+from chaosrunner.model.marks import Field, JsonValue, field_validator, model_validator
 from chaosrunner.model.quantities import Duration
 
 Matrix = dict[str, tuple[JsonValue, ...]]
@@ -78,6 +78,27 @@ class SuiteSpec(Frozen):
     """Whether nothing more is started once a gap was found; what runs then is finished. Default false."""
     gate: GatePolicy = GatePolicy()
     """What `chaosrunner gate` answers by."""
+    schedule: str | None = None
+    """When `chaosrunner suite schedule` has it run again and again, as in cron: `0 10 * * 1-5`; default: never."""
+    time_zone: str = "UTC"
+    """Of `schedule`, `Europe/Berlin`; default UTC."""
+
+    @field_validator("schedule")
+    @classmethod
+    def _like_cron(cls, value: str | None) -> str | None:
+        if value is not None:
+            from chaosrunner.model.cron import parse_cron
+
+            parse_cron(value)
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        from chaosrunner.model.cron import zone_of
+
+        zone_of(value)
+        return value
 
 
 class Suite(Frozen):

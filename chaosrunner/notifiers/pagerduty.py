@@ -38,7 +38,9 @@ class Pagerduty(Messenger[Params]):
     example = "notify: [{pagerduty: {routingKey: {env: PD_KEY}, atLeast: P2}}]"
     keyed = True
     per_minute = 100
-    cannot_tell = frozenset({News.RUN_ENDED, News.GAME_DAY, News.GAME_DAY_OVER, News.WAIVED, News.MOVED})
+    cannot_tell = frozenset(
+        {News.RUN_ENDED, News.NOT_STARTED, News.GAME_DAY, News.GAME_DAY_OVER, News.WAIVED, News.MOVED}
+    )
 
     def __init__(self, params: Params, context: ProbeContext) -> None:
         super().__init__(params, context)

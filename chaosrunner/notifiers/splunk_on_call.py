@@ -18,7 +18,7 @@ from chaosrunner.services import Service
 _LONGEST_NOTE = 1124
 _PATH = "/integrations/generic/20131114/alert"
 
-_INFORMS = frozenset({News.RUN_ENDED, News.GAME_DAY, News.GAME_DAY_OVER, News.WAIVED, News.MOVED})
+_INFORMS = frozenset({News.RUN_ENDED, News.NOT_STARTED, News.GAME_DAY, News.GAME_DAY_OVER, News.WAIVED, News.MOVED})
 
 
 class Params(Telling):

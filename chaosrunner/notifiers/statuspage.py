@@ -60,7 +60,7 @@ class Statuspage(Messenger[Params]):
     example = "notify: [{statuspage: {page: kctbh9vrtdwd, allowedPages: [kctbh9vrtdwd], token: {env: STATUSPAGE_KEY}}}]"
     keyed = True  # since it is looked for first, and its updates name their notice
     per_minute = 20
-    cannot_tell = frozenset({News.RUN_ENDED, News.WAIVED, News.OVERDUE, News.MOVED})
+    cannot_tell = frozenset({News.RUN_ENDED, News.NOT_STARTED, News.WAIVED, News.OVERDUE, News.MOVED})
 
     def __init__(self, params: Params, context: ProbeContext) -> None:
         super().__init__(params, context)

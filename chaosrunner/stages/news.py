@@ -83,6 +83,21 @@ def of_run(plan: Plan, verdict: Verdict, at: float) -> list[Notice]:
     return [over.model_copy(update=failed), over]
 
 
+def of_not_started(what: str, id: str, where: str, reasons: Sequence[str], at: float) -> Notice:
+    """That what was due by schedule could not begin. `what`: `the suite daily`; `reasons`: a line each."""
+    return Notice(
+        news=News.NOT_STARTED,
+        id=f"{id}:not-started:{where}",
+        at=at,
+        headline=f"Not started: {what} on {where}, {len(reasons)} of it"
+        if len(reasons) > 1
+        else f"Not started: {what} on {where}",
+        text="\n".join(reasons),
+        run=id,
+        environment=where,
+    )
+
+
 def notice_of(  # noqa: PLR0913  what every notice says of its near miss
     near_miss: NearMiss, news: News, run: str, told: str, text: str, at: float, plan: Plan | None = None
 ) -> Notice:

@@ -173,6 +173,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
 
 
 NAMED = {
+    ("stages/cronjobs.py", "command"): "a field of a pod's container",
     ("stages/remediate.py", "local"): "the tracker of an environment that names none",
     ("app/toolkit.py", "local"): "the environment of Chaos Toolkit's files, which have none",
     ("interop/toolkit_record.py", "chaostoolkit"): "what its own activities are called here",

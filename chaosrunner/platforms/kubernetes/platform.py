@@ -67,6 +67,7 @@ class KubernetesPlatform(Platform):
     nowhere else."""
 
     Spec = settings.Spec
+    has_pods = True
     follows = True
     follows_kinds = PODS
 
