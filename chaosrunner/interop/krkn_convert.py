@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from chaosrunner.errors import UsageError
-from chaosrunner.interop.peer_draft import Draft, Said, left_out, side_by_side
-from chaosrunner.interop.peer_fields import Fields, bandwidth, lasts, percent, plain, seconds, size
+from chaosrunner.interop import krkn_network
+from chaosrunner.interop.krkn_targets import LABEL, nodes_of, pods_of, space_of, step_of
+from chaosrunner.interop.peer_draft import Draft, Said, left_out
+from chaosrunner.interop.peer_fields import Fields, lasts, percent, size
 from chaosrunner.interop.toolkit_file import slug
-from chaosrunner.model.quantities import write_duration
 
 WHAT = "Krkn"
-LABEL = "say=which-pods"
 _POWER = "chaosrunner acts on nodes through the API only: it stops, restarts or crashes none"
 _NODE_ACTIONS = {
     "node_drain_scenario": "node-drain",
@@ -73,57 +72,6 @@ def _refused(key: str) -> Maker:
     return made
 
 
-# ------------------------------------------------------------------------------------------------------------- targets
-
-
-def _space(draft: Draft, pattern: str, place: Said) -> str:
-    """The namespace that a pattern stands for."""
-    name = plain(pattern)
-    if name:
-        return draft.inside(name)
-    if pattern:
-        draft.note(place, f"The namespaces were `{pattern}`, a pattern: `default` is a stand-in, say which are meant.")
-    return draft.inside("default")
-
-
-def _pods(draft: Draft, given: Fields, place: Said, namespace: str = "namespace") -> Said:
-    """The pods that labels and names stand for."""
-    made: Said = {"namespace": _space(draft, given.text(namespace), place)}
-    labels, name = given.text("label_selector"), given.text("name_pattern") or given.text("pod_name")
-    if name and plain(name) and not labels:
-        return {**made, "names": [plain(name)]}
-    if name:
-        draft.note(place, f"Pods were chosen by the name `{name}` too; a target takes labels, or whole names.")
-    if "=" in labels or labels:
-        draft.ready = {"namespace": made["namespace"], "selector": labels}
-        made["selector"] = labels
-    else:
-        made["selector"] = LABEL
-        draft.note(place, f"No labels say which pods are meant: `{LABEL}` is a stand-in.")
-    if excluded := given.text("exclude_label"):
-        key, equals, value = excluded.partition("=")
-        made["selector"] += f",{key}!={value}" if equals else f",!{key}"
-    return made
-
-
-def _nodes(draft: Draft, given: Fields, place: Said) -> Said:
-    name, labels = given.text("node_name"), given.text("label_selector")
-    names = [each.strip() for each in name.split(",") if each.strip()]
-    if len(names) > 1:
-        draft.note(place, f"A target is one node; left out: {', '.join(names[1:])}.")
-    if names:
-        return {"node": names[0]}
-    told = f"by the labels {labels}" if labels else "by no name"
-    draft.note(place, f"Nodes were chosen {told}; a target names a node or a zone, and `say-which` is a stand-in.")
-    return {"node": "say-which"}
-
-
-def _step(fault: str, target: Said, params: Said | None = None, *, name: str = "", **time: Any) -> Said:
-    """A step; `for` or `observe` as a further argument."""
-    made: Said = {"id": slug(name or fault, "step"), "fault": fault, "target": target}
-    return {**made, **({"with": params} if params else {}), **time}
-
-
 # ------------------------------------------------------------------------------------------------------- lists by id
 
 
@@ -136,11 +84,11 @@ def _listed(draft: Draft, top: Fields) -> list[Said]:
         make = {
             "kill-pods": _kill_pods,
             "wait-for-pods": _wait_for_pods,
-            "pod_network_outage": _outage,
-            "pod_egress_shaping": _shaping,
-            "pod_ingress_shaping": _shaping,
-            "pod_network_filter": _filter,
-            "pod_network_chaos": _shaping,
+            "pod_network_outage": krkn_network.outage,
+            "pod_egress_shaping": krkn_network.shaping,
+            "pod_ingress_shaping": krkn_network.shaping,
+            "pod_network_filter": krkn_network.filtered,
+            "pod_network_chaos": krkn_network.shaping,
         }.get(name.replace("kill_pods", "kill-pods"))
         if make is None:
             steps.append(left_out(draft, f"The scenario {name}", _unknown(name)))
@@ -157,7 +105,7 @@ def _unknown(name: str) -> str:
 
 def _kill_pods(draft: Draft, given: Fields, name: str) -> list[Said]:
     place: Said = {}
-    target = _pods(draft, given, place, "namespace_pattern")
+    target = pods_of(draft, given, place, "namespace_pattern")
     take = int(given.number("kill") or given.number("count") or 1)
     within = lasts(given.take("krkn_pod_recovery_time", given.take("expected_recovery_time", 120)))
     if node := given.text("node_label_selector"):
@@ -172,88 +120,17 @@ def _kill_pods(draft: Draft, given: Fields, name: str) -> list[Said]:
         f"Krkn failed where the pods were not back within {within}: the stand-in below looks whether they are ready; "
         "`recovery.within` says how soon.",
     )
-    return [_step("pod-kill", {**target, "take": take}, name=name, observe=within) | place]
+    return [step_of("pod-kill", {**target, "take": take}, name=name, observe=within) | place]
 
 
 def _wait_for_pods(draft: Draft, given: Fields, name: str) -> list[Said]:
-    target = _pods(draft, given, draft.about, "namespace_pattern")
+    target = pods_of(draft, given, draft.about, "namespace_pattern")
     count = int(given.number("count") or given.number("pod_count") or 1)
     given.take("timeout")
     labels = target.get("selector", LABEL)
     asked = {"selector": labels, "namespace": target["namespace"], "read": "readyPods"}
     draft.measure(slug(name, "pods"), {"kubernetes": asked, "tolerance": {"atLeast": count}, "during": "edge"})
     return []
-
-
-def _time(given: Fields) -> str:
-    found = lasts(given.take("test_duration", given.take("duration")))
-    given.take("wait_duration")
-    given.take("duration")
-    return found
-
-
-def _network_target(draft: Draft, given: Fields, place: Said) -> Said:
-    target = _pods(draft, given, place)
-    for field in ("execution", "execution_type", "kraken_config", "image", "service_account", "taints"):
-        if field in given:
-            draft.note(place, f"`{field}` ({given.text(field)}) was left out: it is about how Krkn does it.")
-    return {**target, "take": int(given.number("instance_count") or 1)}
-
-
-def _outage(draft: Draft, given: Fields, name: str) -> list[Said]:
-    place: Said = {}
-    target = _network_target(draft, given, place)
-    ways = sorted(str(each).lower() for each in given.take("direction", ["ingress", "egress"]))
-    way = ways[0] if len(ways) == 1 else "both"
-    for field in ("ingress_ports", "egress_ports"):
-        ports = given.take(field)
-        if ports:
-            draft.note(place, f"`{field}` ({ports}) were left out: all ports are cut. dependency-loss takes a port.")
-    return [_step("network-policy-deny", target, {"direction": way}, name=name, **{"for": _time(given)}) | place]
-
-
-def _filter(draft: Draft, given: Fields, name: str) -> list[Said]:
-    place: Said = {}
-    named = given.text("target")
-    target = _network_target(draft, given, place)
-    if named:
-        target = {**{k: v for k, v in target.items() if k != "selector"}, "names": [named]}
-    out, into = given.take("egress", True) is not False, given.take("ingress", True) is not False
-    for field in ("ports", "protocols", "interfaces"):
-        if found := given.take(field):
-            draft.note(place, f"`{field}` ({found}) were left out: every packet is lost. dependency-loss takes a port.")
-    way = "both" if out and into else "out" if out else "in"
-    return [_step("network-partition", target, {"direction": way}, name=name, **{"for": _time(given)}) | place]
-
-
-def _shaping(draft: Draft, given: Fields, name: str) -> list[Said]:
-    place: Said = {}
-    target, time = _network_target(draft, given, place), _time(given)
-    params = given.inside("network_params") if "network_params" in given else given
-    if "ingress" in name:
-        draft.note(place, "It shaped what comes in; here it is what the pod sends: aim it at the callers instead.")
-    return _shaped(draft, params, target, time, name, place)
-
-
-def _shaped(draft: Draft, params: Fields, target: Said, time: str, name: str, place: Said) -> list[Said]:
-    steps: list[Said] = []
-    if delay := seconds(params.take("latency")):
-        said = {"delay": write_duration(delay), "direction": "request"}
-        steps.append(_step("network-latency", target, said, name=name, **{"for": time}))
-    share = params.number("loss")
-    if share:
-        # `50%` and a bare `0.5` are both written.
-        loss = percent(share * 100 if share < 1 else share)
-        steps.append(_step("network-loss", target, {"share": loss}, name=name, **{"for": time}))
-    if rate := bandwidth(params.take("bandwidth", "")):
-        said = {"rate": rate, "direction": "request"}
-        steps.append(_step("network-bandwidth", target, said, name=name, **{"for": time}))
-    if not steps:
-        return [left_out(draft, f"The scenario {name}", "it says nothing of latency, loss or bandwidth", lasts=time)]
-    steps[0] |= place
-    for step in steps[1:]:
-        step |= {"id": f"{steps[0]['id']}-{step['fault']}", "target": {"sameAs": steps[0]["id"]}}
-    return side_by_side([step] for step in steps)
 
 
 # --------------------------------------------------------------------------------------------------- by their top keys
@@ -273,7 +150,7 @@ def _is_container(each: Fields) -> bool:
 
 def _container(draft: Draft, given: Fields) -> list[Said]:
     place: Said = {}
-    target = _pods(draft, given, place)
+    target = pods_of(draft, given, place)
     names = [str(each) for each in given.take("pod_names", []) or []]
     if names:
         target = {"namespace": target["namespace"], "names": names}
@@ -287,7 +164,7 @@ def _container(draft: Draft, given: Fields) -> list[Said]:
     name = given.text("name", "container-kill")
     observed = lasts(given.take("expected_recovery_time", 60))
     given.take("retry_wait")
-    made = _step(
+    made = step_of(
         "container-kill", {**target, "take": int(given.number("count") or 1)}, params, name=name, observe=observed
     )
     return [made | place]
@@ -295,7 +172,7 @@ def _container(draft: Draft, given: Fields) -> list[Said]:
 
 def _disruption(draft: Draft, given: Fields) -> list[Said]:
     place: Said = {}
-    target = _pods(draft, given, place)
+    target = pods_of(draft, given, place)
     draft.note(
         place,
         "Krkn deletes all objects of a namespace, which nothing takes back and chaosrunner never does: here its pods "
@@ -304,7 +181,7 @@ def _disruption(draft: Draft, given: Fields) -> list[Said]:
     for field in ("delete_count", "runs", "sleep"):
         if field in given:
             draft.note(place, f"`{field}` ({given.text(field)}) was left out.")
-    return [_step("pod-kill", {**target, "take": "all"}, name="service-disruption", observe="60s") | place]
+    return [step_of("pod-kill", {**target, "take": "all"}, name="service-disruption", observe="60s") | place]
 
 
 def _node_scenarios(draft: Draft, top: Fields) -> list[Said]:
@@ -314,7 +191,7 @@ def _node_scenarios(draft: Draft, top: Fields) -> list[Said]:
         time = lasts(each.take("duration"), 120.0)
         actions = [str(action) for action in each.take("actions", [])]
         fit = [action for action in actions if action in _NODE_ACTIONS]
-        target = _nodes(draft, each, place) if fit else {}
+        target = nodes_of(draft, each, place) if fit else {}
         for field in (
             "cloud_type",
             "timeout",
@@ -329,7 +206,7 @@ def _node_scenarios(draft: Draft, top: Fields) -> list[Said]:
         made: list[Said] = []
         for action in actions:
             if action in fit:
-                made.append(_step(_NODE_ACTIONS[action], target, None, name=action, **{"for": time}))
+                made.append(step_of(_NODE_ACTIONS[action], target, None, name=action, **{"for": time}))
             else:
                 made.append(left_out(draft, f"The action {action}", _POWER, lasts=time))
         if made:
@@ -362,7 +239,7 @@ def _hog(draft: Draft, top: Fields) -> list[Said]:
         fault, params = "io-stress", {"folder": top.text("io-target-pod-folder", "/data"), "workers": int(workers)}
     if number := top.number("number-of-nodes"):
         target["take"] = int(number)
-    return [_step(fault, target, params, name=f"{kind}-hog", **{"for": time}) | place]
+    return [step_of(fault, target, params, name=f"{kind}-hog", **{"for": time}) | place]
 
 
 def _zone(draft: Draft, top: Fields) -> list[Said]:
@@ -374,13 +251,13 @@ def _zone(draft: Draft, top: Fields) -> list[Said]:
         "Krkn cuts the zone's network at the cloud; here its nodes are cordoned, and the environment's pods there "
         "deleted by force." + ("" if zone else " `say-which` is a stand-in for the zone's name."),
     )
-    return [_step("zone-outage", {"zone": zone or "say-which"}, None, name="zone-outage", **{"for": time}) | place]
+    return [step_of("zone-outage", {"zone": zone or "say-which"}, None, name="zone-outage", **{"for": time}) | place]
 
 
 def _application(draft: Draft, top: Fields) -> list[Said]:
     place: Said = {}
     given = top.inside("application_outage")
-    space, labels = _space(draft, given.text("namespace"), place), given.take("pod_selector", {}) or {}
+    space, labels = space_of(draft, given.text("namespace"), place), given.take("pod_selector", {}) or {}
     words = ",".join(f"{key}={value}" for key, value in labels.items()) or LABEL
     if excluded := given.text("exclude_label"):
         key, equals, value = excluded.partition("=")
@@ -390,18 +267,18 @@ def _application(draft: Draft, top: Fields) -> list[Said]:
     way = block[0] if len(block) == 1 else "both"
     target = {"namespace": space, "selector": words, "take": "all"}
     time = lasts(given.take("duration"), 60.0)
-    return [_step("network-policy-deny", target, {"direction": way}, name="outage", **{"for": time}) | place]
+    return [step_of("network-policy-deny", target, {"direction": way}, name="outage", **{"for": time}) | place]
 
 
 def _pvc(draft: Draft, top: Fields) -> list[Said]:
     place: Said = {}
     given = top.inside("pvc_scenario")
     share = given.number("fill_percentage") or 50
-    target = _pods(draft, given, place)
+    target = pods_of(draft, given, place)
     if claim := given.text("pvc_name"):
         draft.note(place, f"The claim {claim} is where it is mounted: say that folder in place of `/data`.")
     params = {"folder": "/data", "leave": percent(max(1.0, 100 - share))}
-    return [_step("disk-fill", target, params, name="pvc", **{"for": lasts(given.take("duration"), 60.0)}) | place]
+    return [step_of("disk-fill", target, params, name="pvc", **{"for": lasts(given.take("duration"), 60.0)}) | place]
 
 
 def _node_network(draft: Draft, top: Fields) -> list[Said]:

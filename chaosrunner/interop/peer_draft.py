@@ -111,8 +111,11 @@ class Draft:
         for made, name in zip(self.measures, distinct([str(each["name"]) for each in self.measures]), strict=True):
             made["name"] = name
         steps = [step for item in self.method for step in item.get("together", [item]) if "id" in step]
+        now: dict[str, str] = {}
         for step, name in zip(steps, distinct([str(step["id"]) for step in steps]), strict=True):
-            step["id"] = name
+            now[str(step["id"])] = step["id"] = name
+            if "sameAs" in step.get("target", {}):  # the last one of this name before it
+                step["target"] = {"sameAs": now.get(step["target"]["sameAs"], step["target"]["sameAs"])}
 
     def _hypothesis(self) -> Said:
         made: Said = {"name": f"{self.name[:70]}-holds", "title": f"{self.title}: the system is as it should be"}

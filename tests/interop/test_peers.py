@@ -150,6 +150,20 @@ def test_several_documents_are_as_many_experiments_and_others_are_told(tmp_path:
     assert "A document (Pod) was left out" in remarks
 
 
+def test_a_template_that_comes_twice_goes_on_the_pods_of_its_own_time(tmp_path: Path) -> None:
+    chaos = "{action: netem, mode: one, selector: {labelSelectors: {a: b}}, loss: {loss: '9'}, corrupt: {corrupt: '9'}}"
+    text = (
+        "apiVersion: chaos-mesh.org/v1alpha1\nkind: Workflow\nspec:\n  entry: all\n  templates:\n"
+        "  - {name: all, templateType: Serial, children: [bad, bad]}\n"
+        f"  - {{name: bad, templateType: NetworkChaos, deadline: 9s, networkChaos: {chaos}}}\n"
+    )
+    ours, _ = turned(tmp_path, text)
+    (experiment,) = [each for each in yaml.safe_load_all(ours) if each["kind"] == "Experiment"]
+    first, second = experiment["spec"]["method"]
+    assert [step["together"][1]["target"]["sameAs"] for step in (first, second)] == ["bad", "bad-2"]
+    assert second["together"][0]["id"] == "bad-2"
+
+
 def test_an_environment_that_is_named_gets_no_stand_in(tmp_path: Path) -> None:
     ours, remarks = turned(tmp_path, ALL["litmus-latency"][1], environment="staging")
     (document,) = yaml.safe_load_all(ours)
