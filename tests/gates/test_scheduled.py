@@ -16,12 +16,14 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
+from chaosrunner.app.gameday_telling import tell_the_time
 from chaosrunner.app.not_starting import tell_not_started
 from chaosrunner.app.scheduling import Planned, Wishes, day_schedule, suite_schedule
 from chaosrunner.app.suites import SuiteReport
 from chaosrunner.clock import SystemClock
 from chaosrunner.errors import FileProblems, UsageError
 from chaosrunner.model.cron import parse_cron
+from chaosrunner.model.gameday_log import Checked
 from chaosrunner.model.suite_result import ItemResult, SuiteResult
 from chaosrunner.model.words import Answer
 from chaosrunner.reports.calendar import folded, rule
@@ -324,6 +326,28 @@ async def test_a_team_hears_of_what_could_not_begin_and_of_nothing_else(
         report = came_to(suites, code, *runs)
         assert await tell_not_started(report, tmp_path, tmp_path / "state", said.append) == told
         assert receiver.shown == ["Not started: the suite release on quick"] * told and not said
+
+
+@pytest.mark.parametrize(
+    ("checks", "shown"),
+    [
+        ([Checked(check="guards", go=True, reason="all go")], "It is time: A bad day"),
+        ([Checked(check="incidents", go=False, reason="one is open")], "Not started: the game day bad-day on shop"),
+    ],
+)
+async def test_at_the_time_of_a_game_day_everybody_hears_whether_it_may_go(
+    checks: list[Checked], shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with RECEIVERS["webhook"](SetClock(SystemClock().now())) as receiver:
+        for name, value in receiver.environ.items():
+            monkeypatch.setenv(name, value)
+        (tmp_path / "shop.yaml").write_text(DAY_ENVIRONMENT)
+        (tmp_path / "nothing.yaml").write_text(EXPERIMENT)
+        named = json.dumps([receiver.call()])
+        (tmp_path / "day.yaml").write_text(f"{GOOD}  communications: {{notify: {named}}}\n")
+        day = load_game_day("bad-day", tmp_path)
+        assert await tell_the_time(day, checks, tmp_path / "state", print) == ("bad-day/webhook",)
+        assert receiver.shown == [shown]
 
 
 async def test_that_nobody_could_be_told_is_said(tmp_path: Path) -> None:
