@@ -24,6 +24,7 @@ def _network_target(draft: Draft, given: Fields, place: Said) -> Said:
 
 
 def outage(draft: Draft, given: Fields, name: str) -> list[Said]:
+    """Cut by a policy."""
     place: Said = {}
     target = _network_target(draft, given, place)
     ways = sorted(str(each).lower() for each in given.take("direction", ["ingress", "egress"]))
@@ -36,6 +37,7 @@ def outage(draft: Draft, given: Fields, name: str) -> list[Said]:
 
 
 def filtered(draft: Draft, given: Fields, name: str) -> list[Said]:
+    """Packets that are dropped on the pod."""
     place: Said = {}
     named = given.text("target")
     target = _network_target(draft, given, place)
@@ -50,6 +52,7 @@ def filtered(draft: Draft, given: Fields, name: str) -> list[Said]:
 
 
 def shaping(draft: Draft, given: Fields, name: str) -> list[Said]:
+    """Latency, loss and bandwidth of what pods send."""
     place: Said = {}
     target, time = _network_target(draft, given, place), _time(given)
     params = given.inside("network_params") if "network_params" in given else given

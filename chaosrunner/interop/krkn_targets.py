@@ -43,6 +43,7 @@ def pods_of(draft: Draft, given: Fields, place: Said, namespace: str = "namespac
 
 
 def nodes_of(draft: Draft, given: Fields, place: Said) -> Said:
+    """The node that a name stands for."""
     name, labels = given.text("node_name"), given.text("label_selector")
     names = [each.strip() for each in name.split(",") if each.strip()]
     if len(names) > 1:
