@@ -116,7 +116,7 @@ class _Workflow:
         return "there is nothing like it here"
 
     def _grouped(self, template: Fields, kind: str, name: str, deadline: object, depth: int) -> list[Said]:
-        children = [str(each) for each in template.take("children", [])]
+        children = [str(each) for each in template.many("children")]
         branches = [self._unrolled(child, depth + 1) for child in children]
         if deadline is not None:
             self._draft.note(

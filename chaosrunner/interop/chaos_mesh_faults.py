@@ -104,22 +104,22 @@ class _Chaos:
     def _selected(self, selector: Fields) -> Said:
         """Which pods, as a target says it."""
         pods = selector.inside("pods")
-        spaces = [str(each) for each in selector.take("namespaces", [])] or pods.names() or [self._space]
+        spaces = [str(each) for each in selector.many("namespaces")] or pods.names() or [self._space]
         if len(spaces) > 1:
             self._remarks.append(
                 f"It selected in {len(spaces)} namespaces ({', '.join(spaces)}); a target has one: add a step for each."
             )
         made: Said = {"namespace": self._draft.inside(spaces[0])}
-        words = [f"{key}={value}" for key, value in (selector.take("labelSelectors", {}) or {}).items()]
+        words = [f"{key}={value}" for key, value in selector.pairs("labelSelectors").items()]
         words += [self._expression(each) for each in selector.each("expressionSelectors")]
         if pods:
-            chosen = [str(name) for name in pods.take(spaces[0], []) or []]
+            chosen = [str(name) for name in pods.many(spaces[0])]
             made |= {"names": chosen} if chosen else {}
         if words:
             made["selector"] = ",".join(words)
         if fields := self._field_words(selector):
             made["fields"] = ",".join(fields)
-        nodes = [str(each) for each in selector.take("nodes", [])]
+        nodes = [str(each) for each in selector.many("nodes")]
         if nodes:
             made["node"] = nodes[0]
             if len(nodes) > 1:
@@ -133,8 +133,8 @@ class _Chaos:
 
     def _field_words(self, selector: Fields) -> list[str]:
         """What else than labels chooses pods, as a field selector says it."""
-        fields = [f"{key}={value}" for key, value in (selector.take("fieldSelectors", {}) or {}).items()]
-        phases = [str(each) for each in selector.take("podPhaseSelectors", [])]
+        fields = [f"{key}={value}" for key, value in selector.pairs("fieldSelectors").items()]
+        phases = [str(each) for each in selector.many("podPhaseSelectors")]
         if len(phases) == 1 and phases != ["Running"]:  # others than running ones are never hit
             fields.append(f"status.phase={phases[0]}")
         elif len(phases) > 1:
@@ -143,7 +143,7 @@ class _Chaos:
 
     def _expression(self, rule: Fields) -> str:
         key, operator = rule.text("key"), rule.text("operator")
-        values = ",".join(str(each) for each in rule.take("values", []))
+        values = ",".join(str(each) for each in rule.many("values"))
         words = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "DoesNotExist": f"!{key}"}
         return words.get(operator, key)
 
@@ -168,7 +168,7 @@ class _Chaos:
         if action == "pod-failure":
             return [self._step("pod-failure", {}, target)]
         if action == "container-kill":
-            names = [str(each) for each in self._spec.take("containerNames", [])]
+            names = [str(each) for each in self._spec.many("containerNames")]
             if len(names) > 1:
                 self._remarks.append(f"container-kill ends one container of a pod; left out: {', '.join(names[1:])}.")
             self._remarks.append(
@@ -203,7 +203,7 @@ class _Chaos:
 
     def _between(self, target: Said) -> Said:
         """The target with its dependency, where the file names one."""
-        outside = [str(each) for each in self._spec.take("externalTargets", [])]
+        outside = [str(each) for each in self._spec.many("externalTargets")]
         other = self._spec.inside("target")
         if not outside and not other:
             return target
@@ -300,7 +300,7 @@ class _Chaos:
 
     def _dns(self) -> list[Said]:
         action, target = self._spec.text("action", "error"), self._target()
-        names = [str(each) for each in self._spec.take("patterns", [])]
+        names = [str(each) for each in self._spec.many("patterns")]
         answer = "wrong" if action == "random" else "servfail"
         if action == "random":
             self._remarks.append("Names got random addresses; here all get 192.0.2.1, which is nobody's.")

@@ -151,7 +151,7 @@ def _is_container(each: Fields) -> bool:
 def _container(draft: Draft, given: Fields) -> list[Said]:
     place: Said = {}
     target = pods_of(draft, given, place)
-    names = [str(each) for each in given.take("pod_names", []) or []]
+    names = [str(each) for each in given.many("pod_names")]
     if names:
         target = {"namespace": target["namespace"], "names": names}
     container, action = given.text("container_name"), given.text("action", "1")
@@ -189,7 +189,7 @@ def _node_scenarios(draft: Draft, top: Fields) -> list[Said]:
     for each in top.each("node_scenarios"):
         place: Said = {}
         time = lasts(each.take("duration"), 120.0)
-        actions = [str(action) for action in each.take("actions", [])]
+        actions = [str(action) for action in each.many("actions")]
         fit = [action for action in actions if action in _NODE_ACTIONS]
         target = nodes_of(draft, each, place) if fit else {}
         for field in (
@@ -257,13 +257,13 @@ def _zone(draft: Draft, top: Fields) -> list[Said]:
 def _application(draft: Draft, top: Fields) -> list[Said]:
     place: Said = {}
     given = top.inside("application_outage")
-    space, labels = space_of(draft, given.text("namespace"), place), given.take("pod_selector", {}) or {}
+    space, labels = space_of(draft, given.text("namespace"), place), given.pairs("pod_selector")
     words = ",".join(f"{key}={value}" for key, value in labels.items()) or LABEL
     if excluded := given.text("exclude_label"):
         key, equals, value = excluded.partition("=")
         words += f",{key}!={value}" if equals else f",!{key}"
     draft.ready = {"namespace": space, "selector": words}
-    block = sorted(str(each).lower() for each in given.take("block", ["Ingress", "Egress"]))
+    block = sorted(str(each).lower() for each in given.many("block", ["Ingress", "Egress"]))
     way = block[0] if len(block) == 1 else "both"
     target = {"namespace": space, "selector": words, "take": "all"}
     time = lasts(given.take("duration"), 60.0)

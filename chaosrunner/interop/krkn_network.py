@@ -27,7 +27,7 @@ def outage(draft: Draft, given: Fields, name: str) -> list[Said]:
     """Cut by a policy."""
     place: Said = {}
     target = _network_target(draft, given, place)
-    ways = sorted(str(each).lower() for each in given.take("direction", ["ingress", "egress"]))
+    ways = sorted(str(each).lower() for each in given.many("direction", ["ingress", "egress"]))
     way = ways[0] if len(ways) == 1 else "both"
     for field in ("ingress_ports", "egress_ports"):
         ports = given.take(field)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from chaosrunner.model.quantities import write_duration
@@ -48,6 +48,21 @@ class Fields:
         """A field as text."""
         found = self.take(name)
         return otherwise if found is None else str(found).strip()
+
+    def many(self, name: str, otherwise: Sequence[str] = ()) -> list[Any]:
+        """A list as it is; of one that is written without being a list, its one value."""
+        found = self.take(name)
+        if found is None:
+            return [*otherwise]
+        return found if isinstance(found, list) else [found]
+
+    def pairs(self, name: str) -> dict[str, Any]:
+        """A mapping whose keys are the user's own words; empty for anything else, which is told."""
+        found = self._value.get(name)
+        if not isinstance(found, dict):
+            return {}
+        self._asked.add(name)
+        return found
 
     def number(self, name: str) -> float | None:
         """The number that a field is, or begins with (`50%`, `100 percent`); None: there is none."""

@@ -191,7 +191,14 @@ def test_what_is_none_of_theirs_is_said(tmp_path: Path, text: str, peer: Peer | 
 
 
 @pytest.mark.parametrize(
-    "text", ["spec: 1", "spec: []", "spec: {selector: [1], mode: {}}", "metadata: x", "spec: {action: []}"]
+    "text",
+    [
+        "spec: 1",
+        "spec: []",
+        "spec: {selector: {namespaces: 1, labelSelectors: [1], nodes: 5}, mode: {}}",
+        "metadata: x",
+        "spec: {action: []}",
+    ],
 )
 @pytest.mark.parametrize("kind", ["PodChaos", "NetworkChaos", "HTTPChaos", "StressChaos", "Schedule", "Workflow", "x"])
 def test_documents_of_another_shape_end_in_words_and_never_in_a_traceback(tmp_path: Path, kind: str, text: str) -> None:
