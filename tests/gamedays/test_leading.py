@@ -82,7 +82,13 @@ async def test_a_silence_is_on_disk_before_it_is_made_and_ended_by_what_it_is_fo
         second.begin()
         comment = str(second.standing.silence.order["comment"]) if second.standing.silence else ""
         assert comment == f"chaosrunner game day {second.book.id}"
-        found = {"id": "s1", "comment": comment, "createdBy": "chaosrunner", "status": {"state": "active"}}
+        found: dict[str, object] = {
+            "id": "s1",
+            "comment": comment,
+            "createdBy": "chaosrunner",
+            "endsAt": "2026-10-01T12:00:00.000Z",
+        }
+        found |= {"status": {"state": "active"}}
         server.on("/api/v2/silences", loopback.as_json([found]))
         server.on("/api/v2/silence/s1", loopback.as_json({}))
         await second.end_silence()
