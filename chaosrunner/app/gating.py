@@ -22,10 +22,14 @@ from chaosrunner.records.light import dataclass, replace
 from chaosrunner.register import open_register
 from chaosrunner.register.near_misses import Register, Wanted
 from chaosrunner.stages.judge import judge
+from chaosrunner.stages.learning import runs_of
 from chaosrunner.stages.suite import LoadedSuite
 from chaosrunner.store.journal import read_journal
 from chaosrunner.store.kept import write_file
 from chaosrunner.store.runs import Runs
+
+MOST_JOURNALS = 100
+"""Runs whose journals are looked at for what no register knows."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,8 @@ class _Gate:
         self._policy = loaded.suite.spec.gate
         self._known: dict[int, list[RunFacts]] = {}
         """Recorded runs of each item, newest first."""
+        self._journals: list[RunFacts] | None = None
+        """The last runs in this state folder; None: nobody has asked for them."""
 
     def due(self, book: Register) -> frozenset[int]:
         """Numbers of the items that are run now."""
@@ -139,8 +145,15 @@ class _Gate:
 
     def _look(self, book: Register) -> None:
         for number, item in enumerate(self._loaded.items):
-            runs = book.latest_runs(item.experiment, item.service, item.environment_class)
+            runs = book.latest_runs(item.experiment, item.service, item.environment_class) or self._unrecorded(item)
             self._known[number] = [facts for facts in runs if _same_parameters(item, facts)]
+
+    def _unrecorded(self, item: SuiteItem) -> list[RunFacts]:
+        """Runs that only their journals know, newest first: what held before there was a register is in none."""
+        if self._journals is None:
+            self._journals = sorted(runs_of(self._order.state, (), last=MOST_JOURNALS), key=lambda facts: -facts.ended)
+        wanted = (item.experiment, item.service, item.environment_class)
+        return [each for each in self._journals if (each.experiment, each.service, each.environment_class) == wanted]
 
     def _last_conclusive(self, number: int) -> float | None:
         return next((facts.ended for facts in self._known[number] if facts.answer != Answer.INCONCLUSIVE.value), None)

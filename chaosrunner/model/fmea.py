@@ -11,7 +11,7 @@ from datetime import date
 
 from chaosrunner.model.frozen import Frozen
 from chaosrunner.model.near_miss import FaultCondition, NearMiss, RunFacts, day_of
-from chaosrunner.model.words import Answer, FaultClass, Source
+from chaosrunner.model.words import NO_MODE, Answer, FaultClass, Source
 
 NEVER = "never tried"
 _ORDER = {"P1": 0, "P2": 1, "P3": 2, "P4": 3, "": 4}
@@ -179,5 +179,5 @@ def _never(services: set[str], found: Sequence[NearMiss], modes: dict[Key, _Mode
         tried.setdefault(near_miss.service, set()).update(near_miss.fault_classes)
     for service in services:
         for fault_class in FaultClass:
-            if fault_class is not FaultClass.NOTHING and fault_class.value not in tried.get(service, set()):
+            if fault_class not in NO_MODE and fault_class.value not in tried.get(service, set()):
                 yield FmeaRow(service=service, mode=fault_class.value, result=NEVER)

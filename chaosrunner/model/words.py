@@ -80,6 +80,10 @@ class FaultClass(StrEnum):
     NOTHING = "nothing"
 
 
+NO_MODE = frozenset({FaultClass.NOTHING, FaultClass.EXTENSION})
+"""No way in which a service fails: nothing breaks, or only the extension knows what."""
+
+
 class ActsOn(StrEnum):
     """Kinds of targets that a fault may act on."""
 

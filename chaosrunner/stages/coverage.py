@@ -12,12 +12,9 @@ from chaosrunner.files.validation import validated
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.near_miss import NearMiss, RunFacts
 from chaosrunner.model.tested import Granularity, NamedService, NamedServices
-from chaosrunner.model.words import FaultClass
+from chaosrunner.model.words import NO_MODE, FaultClass
 from chaosrunner.register.near_misses import Register, Wanted
 from chaosrunner.stages.learning import runs_of
-
-_NO_MODE = frozenset({FaultClass.NOTHING.value, FaultClass.EXTENSION.value})
-"""Nothing breaks, or only the extension knows what."""
 
 
 def modes_of(platform: str | None, by: Granularity) -> tuple[str, ...]:
@@ -26,7 +23,7 @@ def modes_of(platform: str | None, by: Granularity) -> tuple[str, ...]:
     kinds: list[str] = []
     for kind in catalog.kinds("faults"):
         plugin = catalog.find("faults", kind)
-        if plugin.fault_class in _NO_MODE or (platform is not None and platform not in plugin.platforms):
+        if plugin.fault_class in NO_MODE or (platform is not None and platform not in plugin.platforms):
             continue
         classes.add(str(plugin.fault_class))
         kinds.append(kind)

@@ -32,11 +32,11 @@ def fmea_rows(
     return sheet(near_misses, runs, named)
 
 
-def runs_of(state: Path, besides: Iterable[str]) -> list[RunFacts]:
-    """What the journals of a state folder say of the runs that have ended, but for those named. A journal that cannot
-    be read is passed over: it says nothing of what was tried."""
+def runs_of(state: Path, besides: Iterable[str], last: int | None = None) -> list[RunFacts]:
+    """What the journals of a state folder say of the runs that have ended (or of its `last` so many), but for those
+    named. A journal that cannot be read is passed over: it says nothing of what was tried."""
     known, runs, found = set(besides), Runs(state), []
-    for run in runs.list():
+    for run in runs.list()[:last]:
         if run not in known and (facts := _facts(runs.journal(run))) is not None:
             found.append(facts)
     return found

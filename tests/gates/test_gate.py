@@ -104,6 +104,16 @@ def test_a_baseline_is_recorded_on_purpose_and_only_what_is_worse_fails(folder: 
     assert ask(folder, run=False).exit_code == 1
 
 
+def test_what_held_before_there_was_a_register_is_known_by_its_journal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(folder, good=True)
+    monkeypatch.chdir(folder)
+    assert command("--state", "state", "run", "cart-holds") == command("--state", "state", "run", "page-holds") == 0
+    assert not (folder / "state" / "register.db").exists(), "there was nothing to record"
+    assert ask(folder, run=False).exit_code == 0
+
+
 def test_without_a_run_nothing_is_known_and_that_is_no_yes(folder: Path) -> None:
     release(folder, good=True)
     given = ask(folder, run=False)
