@@ -251,7 +251,7 @@ class _Gate:
         first = {facts.run: facts for facts in book.runs_named(each.first_run for each in untouched)}
         for each in within:
             facts = first.get(each.first_run)
-            by_gate = (each.first_run in ours and self._order.run) or (facts is not None and facts.gate is not None)
+            by_gate = each.first_run in ours or (facts is not None and facts.gate is not None)
             change = change_of(each, found_by_a_gate=by_gate)
             yield Seen(each, change, waiver_ended=self._waiver_ended(book, each, woken))
 

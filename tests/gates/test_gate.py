@@ -114,6 +114,17 @@ def test_what_held_before_there_was_a_register_is_known_by_its_journal(
     assert ask(folder, run=False).exit_code == 0
 
 
+def test_what_a_run_by_hand_has_just_found_is_new_to_a_gate_that_rests_on_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(folder, good=True, more="  gate: {new: P4}\n")
+    monkeypatch.chdir(folder)
+    assert command("--state", "state", "run", "page-holds") == 0
+    assert command("--state", "state", "run", "cart-holds", "--parameter", "limit=0") == 1
+    release(folder, good=False, more="  gate: {new: P4}\n")
+    assert ask(folder, run=False).exit_code == 1
+
+
 def test_without_a_run_nothing_is_known_and_that_is_no_yes(folder: Path) -> None:
     release(folder, good=True)
     given = ask(folder, run=False)
