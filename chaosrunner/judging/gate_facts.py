@@ -58,8 +58,8 @@ class Material:
 
 
 def change_of(near_miss: NearMiss, *, found_by_a_gate: bool) -> Change:
-    """`new` as long as nobody has taken it on, if it was a gate's run, or one that its answer rests on, that first showed
-    it: trying a release again makes nothing known. `regressed` the same way, whoever saw it come back."""
+    """`new` as long as nobody has taken it on, if it was a gate's run, or one that its answer rests on, that first
+    showed it: trying a release again makes nothing known. `regressed` the same way, whoever saw it come back."""
     untouched = near_miss.state is State.OPEN and near_miss.triaged_at is None
     if untouched and near_miss.regressed:
         return "regressed"
