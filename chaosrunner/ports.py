@@ -922,6 +922,42 @@ def cluster_of(context: ProbeContext) -> ClusterReader:
         raise NoReading(f"the environment's platform is {context.platform.kind}, not a cluster") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What became of one object of a schedule."""
+
+    kind: str
+    """`CronJob`."""
+    name: str
+    """`NAMESPACE/NAME`."""
+    done: Literal["created", "changed", "unchanged", "removed"]
+
+
+class Schedules(ABC):
+    """Objects of a cluster that have chaosrunner run by itself, each with the label `LABEL`."""
+
+    LABEL: ClassVar[str] = "chaosrunner.dev/schedule"
+    """`suite.NAME` or `game-day.NAME`: whose schedule it is."""
+
+    @abstractmethod
+    async def may_keep(self, objects: Sequence[JsonObject]) -> Sequence[GuardAnswer]:
+        """What speaks for and against having these there; reads only."""
+
+    @abstractmethod
+    async def keep(self, objects: Sequence[JsonObject]) -> Sequence[Kept]:
+        """Have them there as they are given. Raises `Refused`, with nothing changed, where one is somebody else's, or
+        where the cluster does not take it."""
+
+    @abstractmethod
+    async def may_remove(self, namespace: str) -> Sequence[GuardAnswer]:
+        """What speaks for and against removing schedules there; reads only."""
+
+    @abstractmethod
+    async def remove(self, schedule: str, namespace: str) -> Sequence[Kept]:
+        """Remove all that `LABEL` says to be of this schedule, what runs of it included: that is halted, and takes its
+        faults back. Empty: there was nothing."""
+
+
 class Sending(Protocol):
     """A request made ready, whatever way it takes."""
 

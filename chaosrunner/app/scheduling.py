@@ -142,7 +142,7 @@ def day_schedule(loaded: LoadedDay, wishes: Wishes, folder: Path, now: float) ->
     scheduled = replace(scheduled, schedule=_cron(text).text)
     planned = _planned(event, (loaded.environment,), scheduled, wishes, now)
     if once is not None:
-        said = f"a CronJob knows no year: delete {scheduled.name} when {loaded.day.name} is over"
+        said = f"a CronJob knows no year: take it away by --remove when {loaded.day.name} is over"
         planned = replace(planned, warnings=(*planned.warnings, said))
     return planned
 
@@ -163,7 +163,8 @@ def _zone(name: str) -> ZoneInfo:
 
 def _scheduled(name: str, command: Sequence[str], event: Event, used: Iterable[str], folder: Path) -> Scheduled:
     files = {path: _text(folder / path) for path in dict.fromkeys(used)}
-    return Scheduled(name, command, event.again.text if event.again else "", event.zone, files)
+    made_for = f"{event.kind}.{event.name}"
+    return Scheduled(name, command, event.again.text if event.again else "", event.zone, files, made_for=made_for)
 
 
 def _text(path: Path) -> str:

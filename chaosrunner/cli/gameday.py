@@ -85,22 +85,27 @@ def plan(settings: terms.Settings, game_day: str, reveal: bool, no_ask: bool, te
         terms.leave(4)
 
 
-@command.command("schedule", short_help="Print a CronJob, or a calendar.")
+@command.command("schedule", short_help="Print a CronJob or calendar, or apply it.")
 @click.argument("game_day", metavar="GAME-DAY")
 @_scheduling.options
 def schedule(*, game_day: str, **given: Any) -> None:
     """Print when GAME-DAY (a name or path) is held, as iCalendar, or a CronJob that asks `gameday plan --tell` at its
     time: everybody is told that it is time, or why it cannot start. People lead through it; no CronJob does.
 
-    Changes nothing; `kubectl apply -f -` applies it.
+    Changes nothing, but with --apply: then it is made in the environment's cluster, or changed there. --remove takes
+    away what --apply made. JSON and exit codes of both are those of `chaosrunner suite schedule`.
     """
-    from chaosrunner.app.scheduling import day_schedule
+    from chaosrunner.app.applying import day_places
+    from chaosrunner.app.scheduling import Planned, day_schedule
     from chaosrunner.clock import SystemClock
     from chaosrunner.stages.gameday_file import load_game_day
 
     loaded = load_game_day(game_day, Path())
-    planned = day_schedule(loaded, _scheduling.wishes(given), Path(), SystemClock().now())
-    _scheduling.hand_out(planned, given)
+
+    def plan() -> Planned:
+        return day_schedule(loaded, _scheduling.wishes(given), Path(), SystemClock().now())
+
+    _scheduling.carry_out(f"game-day.{loaded.day.name}", given, lambda: day_places(loaded), plan)
 
 
 @command.command("run", short_help="Lead through it.")

@@ -112,18 +112,30 @@ def run(
     terms.leave(report.result.exit_code)
 
 
-@command.command("schedule", short_help="Print a CronJob, or a calendar.")
+@command.command("schedule", short_help="Print a CronJob or calendar, or apply it.")
 @click.argument("suite")
 @terms.environment_option
 @_scheduling.options
 def schedule(*, suite: str, environment: str | None, **given: Any) -> None:
     """Print what has SUITE (a name or path) run by itself: a ConfigMap with its files and a CronJob, as in
-    `k8s/scheduled`; or its times as iCalendar. Changes nothing; `kubectl apply -f -` applies it.
+    `k8s/scheduled`; or its times as iCalendar. Changes nothing, but with --apply: then they are made in the cluster of
+    the environment, or changed there. --remove takes away what --apply made, and halts a run of it that is under way.
+
+    The JSON of both is `{schedule, go, guards: [{environment, guard, go, reason}], objects: [{kind, name, done}],
+    coming, warnings}`; `done` is created, changed, unchanged or removed.
+
+    \b
+    Exit codes: 0 done · 2 a file or the command is wrong · 3 the cluster is out of reach
+                4 a guard says no, or an object is somebody else's; nothing was changed
     """
-    from chaosrunner.app.scheduling import suite_schedule
+    from chaosrunner.app.applying import suite_places
+    from chaosrunner.app.scheduling import Planned, suite_schedule
     from chaosrunner.clock import SystemClock
     from chaosrunner.stages.suite import load_suite
 
     loaded = load_suite(suite, environment, Path())
-    planned = suite_schedule(loaded, _scheduling.wishes(given, environment), Path(), SystemClock().now())
-    _scheduling.hand_out(planned, given)
+
+    def plan() -> Planned:
+        return suite_schedule(loaded, _scheduling.wishes(given, environment), Path(), SystemClock().now())
+
+    _scheduling.carry_out(f"suite.{loaded.name}", given, lambda: suite_places(loaded, Path()), plan)

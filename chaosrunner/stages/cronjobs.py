@@ -10,6 +10,7 @@ from chaosrunner.errors import UsageError
 from chaosrunner.files.written import scalar
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import JsonValue
+from chaosrunner.ports import Schedules
 from chaosrunner.records.light import dataclass
 
 LONGEST_NAME = 52
@@ -45,6 +46,8 @@ class Scheduled:
     """A PersistentVolumeClaim for what is kept; empty: nothing is, from one to the next."""
     secret: str = "chaosrunner"
     """The Kubernetes Secret that has `secrets`."""
+    made_for: str = ""
+    """`suite.NAME` or `game-day.NAME`, by which the objects are found again."""
 
 
 def objects(what: Scheduled) -> list[JsonObject]:
@@ -56,7 +59,8 @@ def objects(what: Scheduled) -> list[JsonObject]:
     outside = [path for path in what.files if path.startswith(("/", "../"))]
     if outside:
         raise UsageError(f"{outside[0]} lies outside of the current folder: start where all files are below it")
-    metadata: JsonObject = {"name": what.name, "namespace": what.namespace, "labels": _labels()}
+    labels = _labels() | ({Schedules.LABEL: what.made_for} if what.made_for else {})
+    metadata: JsonObject = {"name": what.name, "namespace": what.namespace, "labels": labels}
     files: JsonObject = {
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -67,6 +67,12 @@ async def ask_again(plan: Plan, circumstances: Circumstances) -> tuple[GuardAnsw
     return tuple(answer for answer in answers if answer.guard in always)
 
 
+def ask_to_schedule(guards: Guards, circumstances: Circumstances) -> GuardAnswer:
+    """Whether runs on this environment may be scheduled: production takes two who know. All else is asked by each of
+    the runs at its time."""
+    return _production(guards, circumstances)
+
+
 def ask_to_change(guards: Guards, circumstances: Circumstances) -> tuple[GuardAnswer, ...]:
     """Those that hold for a change by a runbook too: production, and the hours in which one may be made. How much an
     experiment hits says nothing of what mends it."""

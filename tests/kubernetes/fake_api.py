@@ -8,11 +8,12 @@
         api.asked                                               # every request: method, path, query, body
 
 It keeps objects by path with uid, resourceVersion and generation; answers 404, 409 (names, versions, preconditions),
-merge, JSON and strategic patches (lists by name), label and field selectors, pages (`limit`, `continue`), metadata-only
-and Table lists, watches with bookmarks; deletes what a deleted object owned, waits for finalizers;
-SelfSubjectAccessReview and 403 by `api.deny("create pods/eviction", "shop")`; evictions against PodDisruptionBudgets
-(429); `ephemeralcontainers` (which "run" at once: see `ephemeral_state`), `scale` and `status`; `dryRun=All`;
-discovery; `exec` and `attach` by `api.on_exec`, `api.on_attach`.
+merge, JSON and strategic patches (lists by name), server-side apply (who manages which field: `applied.py`), label and
+field selectors, pages (`limit`, `continue`), metadata-only and Table lists, watches with bookmarks; deletes what a
+deleted object owned, waits for finalizers; SelfSubjectAccessReview and 403 by `api.deny("create pods/eviction",
+"shop")`; evictions against PodDisruptionBudgets (429); `ephemeralcontainers` (which "run" at once: see
+`ephemeral_state`), `scale` and `status`; `dryRun=All`; discovery; `exec` and `attach` by `api.on_exec` and
+`api.on_attach`.
 
 It can be told to misbehave: `answer(code, …)` for the next requests that match (with Retry-After), `refuse_admission`,
 `hang(…)`, `down()` and `up()`, `break_watches()`, `forget()` (watches and page tokens answer 410).
@@ -26,7 +27,7 @@ import copy
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -35,7 +36,7 @@ from typing import Any
 from aiohttp import web
 
 from chaosrunner.platforms.kubernetes.client import Cluster
-from tests.kubernetes import selectors, shown
+from tests.kubernetes import applied, selectors, shown
 from tests.kubernetes.patches import BadPatch, json_patch, merge, strategic
 from tests.kubernetes.store import Change, Object, Place, Refusal, Store
 
@@ -422,6 +423,8 @@ class FakeApi:
             for each in self._matching(asked, place):
                 self.store.delete(place._replace(namespace=each["metadata"].get("namespace")), each, {}, shown.now())
             return {"kind": "Status", "status": "Success"}, 200
+        if asked.content_type.startswith("application/apply-patch+yaml"):
+            return self._apply(asked, place)
         old = self.store.find(place)
         if asked.method == "DELETE":
             return self.store.delete(place, old, asked.body or {}, shown.now()), 200
@@ -437,6 +440,19 @@ class FakeApi:
         if place.sub == "ephemeralcontainers":
             new = shown.with_ephemeral(old, new, self.ephemeral_state)
         return self.store.put(place, old, new), 200
+
+    def _apply(self, asked: Asked, place: Place) -> tuple[Object, int]:
+        manager = asked.query.get("fieldManager")
+        if not manager:
+            raise Refusal(400, "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
+        old = self.store.objects.get(place.key(place.name or "", place.namespace))
+        made = applied.apply(old, asked.body, manager, force=asked.query.get("force") == "true")
+        if old is not None:
+            return self.store.put(place, old, made), 200
+        self._authorise(replace(asked, method="POST"), place)
+        if place.namespace is not None and ("v1", "namespaces", "", place.namespace) not in self.store.objects:
+            raise Refusal(404, f'namespaces "{place.namespace}" not found')
+        return self.store.add(place, made, shown.now()), 201
 
     def _patched(self, asked: Asked, old: Object) -> Object:
         sort = asked.content_type.split(";")[0]

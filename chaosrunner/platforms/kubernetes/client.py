@@ -34,7 +34,10 @@ T = TypeVar("T")
 Object = dict[str, Any]
 """A Kubernetes object as JSON."""
 PatchType = Literal[
-    "application/merge-patch+json", "application/json-patch+json", "application/strategic-merge-patch+json"
+    "application/merge-patch+json",
+    "application/json-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
 ]
 
 PAGE = 500
@@ -52,6 +55,7 @@ AT_ONCE = 64
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+_HELD = "FieldManagerConflict"
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 
 
@@ -65,6 +69,8 @@ class ApiError(NotPossibleNow):
         self.retry_after = retry_after
         self.causes: Mapping[str, str] = {}
         """By their reasons: what else the server said of why (`DisruptionBudget`)."""
+        self.held: Sequence[tuple[str, str]] = ()
+        """(field manager, field) of those fields that others hold against a server-side apply."""
         said = f"the API server answers {code}" if code else "the API server cannot be reached"
         super().__init__(f"{asked}: {said}: {message}")
 
@@ -237,6 +243,14 @@ class Cluster:
     ) -> Object:
         """Change parts of an object; a merge may be sent twice."""
         return await self._json(_Request("PATCH", where, query, body, content_type=type, again=again))
+
+    async def apply(self, where: str, body: Object, manager: str, *, force: bool = False, dry: bool = False) -> Object:
+        """Make an object, or have it as `body` says where there is one (server-side apply): fields that `manager` set
+        before and that are not in it any more go. Others' fields are taken over only by `force`; else 409, and `held`
+        of the error names them. `dry`: what would come of it."""
+        query: Object = {"fieldManager": manager}
+        query |= ({"force": "true"} if force else {}) | ({"dryRun": "All"} if dry else {})
+        return await self.patch(where, body, "application/apply-patch+yaml", **query)
 
     async def delete(self, where: str, body: Object | None = None, **query: Any) -> Object:
         """Delete an object (`body`: DeleteOptions such as `preconditions: {uid: …}`)."""
@@ -565,13 +579,19 @@ def _refusal(words: str, code: int, body: bytes, headers: Mapping[str, str]) -> 
         status = json.loads(body)
         message, reason = str(status.get("message", "")), str(status.get("reason", ""))
         found = (status.get("details") or {}).get("causes") or ()
+        held = [(_manager(each), str(each.get("field", ""))) for each in found if each.get("reason") == _HELD]
         causes = {str(each.get("reason", "")): str(each.get("message", "")) for each in found}
     except (ValueError, AttributeError):
-        message, reason, causes = body[:200].decode("utf-8", "replace").strip(), "", {}
+        message, reason, causes, held = body[:200].decode("utf-8", "replace").strip(), "", {}, []
     told = headers.get("Retry-After", "")
     error = ApiError(words, code, message or "no reason given", reason, float(told) if told.isdigit() else None)
-    error.causes = causes
+    error.causes, error.held = causes, held
     return error
+
+
+def _manager(cause: Mapping[str, Any]) -> str:
+    """`conflict with "kubectl" using batch/v1`: who is meant."""
+    return str(cause.get("message", "")).partition('"')[2].partition('"')[0]
 
 
 def _words(error: BaseException, limit: float = TIMEOUT) -> str:

@@ -30,6 +30,7 @@ from chaosrunner.platforms.kubernetes.pods import ClusterPods
 from chaosrunner.platforms.kubernetes.policies import ClusterPolicies
 from chaosrunner.platforms.kubernetes.presence import Presence
 from chaosrunner.platforms.kubernetes.reading import Reading
+from chaosrunner.platforms.kubernetes.schedules import ClusterSchedules
 from chaosrunner.platforms.kubernetes.spec import Service, split_workload
 from chaosrunner.platforms.kubernetes.spill import Spill
 from chaosrunner.platforms.kubernetes.watching import Watches
@@ -51,6 +52,7 @@ from chaosrunner.ports import (
     Pods,
     Policies,
     RunSeen,
+    Schedules,
     Selection,
     Selector,
     ServiceCalls,
@@ -102,6 +104,7 @@ class KubernetesPlatform(Platform):
             Holders: (loads := ClusterLoads(self.cluster, clock, self.injectors)),
             Files: loads,
             ServiceCalls: Calling(spec, self.cluster, clock),
+            Schedules: ClusterSchedules(self.cluster, self._guards),
         }
 
     def _connect(self) -> Cluster:
