@@ -941,7 +941,7 @@ class Schedules(ABC):
 
     @abstractmethod
     async def may_keep(self, objects: Sequence[JsonObject]) -> Sequence[GuardAnswer]:
-        """What speaks for and against having these there; reads only."""
+        """What speaks for and against having these there; reads only. Raises `NotPossibleNow` if it cannot be asked."""
 
     @abstractmethod
     async def keep(self, objects: Sequence[JsonObject]) -> Sequence[Kept]:
@@ -950,7 +950,7 @@ class Schedules(ABC):
 
     @abstractmethod
     async def may_remove(self, namespace: str) -> Sequence[GuardAnswer]:
-        """What speaks for and against removing schedules there; reads only."""
+        """What speaks for and against removing schedules there; otherwise the same."""
 
     @abstractmethod
     async def remove(self, schedule: str, namespace: str) -> Sequence[Kept]:

@@ -11,7 +11,7 @@ from chaosrunner.app.orders import make_platform
 from chaosrunner.app.scheduling import Planned
 from chaosrunner.clock import Clock
 from chaosrunner.engine.leash import Leash
-from chaosrunner.errors import UsageError
+from chaosrunner.errors import ChaosrunnerError, UsageError
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.plan import GuardAnswer
@@ -101,7 +101,7 @@ async def apply_schedule(planned: Planned, places: Sequence[Place], keys: Keys, 
         answers.append((name, ask_to_schedule(place.environment.spec.guards, circumstances)))
         async with _schedules(place, clock) as schedules:
             asked = await Leash().ask(schedules.may_keep(objects), PLATFORM_TAKES)
-        if isinstance(asked.error, UsageError):
+        if isinstance(asked.error, ChaosrunnerError):
             raise asked.error
         refused = GuardAnswer(guard="schedule", go=False, reason=f"cannot be answered: {asked.trouble}")
         answers += [(name, answer) for answer in ([refused] if asked.value is None else asked.value)]

@@ -222,6 +222,13 @@ async def test_what_was_done_before_it_failed_is_said(world: World) -> None:
         await world.apply()
 
 
+async def test_a_cluster_that_does_not_answer_is_no_refusal(world: World) -> None:
+    await world.api.down()
+    for asked in (world.apply(), world.remove()):
+        with pytest.raises(NotPossibleNow, match="cannot be reached"):
+            await asked
+
+
 async def test_a_schedule_is_removed_and_nothing_else(world: World) -> None:
     await world.apply()
     world.api.add(shapes.namespace("other"))

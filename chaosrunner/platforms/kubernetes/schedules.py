@@ -36,6 +36,7 @@ class ClusterSchedules(Schedules):
 
     async def may_keep(self, objects: Sequence[JsonObject]) -> Sequence[GuardAnswer]:
         """That it is the right cluster, that all namespaces are there, the pods' account, and this user's rights."""
+        await self._reached()
         spaces = sorted({_name(each)[0] for each in objects})
         answers = list(await self._guards.about_the_environment())
         for space in spaces:
@@ -44,9 +45,18 @@ class ClusterSchedules(Schedules):
 
     async def may_remove(self, namespace: str) -> Sequence[GuardAnswer]:
         """That it is the right cluster, and this user's rights: where less runs, nothing else has to be asked."""
+        await self._reached()
         about = await self._guards.about_the_environment()
         answers = [answer for answer in about if answer.guard == "clusterUid"]
         return [*answers, await self._may(REMOVING, [namespace])]
+
+    async def _reached(self) -> None:
+        """Raises `ApiError` where there is no answer at all: that is no refusal."""
+        try:
+            await self._cluster.get("/version")
+        except ApiError as error:
+            if not error.code:
+                raise
 
     async def _place(self, space: str) -> Sequence[GuardAnswer]:
         try:
