@@ -17,6 +17,7 @@ from chaosrunner.clock import SystemClock
 from chaosrunner.errors import NotPossibleNow, Refused, UsageError
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.stages.suite import LoadedSuite, load_suite
+from tests.gamedays.test_file import EXPERIMENT, GOOD
 from tests.gates.pipelines import HEAD, command, experiment, suite
 from tests.kubernetes import applied, scene, shapes
 from tests.kubernetes.fake_api import FakeApi
@@ -273,6 +274,27 @@ async def test_the_command_says_what_it_did(
     assert await told("--remove") == (0, f"{cron} removed\n{files} removed\n")
     assert await told("--remove") == (0, f"the namespace {SPACE} has no schedule of suite.release\n")
     assert (await told("--remove", "--apply"))[0] == (await told("--apply", "-f", "ical"))[0] == 2
+
+
+async def test_that_of_a_game_day_can_be_removed_when_the_day_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(world.folder)
+    world.environment("shop")
+    (world.folder / "nothing.yaml").write_text(EXPERIMENT)
+    day = world.folder / "day.yaml"
+
+    async def told(*words: str) -> int:
+        return await asyncio.to_thread(command, "gameday", "schedule", "bad-day", *words) or 0
+
+    day.write_text(f"{GOOD}  date: 2999-07-01T10:00\n")
+    assert await told("--apply") == 0
+    (cron,) = world.api.objects("batch/v1", "cronjobs", SPACE)
+    assert cron["metadata"]["labels"]["chaosrunner.dev/schedule"] == "game-day.bad-day"
+    day.write_text(f"{GOOD}  date: 2026-01-01T10:00\n")
+    assert await told("--apply") == 2 and await told("--remove") == 0
+    assert not world.api.objects("batch/v1", "cronjobs", SPACE)
+    assert "CronJob chaosrunner/chaosrunner-bad-day removed" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------- what runs, and was never tested
