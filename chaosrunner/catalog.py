@@ -113,7 +113,12 @@ def _installed(role: str) -> Mapping[str, importlib.metadata.EntryPoint]:
 
 def kinds(role: str) -> list[str]:
     """All kinds of a role, sorted. Imports no plugin."""
-    return sorted({*_own(role), *_installed(role)})
+    return list(_kinds(role))
+
+
+@cache
+def _kinds(role: str) -> tuple[str, ...]:
+    return tuple(sorted({*_own(role), *_installed(role)}))
 
 
 def nearest(word: str, known: list[str]) -> str:
@@ -121,6 +126,11 @@ def nearest(word: str, known: list[str]) -> str:
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(word, known, n=1, cutoff=0.6)), "")
+
+
+def knows(role: str, kind: str) -> bool:
+    """Whether there is a plugin of this kind. Imports none."""
+    return kind in _own(role) or kind in _installed(role)
 
 
 def is_own(role: str, kind: str) -> bool:

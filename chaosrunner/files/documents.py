@@ -30,7 +30,7 @@ _NOTHING: JsonObject = {"kind": "none", "with": {}}
 
 def kind_of(spot: Spot) -> str:
     """What kind a document says it is; empty: none that is known."""
-    kind = spot.get("kind")
+    kind = spot.node.children.get("kind")
     return kind.value if kind is not None and isinstance(kind.value, str) and kind.value in KINDS else ""
 
 

@@ -75,10 +75,10 @@ class Spot(NamedTuple):
 
     def child(self, part: str | int) -> Spot | None:
         """The value under a key or index, if there is one."""
-        file, node, path, _, _ = self
-        below = node.children.get(part)
+        below = self[1].children.get(part)  # mostly there is none
         if below is None:
             return None
+        file, node, path, _, _ = self
         key = node.keys.get(part) if isinstance(part, str) else None
         if not (below.origin or node.origins):
             return _new(Spot, (file, below, (*path, part), key, ""))
@@ -101,10 +101,15 @@ class Spot(NamedTuple):
 
     def items(self) -> Iterator[Spot]:
         """Of a list or mapping, in order."""
-        for part in self.node.children:
-            child = self.child(part)
-            assert child is not None
-            yield child
+        file, node, path, _, _ = self
+        keys, elsewhere = node.keys, node.origins
+        for part, below in node.children.items():
+            if elsewhere or below.origin:
+                child = self.child(part)
+                assert child is not None
+                yield child
+            else:
+                yield _new(Spot, (file, below, (*path, part), keys.get(part), ""))  # type: ignore[arg-type]
 
     def problem(
         self, message: str, expected: str = "", nearest: str = "", *, at_key: bool = False, rule: str = ""

@@ -6,6 +6,7 @@ Schema that their package ships as data is all that is looked at.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 from chaosrunner import catalog
@@ -20,9 +21,9 @@ from chaosrunner.ports import Plugin
 
 def known_kind(role: str, kind: str, spot: Spot, problems: list[Problem], *, at_key: bool = True) -> bool:
     """Whether the catalogue has it; if not, a problem with the nearest known word is added."""
-    known = catalog.kinds(role)
-    if kind in known:
+    if catalog.knows(role, kind):
         return True
+    known = catalog.kinds(role)
     near = nearest(kind, known)
     expected = "" if near else f"one of {', '.join(known)}" if known else f"nothing: no {role} are installed"
     problems.append(spot.problem(f"unknown {role[:-1]} `{kind}`", expected, near, at_key=at_key, rule="unknown-plugin"))
@@ -87,9 +88,12 @@ class FaultFacts(NamedTuple):
 
 def facts(kind: str) -> FaultFacts | None:
     """Of one of chaosrunner's own faults; None where only importing a stranger could tell."""
-    fault = own("faults", kind)
-    if fault is None:
-        return None
+    return _facts(kind) if catalog.is_own("faults", kind) else None
+
+
+@cache
+def _facts(kind: str) -> FaultFacts:
+    fault = catalog.find("faults", kind)
     return FaultFacts(
         fault.instant, frozenset(fault.acts_on), frozenset(fault.platforms), frozenset(fault.connections_only)
     )

@@ -10,13 +10,14 @@ What YAML is: https://yaml.org/spec/1.2.2/#103-core-schema.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from chaosrunner.errors import Problem
 from chaosrunner.files.node import Node, Place, Spot
+from chaosrunner.files.scalars import LETTERS, NO_NUMBER, TAG, TAGS, core, fits
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.records.light import dataclass
 from chaosrunner.records.patterns import pattern
@@ -30,21 +31,13 @@ MOST_VALUES = 100_000
 MOST_LEVELS = 50
 MOST_MISTAKES = 200
 """Of one file as YAML: whoever reads them has long stopped."""
-MOST_DIGITS = 300
 
 _UNPRINTABLE_ASCII = pattern("[^\t\n\r\x20-\x7e]")
 _UNPRINTABLE = pattern("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _new = tuple.__new__
 """Of which a file takes very many: half the time of a `NamedTuple`'s own."""
-_LETTERS = frozenset("abcdeghijklmopqrsuvwxyzABCDEGHIJKLMOPQRSUVWXYZ/$_")
-"""What plain text begins with that can be nothing but text: no `null`, `true`, `false` and no number does."""
-_NULL = frozenset(("", "~", "null", "Null", "NULL"))
-_BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INTEGER = pattern(r"[-+]?[0-9]{1,300}|0o[0-7]{1,90}|0x[0-9a-fA-F]{1,70}")
-_FLOAT = pattern(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = pattern(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_TAG = "tag:yaml.org,2002:"
-_TAGS = {f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")}
+_NOTHING: Any = MappingProxyType({})
+"""What a scalar has below it."""
 
 _WORDS = (
     ("cannot start any token", "this character cannot start a value: a tab as indentation, or text that needs quotes"),
@@ -216,14 +209,37 @@ class _Builder:
             raise _GiveUp
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
+        """Most of what a file holds: keys, and values without tags and names, go the short way."""
+        text: str = event.value
+        if not self.stack or event.anchor is not None or event.tag is not None:
+            self._any_scalar(event, text)
+            return
+        top = self.stack[-1]
+        mark: Any = event.start_mark
+        place = _new(Place, (mark.line + 1, mark.column + 1))
+        if top.key is None and top.mapping and not top.drop:
+            if text and text != "<<" and text not in top.node.keys:
+                top.key = (text, place)
+            elif text and text != "<<":
+                self._key(top, text, place)
+            else:
+                self._any_scalar(event, text)
+            return
+        value: Any = text
+        if event.implicit[0] and text[:1] not in LETTERS and (value := core(text)) is NO_NUMBER:
+            value = self._value(event, place, True)
+        # what is folded holds a space or a break
+        whole = not event.style and text.isascii() and " " not in text and "\n" not in text
+        self._put(Node(value, place, _NOTHING, _NOTHING, 1, 1, text, "" if whole else self._raw(event)))
+
+    def _any_scalar(self, event: yaml.ScalarEvent, text: str) -> None:
         place = _place(event)
         plain = bool(event.implicit[0]) and event.tag is None
         expects_key = self._expects_key()
-        text: str = event.value
         if expects_key and text and text != "<<" and event.anchor is None:
             self._key(self.stack[-1], text, place)
             return
-        value = text if expects_key or (plain and text[:1] in _LETTERS) else self._value(event, place, plain)
+        value = text if expects_key else self._value(event, place, plain)
         node = Node(value, place, written=text, raw=self._raw(event))
         if event.anchor:
             self.anchors[event.anchor] = node
@@ -243,21 +259,21 @@ class _Builder:
         text: str = event.value
         if event.tag is not None and not self._known_tag(event.tag, place):
             return text
-        if not plain and (event.tag is None or event.tag in ("!", f"{_TAG}str")):
+        if not plain and (event.tag is None or event.tag in ("!", f"{TAG}str")):
             return text
-        value = _core(text)
-        if value is _NO_NUMBER:
+        value = core(text)
+        if value is NO_NUMBER:
             found = f"{text[:40]} is no number that can be used"
             self._report(place, found, "a finite number, or text in quotes", rule="not-finite")
             return None
-        if event.tag is not None and not _fits(value, event.tag):
-            self._report(place, f"{text[:40]!r} is no {event.tag.removeprefix(_TAG)}", rule="yaml-feature")
+        if event.tag is not None and not fits(value, event.tag):
+            self._report(place, f"{text[:40]!r} is no {event.tag.removeprefix(TAG)}", rule="yaml-feature")
         return value  # type: ignore[return-value]  # the marker was dealt with above
 
     def _known_tag(self, tag: str, place: Place) -> bool:
-        if tag in _TAGS or tag == "!":
+        if tag in TAGS or tag == "!":
             return True
-        shown = f"!!{tag.removeprefix(_TAG)}" if tag.startswith(_TAG) else tag
+        shown = f"!!{tag.removeprefix(TAG)}" if tag.startswith(TAG) else tag
         expected = "plain values; text that starts with ! in quotes"
         self._report(place, f"the tag {shown[:60]} is not supported", expected, rule="yaml-feature")
         return False
@@ -268,9 +284,9 @@ class _Builder:
     def _start(self, event: yaml.CollectionStartEvent, mapping: bool = False) -> None:
         place = _place(event)
         if event.tag is not None and self._known_tag(event.tag, place):
-            wanted = f"{_TAG}{'map' if mapping else 'seq'}"
+            wanted = f"{TAG}{'map' if mapping else 'seq'}"
             if event.tag not in (wanted, "!"):
-                found = f"a {'mapping' if mapping else 'list'} is no {event.tag.removeprefix(_TAG)}"
+                found = f"a {'mapping' if mapping else 'list'} is no {event.tag.removeprefix(TAG)}"
                 self._report(place, found, rule="yaml-feature")
         node = Node({} if mapping else [], place)
         self._count(node)
@@ -318,23 +334,25 @@ class _Builder:
                 self.parsed.documents.append(Spot(self.file, node))
             return
         top = self.stack[-1]
-        if top.mapping and top.key is None and not top.drop:
+        key = top.key
+        if top.mapping and key is None and not top.drop:
             self._key(top, node.written, node.place)
             return
         self._count(node)
-        parent, value = top.node, top.node.value
         if top.drop:
             top.drop = False
             return
-        if isinstance(value, list):
-            parent.children[len(value)] = node
-            value.append(node.value)
-        elif isinstance(value, dict) and top.key is not None:
-            name, place = top.key
-            top.key = None
+        parent = top.node
+        value: Any = parent.value
+        if key is not None:
+            name, place = key
             parent.keys[name] = place
             value[name] = node.value
             parent.children[name] = node
+            top.key = None
+        else:
+            parent.children[len(value)] = node
+            value.append(node.value)
         parent.size += node.size
         if node.height >= parent.height:
             parent.height = node.height + 1
@@ -349,36 +367,6 @@ class _Builder:
             top.drop = True
         else:
             top.key = (name, place)
-
-
-_NO_NUMBER = object()
-
-
-def _core(text: str) -> object:
-    """A plain scalar by the core schema; `_NO_NUMBER` where it is a number that JSON cannot hold."""
-    if text in _NULL:
-        return None
-    if text in _BOOLEAN:
-        return _BOOLEAN[text]
-    if _INTEGER.fullmatch(text):
-        return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
-    if _NOT_FINITE.fullmatch(text):
-        return _NO_NUMBER
-    if _FLOAT.fullmatch(text):
-        number = float(text) if len(text) <= MOST_DIGITS else math.inf
-        return number if math.isfinite(number) else _NO_NUMBER
-    return text
-
-
-def _fits(value: object, tag: str) -> bool:
-    kinds: dict[str, tuple[type, ...]] = {
-        "null": (type(None),),
-        "bool": (bool,),
-        "int": (int,),
-        "float": (int, float),
-    }
-    wanted = kinds.get(tag.removeprefix(_TAG), ())
-    return isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool))
 
 
 def _place(event: yaml.Event) -> Place:

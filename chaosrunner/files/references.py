@@ -5,6 +5,7 @@ mistake."""
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,6 +68,8 @@ class Library:
         """What answers depend on since this was emptied: (`file`, path), (`names` or `listing`, folder)."""
         self._files: dict[Path, File] = {}
         self._real: dict[Path, Path] = {}
+        self._shown: dict[str, File] = {}
+        self._checksums: dict[Path, str] = {}
         self._near: dict[Path, list[File]] = {}
         self._once: dict[int, tuple[Spot, Any, set[tuple[str, Path]]]] = {}
         self._names: dict[Path, dict[str, list[tuple[File, str, Spot]]]] = {}
@@ -96,9 +99,22 @@ class Library:
         return self._read(path)
 
     def _resolved(self, path: Path) -> Path:
-        if path not in self._real:
-            self._real[path] = path.resolve()
-        return self._real[path]
+        """As `path.resolve()`, which takes a look at every folder above: most files lie in one that is known."""
+        real = self._real.get(path)
+        if real is None:
+            folder = path.parent
+            if folder == path or path.name == ".." or path.is_symlink():
+                real = path.resolve()
+            else:
+                if folder not in self._real:
+                    self._real[folder] = folder.resolve()
+                real = self._real[folder] / path.name
+            self._real[path] = real
+        return real
+
+    def checksum(self, path: Path) -> str:
+        """Of a file by its absolute path, if it was read; empty otherwise."""
+        return self._checksums.get(path, "")
 
     def data(self, path: Path) -> bytes:
         """What a file holds, up to one byte more than it may. Raises `UsageError` if it cannot be read."""
@@ -113,17 +129,19 @@ class Library:
     def _read(self, path: Path) -> File:
         real = self._resolved(path)
         if real not in self._files:
-            data = self.data(path)
-            parsed = read(data, self.shown(path))
-            source = Source(path=self.shown(path), sha256=hashlib.sha256(data).hexdigest())
-            told = Comments() if MARK not in data else comments(data.decode("utf-8", "replace"), self.shown(path))
+            data, shown = self.data(path), self.shown(path)
+            parsed = read(data, shown)
+            source = Source(path=shown, sha256=hashlib.sha256(data).hexdigest())
+            told = Comments() if MARK not in data else comments(data.decode("utf-8", "replace"), shown)
             whole = File(path.absolute(), source, tuple(parsed.documents), tuple(parsed.problems), told)
             self._files[real] = whole
+            self._shown.setdefault(source.path, whole)
+            self._checksums[whole.path] = source.sha256
         return self._files[real]
 
     def shown_as(self, name: str) -> File | None:
         """The file that messages call so, if it was read."""
-        return next((file for file in self._files.values() if file.source.path == name), None)
+        return self._shown.get(name)
 
     def refer(
         self, kind: str, reference: str, starts: Sequence[Path], same: File | None = None
@@ -284,7 +302,8 @@ def candidates(start: Path) -> Iterator[Path]:
 def files_in(folder: Path) -> list[Path]:
     """The files of a folder that may hold documents, sorted; none if it is no folder or closed to us."""
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix in ENDINGS and not path.name.startswith("."))
+        names = os.listdir(folder)  # noqa: PTH208  a path of each would take longer than all else
+        return [folder / name for name in sorted(names) if name.endswith(ENDINGS) and not name.startswith(".")]
     except OSError:
         return []
 

@@ -36,7 +36,7 @@ def method_value(spot: Spot, problems: list[Problem]) -> JsonValue:
     if not isinstance(spot.value, list):
         return spot.value
     for step in spot.items():
-        ways = [name for name in _WAYS if step.child(name)]
+        ways = [name for name in _WAYS if name in step.node.children]
         if len(ways) > 1:
             place = step.nearest(ways[1])
             problems.append(
@@ -46,9 +46,10 @@ def method_value(spot: Spot, problems: list[Problem]) -> JsonValue:
             )
         elif not ways and isinstance(step.value, dict):
             problems.append(_no_step(step))
-    for step in fault_steps(spot):
+    steps = list(fault_steps(spot))
+    for step in steps:
         _fault(step, problems)
-    _ids(spot, problems)
+    _ids(steps, problems)
     return [_kept(step) for step in spot.items()]
 
 
@@ -79,11 +80,12 @@ def _kept(step: Spot) -> JsonValue:
 def fault_steps(method: Spot) -> Iterator[Spot]:
     """Every step with a fault, those of `together` too, in order."""
     for step in method.items():
-        if step.child("fault"):
+        children = step.node.children
+        if "fault" in children:
             yield step
-        together = step.child("together")
+        together = step.child("together") if "together" in children else None
         if together is not None and isinstance(together.value, list):
-            yield from (inner for inner in together.items() if inner.child("fault"))
+            yield from (inner for inner in together.items() if "fault" in inner.node.children)
 
 
 def _fault(step: Spot, problems: list[Problem]) -> None:
@@ -113,9 +115,9 @@ def _time(step: Spot, kind: str, instant: bool) -> Iterator[Problem]:
         expected = f"how long `{kind}` stays in force, such as `for: 30s`"
         yield step.problem(f"{called(step)} has no `for`", expected, rule="step-time")
     for name in ("for", "observe"):
-        if (given := step.child(name)) and _seconds(given) == 0:
-            said = f"`{name}` is {given.value!r}, in which nothing can be seen"
-            yield given.problem(said, "a longer time", rule="step-time")
+        if name in step.node.children and _seconds(time := step.nearest(name)) == 0:
+            said = f"`{name}` is {time.value!r}, in which nothing can be seen"
+            yield time.problem(said, "a longer time", rule="step-time")
 
 
 def _seconds(spot: Spot) -> float | None:
@@ -134,13 +136,13 @@ def _target(step: Spot, kind: str, acts_on: frozenset[str]) -> Iterator[Problem]
     elif target is None:
         expected = f"what `{kind}` acts on ({', '.join(sorted(acts_on))})"
         yield step.problem(f"{called(step)} has no `target`", expected, rule="step-target")
-    elif isinstance(target.value, dict) and not target.child("sameAs"):
+    elif isinstance(target.value, dict) and "sameAs" not in target.node.children:
         yield from connections(target, kind, acts_on)
 
 
 def connections(target: Spot, kind: str, acts_on: frozenset[str]) -> Iterator[Problem]:
     """Whether a target names connections exactly where a fault acts on them."""
-    if not isinstance(target.value, dict) or target.child("sameAs"):
+    if not isinstance(target.value, dict) or "sameAs" in target.node.children:
         return
     link = target.child("link")
     if acts_on == {"link"} and target.child("service") and not (target.child("to") or link):
@@ -152,11 +154,11 @@ def connections(target: Spot, kind: str, acts_on: frozenset[str]) -> Iterator[Pr
         yield link.problem(f"`{kind}` does not act on links", expected, at_key=True, rule="step-target")
 
 
-def _ids(method: Spot, problems: list[Problem]) -> None:
+def _ids(steps: Sequence[Spot], problems: list[Problem]) -> None:
     """Ids occur once, and `sameAs` names a step that is earlier, or in force together with this one."""
-    names = default_ids(method)
+    names = _default_ids(steps)
     first: dict[str, Spot] = {}
-    for step in fault_steps(method):
+    for step in steps:
         given = step.child("id")
         if given is None or not isinstance(given.value, str):
             continue
@@ -165,7 +167,7 @@ def _ids(method: Spot, problems: list[Problem]) -> None:
             said = f"the id {given.value!r} is taken by the step in line {line}"
             problems.append(given.problem(said, "another id", rule="name-taken"))
         first.setdefault(given.value, step)
-    for step in fault_steps(method):
+    for step in steps:
         same = step.get("target", "sameAs")
         if same is not None and isinstance(same.value, str):
             problems += _same_as(step, same, names)
@@ -230,8 +232,11 @@ def _index(step: Spot) -> int:
 
 def default_ids(method: Spot) -> dict[str, Spot]:
     """Every fault step by its id; one that gives none goes by its fault's kind, where that occurs once."""
-    steps = list(fault_steps(method))
-    kinds = [str(step.nearest("fault").value) for step in steps]
+    return _default_ids(list(fault_steps(method)))
+
+
+def _default_ids(steps: Sequence[Spot]) -> dict[str, Spot]:
+    kinds = [str(step.node.children["fault"].value) for step in steps]
     found: dict[str, Spot] = {}
     for step, kind in zip(steps, kinds, strict=True):
         given = step.child("id")
@@ -266,28 +271,28 @@ def known_places(steps: Sequence[Spot], services: JsonObject | None, links: Json
         if target is None or not isinstance(target.value, dict):
             continue
         for field, known in (("service", services), ("to", services), ("link", links)):
-            place = target.child(field)
-            if place is None or known is None or not isinstance(place.value, str) or place.value in known:
+            named = target.value.get(field)
+            if known is None or not isinstance(named, str) or named in known:
                 continue
-            if any(uses(place.value)):
+            place = target.nearest(field)
+            if any(uses(named)):
                 continue  # known when the earlier step's targets are
             what = "link" if field == "link" else "service"
-            near = nearest(place.value, list(known))
+            near = nearest(named, list(known))
             expected = "" if near else f"one of {', '.join(known)}" if known else f"none: it names no {what}s"
-            yield place.problem(f"the environment has no {what} {place.value!r}", expected, near, rule="unknown-place")
+            yield place.problem(f"the environment has no {what} {named!r}", expected, near, rule="unknown-place")
         yield from _path(target, services, links)
 
 
 def _path(target: Spot, services: JsonObject | None, links: JsonObject | None) -> Iterator[Problem]:
-    start, end = target.child("service"), target.child("to")
-    if start is None or end is None or links is None or not isinstance(start.value, str):
+    assert isinstance(target.value, dict)
+    start, end = target.value.get("service"), target.value.get("to")
+    if links is None or not (isinstance(start, str) and isinstance(end, str)):
         return
-    if not isinstance(end.value, str):
-        return
-    if services is not None and not (start.value in services and end.value in services):
+    if services is not None and not (start in services and end in services):
         return
     ends = [(link.get("from"), link.get("to")) for link in links.values() if isinstance(link, dict)]
-    if (start.value, end.value) not in ends:
+    if (start, end) not in ends:
         between = ", ".join(f"{one} to {other}" for one, other in ends) or "none"
-        said = f"the environment has no link from {start.value} to {end.value}"
-        yield end.problem(said, f"one of: {between}", rule="unknown-place")
+        said = f"the environment has no link from {start} to {end}"
+        yield target.nearest("to").problem(said, f"one of: {between}", rule="unknown-place")

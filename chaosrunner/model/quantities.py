@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated, Any
 
 from chaosrunner.model.marks import BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -35,6 +36,8 @@ _BYTES = {
 }
 _BITS = {"bit": 1 / 8, "kbit": 1e3 / 8, "Mbit": 1e6 / 8, "Gbit": 1e9 / 8}
 
+SHORT = 24
+"""Characters of a duration that is read once for all: the same few are written again and again."""
 NUMBER = r"\d+(?:\.\d+)?"
 _DURATION = pattern(rf"(?:{NUMBER}(?:ns|us|µs|ms|s|m|h|d))+")
 _DURATION_PART = pattern(rf"({NUMBER})(ns|us|µs|ms|s|m|h|d)")
@@ -43,9 +46,22 @@ _AMOUNT = pattern(rf"({NUMBER})\s*([A-Za-zµ%]*)")
 
 def parse_duration(text: Any) -> float:
     """Seconds of `500ms`, `30s`, `1h30m`. A bare number is refused: nobody can tell which unit was meant."""
-    if isinstance(text, str) and _DURATION.fullmatch(text.strip()):
-        return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+    seconds = None
+    if isinstance(text, str):
+        seconds = _kept_seconds(text) if len(text) <= SHORT else _seconds(text)
+    if seconds is not None:
+        return seconds
     raise ValueError(f"expected a duration such as 500ms, 30s or 5m, found {text!r}")
+
+
+def _seconds(text: str) -> float | None:
+    """None: it is no duration."""
+    if _DURATION.fullmatch(text.strip()) is None:
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+
+
+_kept_seconds = lru_cache(maxsize=1024)(_seconds)
 
 
 def parse_ratio(text: Any) -> float:

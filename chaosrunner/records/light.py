@@ -165,17 +165,18 @@ def _plan_of(cls: Any) -> _Plan:
 def _compile_init(plan: _Plan) -> None:
     scope: dict[str, Any] = {"_set": _set, "_new": object()}
     heads, lines = ["self"], []
+    line = " self.{} = {}" if plan.cls.__setattr__ is object.__setattr__ else " _set(self, {!r}, {})"
     for part in plan.parts:
         name = part.name
         if part.factory is not MISSING:
             scope[f"_make_{name}"] = part.factory
             heads.append(f"{name}=_new")
-            lines.append(f" _set(self, {name!r}, _make_{name}() if {name} is _new else {name})")
+            lines.append(line.format(name, f"_make_{name}() if {name} is _new else {name}"))
             continue
         if part.default is not MISSING:
             scope[f"_is_{name}"] = part.default
         heads.append(name if part.default is MISSING else f"{name}=_is_{name}")
-        lines.append(f" _set(self, {name!r}, {name})")
+        lines.append(line.format(name, name))
     lines.append(" self.__post_init__()" if plan.then is not None else " return None")
     exec(f"def __init__({', '.join(heads)}):\n" + "\n".join(lines), scope)
     made = scope["__init__"]

@@ -7,8 +7,6 @@ from typing import Any, AnyStr, cast
 
 
 class _Pattern:
-    __slots__ = ("_made", "flags", "text")
-
     def __init__(self, text: Any, flags: int) -> None:
         self.text = text
         self.flags = flags
@@ -17,7 +15,9 @@ class _Pattern:
     def __getattr__(self, name: str) -> Any:
         if self._made is None:
             self._made = re.compile(self.text, self.flags)
-        return getattr(self._made, name)
+        found = getattr(self._made, name)
+        self.__dict__[name] = found  # the next time it is not asked for here
+        return found
 
 
 def pattern(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:

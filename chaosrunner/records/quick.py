@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, NoReturn, Self, TypeVar
 
 from chaosrunner.records.declaring import Check, Field
@@ -144,7 +145,8 @@ class Quick:
     @classmethod
     def model_names(cls) -> list[str]:
         """The fields as files call them, without those that are not for files."""
-        return [alias(name) for name, declared in cls.model_declared.items() if not _internal(declared.default)]
+        model: Any = cls
+        return list(_names(model))
 
     @classmethod
     def model_knows(cls, word: str) -> bool:
@@ -365,6 +367,11 @@ def _judged(model: type[Any], value: Any, **options: Any) -> Any:
 
 def _is_pydantics(value: Any) -> bool:
     return type(value).__module__.startswith("pydantic")
+
+
+@cache
+def _names(cls: type[Quick]) -> tuple[str, ...]:
+    return tuple([alias(name) for name, declared in cls.model_declared.items() if not _internal(declared.default)])
 
 
 def _internal(default: Any) -> bool:

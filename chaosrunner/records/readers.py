@@ -312,14 +312,18 @@ _BOUNDS: Mapping[str, Callable[[Any, Any], bool]] = {
     "lt": lambda value, bound: bool(value < bound),
     "min_length": lambda value, bound: len(value) >= bound,
     "max_length": lambda value, bound: len(value) <= bound,
-    "pattern": lambda value, bound: "\n" not in value and re.search(bound, value) is not None,
+    "pattern": lambda value, bound: "\n" not in value and bound.search(value) is not None,
 }
 _SILENT = {"default", "default_factory", "json_schema_extra", "description", "examples", "title"}
 
 
 def constrained(read: Read, options: Mapping[str, Any]) -> Read:
     """The same with what a `Field` asks for; of an optional field, where there is a value."""
-    bounds = [(_BOUNDS[name], bound) for name, bound in options.items() if name in _BOUNDS]
+    bounds = [
+        (_BOUNDS[name], re.compile(bound) if name == "pattern" else bound)
+        for name, bound in options.items()
+        if name in _BOUNDS
+    ]
     if options.keys() - _BOUNDS.keys() - _SILENT:
         return _nothing_sure
     if not bounds:
@@ -327,8 +331,10 @@ def constrained(read: Read, options: Mapping[str, Any]) -> Read:
 
     def read_within(value: Any, by_name: bool) -> Any:
         result = read(value, by_name)
-        if result is not None and not all(holds(result, bound) for holds, bound in bounds):
-            raise Doubt
+        if result is not None:
+            for holds, bound in bounds:
+                if not holds(result, bound):
+                    raise Doubt
         return result
 
     return read_within

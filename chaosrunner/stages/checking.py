@@ -126,6 +126,8 @@ class _Known:
         return self._states[dependence]
 
     def _file(self, path: Path) -> str:
+        if known := self._library.checksum(path):
+            return known
         if not path.is_file():
             return "folder" if path.is_dir() else ""
         try:
