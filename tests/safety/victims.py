@@ -9,6 +9,7 @@ lives. Its output, and in a last line its exit code, go to the file.
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import json
 import os
@@ -62,13 +63,27 @@ def live(order: dict[str, Any]) -> int:
     return terms.run(chaosrunner)
 
 
+LATE = (
+    *("app.concluding", "cli._check_formats", "cli.check", "cli.heal", "cli.local", "cli.run", "files.excerpts"),
+    *("files.rules", "injector.control", "injector.holder", "judging.alerts", "judging.facts", "judging.faults"),
+    *("judging.measures", "judging.sentences", "judging.series", "judging.stretches", "judging.tally"),
+    *("register.near_misses", "reports.brief", "reports.html", "reports.summary", "stages.checking"),
+    *("stages.detect", "stages.judge", "stages.register", "stages.remediate", "stages.report"),
+    *("store.checked", "store.kept"),
+)
+
+
 def import_everything() -> None:
-    """What a run imports late, so that not every fork has to."""
+    """What a run imports late, so that not every fork has to; none looks for garbage among it either."""
     for role in ("faults", "probes", "platforms", "trackers"):
         for kind in catalog.kinds(role):
             catalog.find(role, kind)
-    for module in ("register.near_misses", "stages.register", "stages.remediate", "reports.html", "reports.summary"):
+    for module in LATE:
         importlib.import_module(f"chaosrunner.{module}")
+    for module in ("concurrent.futures.thread", "encodings.utf_8_sig", "glob", "psutil", "pwd"):
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()
 
 
 def main() -> None:
