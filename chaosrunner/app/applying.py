@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from chaosrunner import catalog
@@ -94,22 +94,26 @@ async def apply_schedule(planned: Planned, places: Sequence[Place], keys: Keys, 
     """
     objects = planned.manifests()
     _refuse_several(places)
-    answers: list[tuple[str, GuardAnswer]] = []
     circumstances = Circumstances(clock.now(), who(), keys.second, keys.production_confirmed)
-    for place in places:
-        name = place.environment.name
-        answers.append((name, ask_to_schedule(place.environment.spec.guards, circumstances)))
-        async with _schedules(place, clock) as schedules:
-            asked = await Leash().ask(schedules.may_keep(objects), PLATFORM_TAKES)
-        if isinstance(asked.error, ChaosrunnerError):
-            raise asked.error
-        refused = GuardAnswer(guard="schedule", go=False, reason=f"cannot be answered: {asked.trouble}")
-        answers += [(name, answer) for answer in ([refused] if asked.value is None else asked.value)]
-    found = Done(tuple(answers))
-    if found.refusals:
-        return found
-    async with _schedules(places[0], clock) as schedules:
-        return Done(found.answers, tuple(await schedules.keep(objects)))
+    answers: list[tuple[str, GuardAnswer]] = []
+    async with AsyncExitStack() as stack:
+        # The connection that the guards were asked over is the one that changes something: a context may be switched.
+        opened = [await stack.enter_async_context(_schedules(place, clock)) for place in places]
+        for place, schedules in zip(places, opened, strict=True):
+            guards = place.environment.spec.guards
+            asked = [ask_to_schedule(guards, circumstances), *await _asked(schedules, objects)]
+            answers += [(place.environment.name, answer) for answer in asked]
+        found = Done(tuple(answers))
+        return found if found.refusals else Done(found.answers, tuple(await opened[0].keep(objects)))
+
+
+async def _asked(schedules: Schedules, objects: Sequence[JsonObject]) -> Sequence[GuardAnswer]:
+    asked = await Leash().ask(schedules.may_keep(objects), PLATFORM_TAKES)
+    if isinstance(asked.error, ChaosrunnerError):
+        raise asked.error
+    if asked.value is None:
+        return [GuardAnswer(guard="schedule", go=False, reason=f"cannot be answered: {asked.trouble}")]
+    return asked.value
 
 
 async def remove_schedule(schedule: str, namespace: str, places: Sequence[Place], clock: Clock) -> Done:
