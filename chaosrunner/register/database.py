@@ -17,7 +17,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.pool import StaticPool
 
 from chaosrunner.errors import NotPossibleNow
-from chaosrunner.register import rows, schema
+from chaosrunner.register import rows, schema, sqlite
 from chaosrunner.register.file import RegisterFile, file_of
 from chaosrunner.register.lines import BY_FINGERPRINT
 from chaosrunner.register.queueing import turn as turn_of
@@ -170,9 +170,9 @@ def is_a_file(engine: sa.Engine) -> bool:
 
 def _in_memory(file: RegisterFile) -> sa.Engine:
     """An engine on what the file says; one connection, which all threads share in turn."""
-    options = {"chaosrunner_file": file}
+    options = {"chaosrunner_file": file, **sqlite.ONE_CACHE}
     once = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
-    engine = sa.create_engine("sqlite://", execution_options=options, **once)
+    engine = sa.create_engine(f"{sqlite.DRIVER}://", execution_options=options, **once)
     event.listen(engine, "connect", _own_transactions)
     event.listen(engine, "begin", _begin)
     with file.up_to_date(engine):
@@ -186,12 +186,17 @@ def _name(engine: sa.Engine) -> str:
 
 
 def _engine(url: str) -> sa.Engine:
+    more: dict[str, Any] = {}
     try:
         where = sa.make_url(url)
         if where.drivername in ("postgres", "postgresql"):
             where = where.set(drivername=f"postgresql+{POSTGRESQL_DRIVER}")
-        sqlite = where.get_backend_name() == "sqlite"
-        engine = sa.create_engine(where, connect_args={"timeout": BUSY_SECONDS} if sqlite else {})
+        of_sqlite = where.get_backend_name() == "sqlite"
+        if where.drivername in ("sqlite", "sqlite+pysqlite"):
+            where = where.set(drivername=sqlite.DRIVER)
+        if of_sqlite:
+            more = {"connect_args": {"timeout": BUSY_SECONDS}, "execution_options": sqlite.ONE_CACHE}
+        engine = sa.create_engine(where, **more)
     except ModuleNotFoundError as error:
         raise NotPossibleNow(
             f"the near-miss register's URL cannot be used: {error}; for PostgreSQL: pip install chaosrunner[postgresql]"
@@ -199,7 +204,7 @@ def _engine(url: str) -> sa.Engine:
     except (exc.ArgumentError, exc.NoSuchModuleError) as error:
         meant = "expected postgresql://…, or the name of a file that ends in .jsonl"
         raise NotPossibleNow(f"the near-miss register's URL cannot be used: {error}; {meant}") from error
-    if sqlite:
+    if of_sqlite:
         event.listen(engine, "connect", _own_transactions)
         event.listen(engine, "begin", _begin)
     return engine

@@ -19,7 +19,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from chaosrunner.errors import NotPossibleNow, UsageError
-from chaosrunner.register import open_register, schema
+from chaosrunner.register import open_register, schema, sqlite
 from chaosrunner.register.database import MIGRATIONS, bring_up_to_date, connect
 from chaosrunner.register.near_misses import Register, Wanted
 from tests.near_misses.world import ONE_RUN, START, SetClock, facts, finding, gap, passing
@@ -234,6 +234,16 @@ def test_a_url_opens_the_same_register(tmp_path: Path) -> None:
         filled(register)
     with open_register(f"sqlite:///{tmp_path / 'register.db'}", SetClock()) as register:
         assert len(register.list()) == 2
+
+
+def test_what_one_register_has_put_into_sql_the_next_need_not(tmp_path: Path) -> None:
+    def fill(name: str) -> set[object]:
+        with open_register(tmp_path / name, SetClock()) as register:
+            filled(register)
+            assert len(register.list()) == 2
+        return set(sqlite.ONE_CACHE["compiled_cache"])
+
+    assert (first := fill("one")) and fill("another") == first
 
 
 # --------------------------------------------------------------------------------------------------- export, import
