@@ -14,25 +14,28 @@ from tests.near_misses.world import SetClock
 from tests.register.conftest import Place
 
 CROWD = """
-import os, sys, traceback
+import gc, os, sys, tempfile, traceback
 from pathlib import Path
 from chaosrunner.register import near_misses, open_register
 from tests.near_misses.world import SetClock, facts, finding, gap, START
 
-def work(name):
-    state = sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])
+def work(name, state, times):
     with open_register(state, SetClock()) as register:
-        for number in range(int(sys.argv[2])):
+        for number in range(times):
             ours = gap(service=f"s{number % 9}", identity={"to": "payments" if number % 2 else "inventory"})
             gaps = [finding(gap(service="shared")), finding(ours)]
             register.record(facts(f"{name}-{number}", at=START + number), gaps if number % 3 else gaps[::-1])
 
+with tempfile.TemporaryDirectory() as other:
+    work("nobody", Path(other), 3)
+gc.freeze()
+state = sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])
 children = []
 for number in range(8):
     child = os.fork()
     if not child:
         try:
-            work(f"worker{number}")
+            work(f"worker{number}", state, int(sys.argv[2]))
         except BaseException:
             traceback.print_exc()
             os._exit(1)
@@ -41,7 +44,8 @@ for number in range(8):
 print(*children, flush=True)
 sys.exit(sum(os.waitpid(child, 0)[1] != 0 for child in children))
 """
-"""Eight processes that came out of one, so that the modules are imported once. They also race to make the register."""
+"""Eight processes that came out of one, so that the modules are imported, and statements put into SQL, once (at another
+register). They also race to make the register."""
 
 
 async def crowd(where: Path | str, each: int) -> asyncio.subprocess.Process:
