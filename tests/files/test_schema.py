@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from chaosrunner import catalog
 from chaosrunner.files.documents import KINDS
 from chaosrunner.files.reader import read
 from chaosrunner.files.schema import schema
+from chaosrunner.model.frozen import JsonObject
 from chaosrunner.pages import example_spot
 from chaosrunner.ports import Plugin
 from tests.files.good import WHOLE, Mistake, changed
@@ -22,17 +24,38 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(
     file for name in ("environments", "experiments", "hypotheses", "suites") for file in (ROOT / name).glob("*.yaml")
 )
-VALIDATOR = Draft202012Validator(schema())
+
+
+@cache
+def of(kind: str | None = None) -> JsonObject:
+    """A schema, put together once for all tests of a process: that takes longer than most of them."""
+    return schema(kind)
+
+
+@cache
+def validator(kind: str | None = None) -> Draft202012Validator:
+    return Draft202012Validator(of(kind))
+
+
+@cache
+def errors(document: str) -> list[str]:
+    """In one document, as JSON: a mistake is in one, and the others beside it are the same every time."""
+    return [error.message for error in validator().iter_errors(json.loads(document))]
 
 
 def refused(text: str) -> list[str]:
-    return [error.message for spot in read(text.encode(), "f").documents for error in VALIDATOR.iter_errors(spot.value)]
+    return [error for spot in read(text.encode(), "f").documents for error in errors(json.dumps(spot.value))]
 
 
 @pytest.mark.parametrize("kind", [None, *KINDS])
 def test_every_schema_is_one_by_its_dialect(kind: str | None) -> None:
-    Draft202012Validator.check_schema(schema(kind))
-    json.dumps(schema(kind), allow_nan=False)
+    shape, shared = dict(of(kind)), of()["$defs"]
+    json.dumps(shape, allow_nan=False)
+    if kind is not None:  # what all share is looked at once, as a part of the whole
+        definitions = shape.pop("$defs")
+        assert isinstance(definitions, dict) and isinstance(shared, dict)
+        assert all(shared[name] == definition for name, definition in definitions.items())
+    Draft202012Validator.check_schema(shape)
 
 
 def test_files_that_are_right_are_valid() -> None:
@@ -46,10 +69,9 @@ def test_every_shipped_file_is_valid(file: Path) -> None:
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_each_kind_has_a_schema_of_its_own(kind: str) -> None:
-    validator = Draft202012Validator(schema(kind))
     for spot in read(WHOLE.encode(), "f").documents:
         assert isinstance(spot.value, dict)
-        assert validator.is_valid(spot.value) == (spot.value["kind"] == kind)
+        assert validator(kind).is_valid(spot.value) == (spot.value["kind"] == kind)
 
 
 @pytest.mark.parametrize("mistake", ALL, ids=[mistake.new.replace("‸", "") for mistake in ALL])
@@ -76,7 +98,7 @@ def definitions(shape: object) -> list[dict[str, object]]:
 
 
 def test_a_measure_shows_its_probes_and_not_how_they_are_kept_inside() -> None:
-    whole = schema()
+    whole = of()
     defs = whole["$defs"]
     assert isinstance(defs, dict)
     measure = defs["Measure"]
@@ -88,7 +110,7 @@ def test_a_measure_shows_its_probes_and_not_how_they_are_kept_inside() -> None:
 
 
 def test_every_reference_leads_to_a_definition_and_every_definition_is_used() -> None:
-    whole = schema()
+    whole = of()
     defs = whole["$defs"]
     assert isinstance(defs, dict)
     targets = {str(shape["$ref"]) for shape in definitions(whole) if "$ref" in shape}
@@ -96,7 +118,7 @@ def test_every_reference_leads_to_a_definition_and_every_definition_is_used() ->
 
 
 def test_editors_can_show_what_a_field_means() -> None:
-    experiment = schema("Experiment")
+    experiment = of("Experiment")
     defs = experiment["$defs"]
     assert isinstance(defs, dict)
     spec = defs["ExperimentSpec"]
@@ -114,13 +136,13 @@ def test_every_example_of_a_fault_is_a_valid_step(kind: str) -> None:
     assert issubclass(fault, Plugin)
     step = example_spot(fault.example)
     assert step is not None
-    experiment = schema("Experiment")
+    experiment = of("Experiment")
     only_steps = {"$ref": "#/$defs/FaultStep", "$defs": experiment["$defs"]}
     assert not list(Draft202012Validator(only_steps).iter_errors(step.value))
 
 
 def test_every_field_is_described_and_the_examples_beside_them_are_right() -> None:
-    whole = schema()
+    whole = of()
     shapes = whole["$defs"]
     assert isinstance(shapes, dict)
     fields = [
