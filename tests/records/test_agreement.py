@@ -7,6 +7,7 @@ import json
 import pkgutil
 from datetime import date
 from enum import Enum
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -98,6 +99,7 @@ def _right(annotation: Any, depth: int) -> st.SearchStrategy[Any]:
     return JUNK
 
 
+@cache  # to put together what draws takes longer than to draw
 def written(model: type[Any], depth: int = 2) -> st.SearchStrategy[Any]:
     """A mapping for a model: what it must have, some of what it may have, seldom something else."""
     fields: dict[bool, dict[str, Any]] = {True: {}, False: {}}
