@@ -26,6 +26,7 @@ import contextlib
 import copy
 import json
 import re
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -135,6 +136,8 @@ class FakeApi:
         self._watches: set[asyncio.Task[Any]] = set()
         self._runner: web.AppRunner | None = None
         self._port = 0
+        self._scratch = contextlib.ExitStack()
+        """Folders of its clients' kubeconfigs."""
 
     # -- life
 
@@ -146,6 +149,7 @@ class FakeApi:
 
     async def __aexit__(self, *_: object) -> None:
         await self.down()
+        self._scratch.close()
 
     async def up(self) -> None:
         """Listen, on the same port as before."""
@@ -178,7 +182,8 @@ class FakeApi:
         async def no_wait(_: float) -> None:
             await asyncio.sleep(0)
 
-        return Cluster(kubeconfig=str(self.kubeconfig(Path(_scratch()))), sleep=no_wait)
+        folder = self._scratch.enter_context(tempfile.TemporaryDirectory(prefix="fake-api-"))
+        return Cluster(kubeconfig=str(self.kubeconfig(Path(folder))), sleep=no_wait)
 
     def kubeconfig(self, folder: Path) -> Path:
         """A kubeconfig file with one context, `fake`."""
@@ -611,9 +616,3 @@ def _group(api: str) -> Object:
 async def _body(request: web.Request) -> Any:
     raw = await request.read() if request.can_read_body else b""
     return json.loads(raw) if raw else None
-
-
-def _scratch() -> str:
-    import tempfile
-
-    return tempfile.mkdtemp(prefix="fake-api-")
