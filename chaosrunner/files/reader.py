@@ -80,8 +80,7 @@ def read(data: bytes, file: str) -> Parsed:
     try:
         ways = builder.ways()
         for event in _events(text, file, parsed.problems):
-            way = ways.get(type(event))
-            if way is not None:
+            if (way := ways.get(type(event))) is not None:
                 way(event)
     except _GiveUp:
         return parsed

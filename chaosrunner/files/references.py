@@ -21,6 +21,7 @@ from chaosrunner.records.light import dataclass
 
 T = TypeVar("T")
 FOLDERS = ("environments", "hypotheses", "experiments", "suites")
+_FIRST = 64 * 1024
 ENDINGS = (".yaml", ".yml", ".json")
 
 
@@ -63,6 +64,7 @@ class Library:
 
     def __init__(self, folder: Path, unsaved: Mapping[Path, bytes] | None = None) -> None:
         self.folder = folder.absolute()
+        self._within = f"{str(self.folder).rstrip('/')}/"
         self.unsaved = unsaved or {}
         self.asked: set[tuple[str, Path]] = set()
         """What answers depend on since this was emptied: (`file`, path), (`names` or `listing`, folder)."""
@@ -90,8 +92,10 @@ class Library:
 
     def shown(self, path: Path) -> str:
         """A path as messages name it."""
-        full = path.absolute()
-        return str(full.relative_to(self.folder)) if full.is_relative_to(self.folder) else str(path)
+        full = str(path.absolute())
+        if full.startswith(self._within):
+            return full[len(self._within) :]
+        return "." if full == str(self.folder) else str(path)
 
     def file(self, path: Path) -> File:
         """Read a file. Raises `UsageError` if it cannot be read at all."""
@@ -122,7 +126,8 @@ class Library:
             return unsaved
         try:
             with path.open("rb") as opened:
-                return opened.read(MOST_BYTES + 1)
+                data = opened.read(_FIRST)  # room is made for as much as is asked for
+                return data if len(data) < _FIRST else data + opened.read(MOST_BYTES + 1 - _FIRST)
         except OSError as error:
             raise UsageError(f"{self.shown(path)} cannot be read: {error.strerror}") from None
 

@@ -19,6 +19,7 @@ DEFAULT_OBSERVE = 30.0
 """Seconds that a fault which is over at once is observed for."""
 _WAYS = ("fault", "wait", "together")
 _FIELDS = tuple(FaultStep.model_names())
+_KNOWN = frozenset(_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def _fault(step: Spot, problems: list[Problem]) -> None:
         return
     plugins.parameters("faults", kind, step.child("with") or plugins.absent(step, "with"), problems)
     if facts := plugins.facts(kind):
-        meant = {nearest(name, _FIELDS) for name in step.node.keys if name not in _FIELDS}  # they are reported as such
+        meant = {nearest(name, _FIELDS) for name in step.node.keys.keys() - _KNOWN}  # they are reported as such
         if "for" not in meant:
             problems += _time(step, kind, facts.instant)
         if "target" not in meant:

@@ -7,72 +7,15 @@ not sure (`Doubt`), pydantic decides and says what is wrong: `law` makes the sam
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, ClassVar, NamedTuple, NoReturn, Self, TypeVar
+from typing import Any, ClassVar, NoReturn, Self, TypeVar
 
 from chaosrunner.records.declaring import Check, Field
-from chaosrunner.records.readers import Doubt, Read, Write, constrained, read_by, said, write_by
+from chaosrunner.records.parts import REQUIRED, Declared, Part, Shape, alias, default_of
+from chaosrunner.records.readers import Doubt, said
 
-REQUIRED: Any = object()
-"""The default of a field that has none."""
-
-
-class Declared(NamedTuple):
-    """A field as its class declares it."""
-
-    annotation: Any
-    """Mostly text, which is evaluated when the model is first used."""
-    default: Any
-    """`REQUIRED`, a value, or a `Field` (ours or pydantic's)."""
-    owner: type[Any]
-
-    def type(self) -> Any:
-        """The annotation itself."""
-        if isinstance(self.annotation, str):
-            return eval(self.annotation, vars(sys.modules[self.owner.__module__]))
-        return self.annotation
-
-
-class _Part:
-    """A field. How it is read and written is found out when a value of it first comes along."""
-
-    __slots__ = ("_checks", "_declared", "alias", "copied", "default", "name", "read", "write")
-
-    def __init__(self, name: str, declared: Declared, checks: Iterable[Check]) -> None:
-        self.name = name
-        self.alias = alias(name)
-        self.default = _default(declared.default)
-        self.copied = type(self.default) in (dict, list, set)
-        """Whether each instance needs a default of its own."""
-        self.read: Read = self._first_read
-        self.write: Write | None = self._first_write
-        self._declared = declared
-        self._checks = checks
-
-    def _first_read(self, value: Any, by_name: bool) -> Any:
-        default = self._declared.default
-        read = read_by(self._declared.type())
-        if isinstance(default, Field):
-            read = constrained(read, default.options)
-        for check in self._checks:
-            if self.name in check.fields:
-                read = _checked(read, check, self._declared.owner)
-        self.read = read
-        return read(value, by_name)
-
-    def _first_write(self, value: Any) -> Any:
-        self.write = write_by(self._declared.type())
-        return value if self.write is None else self.write(value)
-
-
-class _Shape(NamedTuple):
-    parts: tuple[_Part, ...]
-    before: tuple[Check, ...]
-    after: tuple[Check, ...]
-    extra: bool
-    """Whether unknown fields are passed over."""
+__all__ = ["REQUIRED", "Quick", "alias", "plainly"]
 
 
 class _FieldsOfLaw:
@@ -96,7 +39,7 @@ class Quick:
     model_checks: ClassVar[Mapping[str, Check]] = {}
     model_foreign: ClassVar[Mapping[str, Any]] = {}
     """Validators and defaults that are pydantic's own: such a model is always read by pydantic."""
-    _ready: ClassVar[_Shape | None] = None
+    _ready: ClassVar[Shape | None] = None
     _given: frozenset[str]
 
     # -- declaring
@@ -131,14 +74,19 @@ class Quick:
         cls.model_declared, cls.model_checks, cls.model_foreign = declared, checks, foreign
 
     @classmethod
-    def _shape(cls) -> _Shape:
+    def _shape(cls) -> Shape:
         if cls._ready is None:
             checks = cls.model_checks.values()
-            cls._ready = _Shape(
-                parts=tuple([_Part(name, declared, checks) for name, declared in cls.model_declared.items()]),
+            parts = tuple([Part(name, declared, checks) for name, declared in cls.model_declared.items()])
+            cls._ready = Shape(
+                parts=parts,
                 before=tuple([check for check in checks if check.mode == "before"]),
                 after=tuple([check for check in checks if check.mode == "after"]),
                 extra=cls.model_config.get("extra") == "ignore",
+                called={part.alias: part for part in parts},
+                defaults={part.name: part.default for part in parts},
+                required=frozenset([part.alias for part in parts if part.default is REQUIRED]),
+                copied=tuple([part for part in parts if part.copied]),
             )
         return cls._ready
 
@@ -156,7 +104,7 @@ class Quick:
     @classmethod
     def model_default(cls, name: str) -> Any:
         """A field's default."""
-        return _default(cls.model_declared[name].default)
+        return default_of(cls.model_declared[name].default)
 
     # -- reading
 
@@ -186,6 +134,33 @@ class Quick:
             found = said(check.function, cls, found)
         if type(found) is not dict:
             raise Doubt
+        if by_name or shape.extra:
+            self._fill_by_part(shape, found, by_name)
+        else:
+            self._fill_by_name(shape, found)
+        for check in shape.after:
+            if said(check.function, self) is not self:
+                raise Doubt
+
+    def _fill_by_name(self, shape: Shape, found: dict[str, Any]) -> None:
+        """What a file gives is mostly less than what there is."""
+        if not shape.required <= found.keys():
+            raise Doubt
+        values, called = self.__dict__, shape.called
+        values.update(shape.defaults)
+        given = []
+        for name, value in found.items():
+            part = called.get(name)
+            if part is None:
+                raise Doubt
+            values[part.name] = part.read(value, False)
+            given.append(part.name)
+        for part in shape.copied:
+            if part.alias not in found:
+                values[part.name] = part.default.copy()
+        _set_given(self, frozenset(given))
+
+    def _fill_by_part(self, shape: Shape, found: dict[str, Any], by_name: bool) -> None:
         values = self.__dict__
         given = []
         for part in shape.parts:
@@ -203,9 +178,6 @@ class Quick:
         if len(given) != len(found) and not shape.extra:
             raise Doubt
         _set_given(self, frozenset(given))
-        for check in shape.after:
-            if said(check.function, self) is not self:
-                raise Doubt
 
     def _be(self, other: Quick) -> None:
         self.__dict__.update(other.__dict__)
@@ -353,12 +325,6 @@ def plainly(model: type[M], value: Any) -> M | None:
 _set_given: Any = vars(Quick)["_given"].__set__
 
 
-def alias(name: str) -> str:
-    """A field's name in files: `for_` is `for`, `at_most` is `atMost`."""
-    first, *others = name.rstrip("_").split("_")
-    return first + "".join([word.capitalize() for word in others])
-
-
 def _judged(model: type[Any], value: Any, **options: Any) -> Any:
     from chaosrunner.records.law import judged
 
@@ -377,14 +343,3 @@ def _names(cls: type[Quick]) -> tuple[str, ...]:
 def _internal(default: Any) -> bool:
     extra = default.options.get("json_schema_extra") if isinstance(default, Field) else None
     return bool(extra and extra.get("internal"))
-
-
-def _default(default: Any) -> Any:
-    """The value that a field without one has; `REQUIRED`: there is none."""
-    if isinstance(default, Field):
-        default = default.args[0] if default.args else default.options.get("default", REQUIRED)
-    return default.copy() if type(default) in (dict, list, set) else default
-
-
-def _checked(read: Read, check: Check, owner: type[Any]) -> Read:
-    return lambda value, by_name: said(check.function, owner, read(value, by_name))
