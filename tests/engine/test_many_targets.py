@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from chaosrunner.engine.means import AT_ONCE
 from chaosrunner.engine.muster import Muster
 from chaosrunner.engine.turns import BEGINS
@@ -33,6 +35,14 @@ def _world(folder: Path) -> World:
     return world
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """One that ran to its end, in which nothing special happened: for all that only look at it."""
+    world = _world(tmp_path_factory.mktemp("many"))
+    assert world.go().ending is Ending.FINISHED
+    return world
+
+
 def test_no_more_than_so_many_are_injected_at_the_same_time(tmp_path: Path) -> None:
     world, under_way = _world(tmp_path), [0, 0]
 
@@ -47,9 +57,8 @@ def test_no_more_than_so_many_are_injected_at_the_same_time(tmp_path: Path) -> N
     assert under_way[0] == 0 and BEGINS < under_way[1] <= AT_ONCE
 
 
-def test_the_time_of_a_large_step_begins_when_its_last_target_is_hit(tmp_path: Path) -> None:
-    world = _world(tmp_path)
-    assert world.go().ending is Ending.FINISHED
+def test_the_time_of_a_large_step_begins_when_its_last_target_is_hit(finished: World) -> None:
+    world = finished
     in_force = [entry.t for entry in world.entries if isinstance(entry.event, FaultInForce)]
     ends = [entry.t for entry in world.entries if isinstance(entry.event, UndoBegan)]
     assert len(in_force) == len(ends) == MANY_TARGETS
@@ -81,17 +90,14 @@ def test_those_that_still_wait_are_not_hit_after_a_stop(tmp_path: Path) -> None:
     assert {one.fault for one in world.of(FaultPrepared)} == {one.fault for one in world.of(FaultUndone)}
 
 
-def test_very_many_are_looked_at_more_rarely(tmp_path: Path) -> None:
-    world = _world(tmp_path)
-    world.go()
-    looks = len(world.of(FaultSeen)) / MANY_TARGETS
+def test_very_many_are_looked_at_more_rarely(finished: World) -> None:
+    looks = len(finished.of(FaultSeen)) / MANY_TARGETS
     assert looks <= 12  # each once a second, and the first
     assert Muster(6000).many == 6000
 
 
-def test_a_run_on_very_many_targets_is_told_in_few_words(tmp_path: Path) -> None:
-    world = _world(tmp_path)
-    world.go()
+def test_a_run_on_very_many_targets_is_told_in_few_words(finished: World) -> None:
+    world = finished
     narrator = Narrator()
     told = [one.text for entry in read_journal(world.journal) if (one := narrator.tell(entry)) is not None]
     assert len(told) < 40
