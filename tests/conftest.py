@@ -53,17 +53,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def long_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
-    """The long ones at the heads of the equal stretches that workers begin with: what others steal is the tails."""
+    """The long ones at the heads of the equal stretches that workers begin with: what others steal is the tails.
+    Those of one file stay together, as they share what it starts.
+    """
     names = {item: f"{item.path.relative_to(HERE).as_posix()}::{item.name}" for item in items}
-    heads = [item for long in LONG for item in items if names[item].startswith(long)]
-    known = set(heads)
+    heads = [[item for item in items if names[item].startswith(long)] for long in LONG]
+    known = {item for head in heads for item in head}
     others = [item for item in items if item not in known]
     ordered: list[pytest.Item] = []
     for worker in range(workers):
-        mine = heads[worker::workers]
-        more = (len(items) - len(ordered)) // (workers - worker) - len(mine)
-        ordered += mine + others[: max(0, more)]
-        del others[: max(0, more)]
+        mine = [item for head in heads[worker::workers] for item in head]
+        more = max(0, (len(items) - len(ordered)) // (workers - worker) - len(mine))
+        ordered += mine + others[:more]
+        del others[:more]
     return ordered + others
 
 

@@ -69,7 +69,7 @@ spec:
         - name: answers
           tcp: {{host: 127.0.0.1, port: {web}}}
           every: 50ms
-          timeout: 200ms
+          timeout: 1s
   baseline: 200ms
   method: [{step}]
   recovery: {{within: 2s, holds: 100ms}}
