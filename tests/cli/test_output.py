@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from chaosrunner.cli import chaosrunner
 
 EXPORT = ("near-miss", "export")
 
@@ -61,11 +64,13 @@ def test_what_is_no_text_is_no_export(tmp_path: Path) -> None:
     assert not (tmp_path / ".chaosrunner").exists()
 
 
-def test_an_export_that_cannot_be_written_says_where_and_why(tmp_path: Path) -> None:
-    (tmp_path / "none.jsonl").write_text("")
-    assert called(tmp_path, "near-miss", "import", "none.jsonl").stdout == "0 records added\n"
+def test_an_export_that_cannot_be_written_says_where_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    inside = CliRunner()
+    Path("none.jsonl").write_text("")
+    assert inside.invoke(chaosrunner, ["near-miss", "import", "none.jsonl"]).stdout == "0 records added\n"
     done = called(tmp_path, *EXPORT, str(tmp_path))
     assert done.returncode == 2
     assert f"cannot write {tmp_path}: Is a directory" in done.stderr
-    assert called(tmp_path, *EXPORT, "out.jsonl").returncode == 0
-    assert (tmp_path / "out.jsonl").read_text() == called(tmp_path, *EXPORT).stdout
+    assert inside.invoke(chaosrunner, [*EXPORT, "out.jsonl"]).exit_code == 0
+    assert Path("out.jsonl").read_text() == inside.invoke(chaosrunner, EXPORT).stdout
