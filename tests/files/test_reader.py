@@ -252,6 +252,13 @@ def test_no_bytes_whatever_raise(data: bytes) -> None:
     assert parsed.documents or parsed.problems
 
 
+@pytest.mark.parametrize("break_", ["\n", "\n\n", "\u2028", "\x85"])
+def test_plain_text_over_lines_is_kept_as_it_stands(break_: str) -> None:
+    (document,) = read(f"a: b{break_}  c\nd: 1\n".encode(), "f.yaml").documents
+    assert document.nearest("a").node.raw == f"b{break_}  c"
+    assert document.nearest("d").node.raw == ""
+
+
 JSON_VALUES = st.recursive(
     st.none()
     | st.booleans()

@@ -160,6 +160,19 @@ def test_other_files_in_the_way_do_no_harm(tmp_path: Path) -> None:
     assert load_experiment("e.yaml", None, tmp_path).environment.name == "laptop"
 
 
+def test_one_file_under_several_names_is_one_document(tmp_path: Path) -> None:
+    put(tmp_path, {"e.yaml": EXPERIMENT, "h.yaml": HYPOTHESIS, "elsewhere/v.yaml": ENVIRONMENT})
+    (tmp_path / "environments").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "v.yaml").symlink_to(tmp_path / "elsewhere" / "v.yaml")
+    assert load_experiment("e.yaml", None, tmp_path).environment.name == "laptop"
+
+
+def test_a_file_of_more_than_one_block_is_read_whole(tmp_path: Path) -> None:
+    long = "# long\n" * 40_000
+    put(tmp_path, {"e.yaml": f"{long}{EXPERIMENT}", "h.yaml": HYPOTHESIS, "v.yaml": ENVIRONMENT})
+    assert load_experiment("e.yaml", None, tmp_path).environment.name == "laptop"
+
+
 def test_an_environment_comes_with_its_folder_and_checksum(tmp_path: Path) -> None:
     put(tmp_path, {"environments/v.yaml": ENVIRONMENT})
     environment, folder, source = load_environment("laptop", tmp_path)
