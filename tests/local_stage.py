@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,12 +35,19 @@ def program(text: str, *arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
+_OWN = 10_000 + os.getpid() % 40 * 250
+_ports = itertools.cycle(range(_OWN, _OWN + 250))
+
+
 def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as attempt:
-        attempt.bind(("127.0.0.1", 0))
-        port: int = attempt.getsockname()[1]
-        return port
+    """A port that nothing listens on, and that nobody else gets meanwhile: tests beside this one have others, and the
+    kernel does not give it to a connection by itself.
+    """
+    for port in itertools.islice(_ports, 250):
+        with socket.socket() as attempt, suppress(OSError):
+            attempt.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"no port is free from {_OWN} on")
 
 
 def server(port: int, *options: str, **more: Any) -> dict[str, Any]:

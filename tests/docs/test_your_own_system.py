@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import DOCS, Block, commands, fenced, files
+from tests.local_stage import free_port
 
 PAGE = DOCS / "your-own-system.md"
 PORTS = ("7801", "7802", "8802")
@@ -29,18 +29,10 @@ Fitted = Callable[[str], str]
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def free_ports(amount: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(amount)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
-
-
 @pytest.fixture
 def fitted() -> Fitted:
     """Fits a file of the page to this machine: free ports, this Python, shorter times."""
-    moved = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
+    moved = dict(zip(PORTS, (str(free_port()) for _ in PORTS), strict=True))
 
     def fit(text: str) -> str:
         text = re.sub("|".join(PORTS), lambda found: moved[found[0]], text)

@@ -208,6 +208,7 @@ async def test_a_service_gets_the_callers_variables_its_own_and_no_more(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FROM_CALLER", "yes")
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # the keeper has one of its own
     stage.back = {"env": {"OWN": "1"}, "cwd": "."}
     seen = psutil.Process(pid_of(await stage.platform().system.up()))
     environment = seen.environ()
