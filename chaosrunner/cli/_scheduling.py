@@ -18,15 +18,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 _WISHES = ("at", "zone", "namespace", "image", "late", "claim", "secret")
 
 
-def _duration(ctx: click.Context, option: click.Parameter, given: str) -> float:
-    from chaosrunner.model.quantities import parse_duration
-
-    try:
-        return parse_duration(given)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 _OPTIONS = (
     click.option(
         "--at", default="", metavar="CRON", help="When, as in cron: '0 10 * * 1-5'; default: as the file says."
@@ -38,7 +29,7 @@ _OPTIONS = (
         "--late",
         default="10m",
         show_default=True,
-        callback=_duration,
+        callback=terms.duration,
         metavar="TIME",
         help="How late a missed start may be made.",
     ),
@@ -64,7 +55,7 @@ _OPTIONS = (
     click.option("--apply", "apply", is_flag=True, help="Have it in the environment's cluster, as it is printed."),
     click.option("--remove", "remove", is_flag=True, help="Remove from that cluster what --apply made."),
     click.option("--i-know-this-is-production", "production", is_flag=True, help="For --apply, with --second."),
-    click.option("--second", default="", metavar="NAME", help="Who else agrees, for production."),
+    terms.second_option,
 )
 
 

@@ -12,15 +12,6 @@ from chaosrunner.cli import terms
 CANNOT_BE_SAID = 3
 
 
-def _duration(ctx: click.Context, option: click.Parameter, given: str) -> float:
-    from chaosrunner.model.quantities import parse_duration
-
-    try:
-        return parse_duration(given)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 @click.command("coverage", short_help="Say what was tested against what, how long ago, and what is missing.")
 @terms.environment_option
 @click.option("--services", type=click.Path(path_type=Path), metavar="FILE", help="A YAML file that names services.")
@@ -29,9 +20,11 @@ def _duration(ctx: click.Context, option: click.Parameter, given: str) -> float:
     "--by", type=click.Choice(("class", "kind")), default="class", show_default=True, help="What is one failure mode."
 )
 @click.option(
-    "--valid", metavar="TIME", default="90d", show_default=True, callback=_duration, help="How long it counts."
+    "--valid", metavar="TIME", default="90d", show_default=True, callback=terms.duration, help="How long it counts."
 )
-@click.option("--soon", metavar="TIME", default="14d", show_default=True, callback=_duration, help="What expires next.")
+@click.option(
+    "--soon", metavar="TIME", default="14d", show_default=True, callback=terms.duration, help="What expires next."
+)
 @click.option("--fail-under", type=click.FloatRange(0, 100), metavar="SCORE", help="Exit 1 where the score is lower.")
 @click.option("-f", "--format", "form", type=click.Choice(("text", "markdown", "json")), help="Default: text.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: standard output.")

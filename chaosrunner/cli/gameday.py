@@ -111,8 +111,8 @@ def schedule(*, game_day: str, **given: Any) -> None:
 @command.command("run", short_help="Lead through it.")
 @click.argument("game_day", metavar="GAME-DAY")
 @click.option("--plain", is_flag=True, help="Plain lines while experiments run, also on a terminal.")
-@click.option("--i-know-this-is-production", "production", is_flag=True, help="Needed for production, with --second.")
-@click.option("--second", default="", metavar="NAME", help="Who else agrees, for production.")
+@terms.production_option
+@terms.second_option
 @click.option("--new", is_flag=True, help="Begin anew, although the last one of this name is not over.")
 @click.pass_obj
 def run(settings: terms.Settings, game_day: str, plain: bool, production: bool, second: str, new: bool) -> None:

@@ -18,8 +18,8 @@ CANNOT_BE_SAID = 3
 @click.option("--no-run", is_flag=True, help="Run nothing: judge by what the register knows.")
 @click.option("--record-baseline", is_flag=True, help="Write what is there now to the file that `ratchet` names.")
 @click.option("--halt-file", type=click.Path(path_type=Path), help="Stop and undo as soon as this file exists.")
-@click.option("--i-know-this-is-production", "production", is_flag=True, help="Needed for production, with --second.")
-@click.option("--second", default="", metavar="NAME", help="Who else agrees, for production.")
+@terms.production_option
+@terms.second_option
 @_outputs.option
 @terms.json_option
 @click.pass_obj

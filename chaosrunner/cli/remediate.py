@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @click.option(
     "--experiment", metavar="NAME", help="Whose runbook; default: of the experiment that shows the near miss."
 )
-@click.option("--i-know-this-is-production", "production", is_flag=True, help="Needed for production, with --second.")
-@click.option("--second", default="", metavar="NAME", help="Who else agrees, for production.")
+@terms.production_option
+@terms.second_option
 @terms.json_option
 @click.pass_obj
 def command(

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @click.option("--plain", is_flag=True, help="Plain lines, also on a terminal.")
 @click.option("--strict", is_flag=True, help="A close call exits 1; of a Chaos Toolkit file: our own judgement.")
 @click.option("--halt-file", type=click.Path(path_type=Path), help="Stop and undo as soon as this file exists.")
-@click.option("--i-know-this-is-production", "production", is_flag=True, help="Needed for production, with --second.")
-@click.option("--second", default="", metavar="NAME", help="Who else agrees, for production.")
+@terms.production_option
+@terms.second_option
 @_toolkit.options
 @terms.json_option
 @click.pass_context

@@ -28,6 +28,22 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON i
 environment_option = click.option("-e", "--environment", metavar="NAME", help="Environment, by name or path.")
 """Overrides the experiment's own."""
 
+production_option = click.option(
+    "--i-know-this-is-production", "production", is_flag=True, help="Needed for production, with --second."
+)
+second_option = click.option("--second", default="", metavar="NAME", help="Who else agrees, for production.")
+"""The double key of a production environment."""
+
+
+def duration(ctx: click.Context, option: click.Parameter, given: str) -> float:
+    """The callback of an option that is a length of time; seconds."""
+    from chaosrunner.model.quantities import parse_duration
+
+    try:
+        return parse_duration(given)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
 
 def _parameters(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
