@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chaosrunner.errors import FileProblems, Problem, UsageError
-from chaosrunner.files.node import Spot
-from chaosrunner.files.reader import read
-from chaosrunner.files.validation import validated
+from chaosrunner.errors import UsageError
+from chaosrunner.files.listed import listed
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.report import Report, WrittenReport
 from chaosrunner.stages.load import load_environment
@@ -24,22 +21,7 @@ def read_reports(data: bytes, file: str) -> tuple[WrittenReport, ...]:
 
     Raises `FileProblems` with every mistake and its place.
     """
-    parsed = read(data, file)
-    problems: list[Problem] = [*parsed.problems]
-    found = [validated(WrittenReport, spot, spot.value, problems) for spot in _each(parsed.documents)]
-    if problems:
-        raise FileProblems(problems)
-    return tuple(one for one in found if one is not None)
-
-
-def _each(documents: Sequence[Spot]) -> list[Spot]:
-    spots = []
-    for document in documents:
-        if isinstance(document.value, list):
-            spots += [child for index in range(len(document.value)) if (child := document.child(index)) is not None]
-        else:
-            spots.append(document)
-    return spots
+    return tuple(one for _, one in listed(WrittenReport, data, file))
 
 
 def make_report(written: WrittenReport, reported_by: str | None, folder: Path, now: float = 0.0) -> Report:

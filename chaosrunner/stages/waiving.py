@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from chaosrunner.clock import Clock
-from chaosrunner.errors import FileProblems, Problem, Refused, UsageError
-from chaosrunner.files.node import Spot
-from chaosrunner.files.reader import read
-from chaosrunner.files.validation import validated
+from chaosrunner.errors import Refused, UsageError
+from chaosrunner.files.listed import listed
 from chaosrunner.model.life_cycle import Change, transition
 from chaosrunner.model.near_miss import NearMiss, day_of
 from chaosrunner.model.waivers import WrittenWaiver
@@ -62,26 +60,7 @@ class Placed:
 
 def read_waivers(data: bytes, file: str) -> tuple[Placed, ...]:
     """The waivers of a YAML or JSON file, which is a list. Raises `FileProblems` with every mistake and its place."""
-    parsed = read(data, file)
-    problems: list[Problem] = [*parsed.problems]
-    found = []
-    for spot in _each(parsed.documents):
-        one = validated(WrittenWaiver, spot, spot.value, problems)
-        if one is not None:
-            found.append(Placed(f"{spot.file}:{spot.node.place.line}", one))
-    if problems:
-        raise FileProblems(problems)
-    return tuple(found)
-
-
-def _each(documents: Sequence[Spot]) -> list[Spot]:
-    spots = []
-    for document in documents:
-        if isinstance(document.value, list):
-            spots += [child for index in range(len(document.value)) if (child := document.child(index)) is not None]
-        else:
-            spots.append(document)
-    return spots
+    return tuple(Placed(f"{spot.file}:{spot.node.place.line}", one) for spot, one in listed(WrittenWaiver, data, file))
 
 
 def waive(register: Register, waivers: Sequence[Placed], clock: Clock, *, only_look: bool = False) -> list[Waived]:
