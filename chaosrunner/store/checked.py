@@ -7,10 +7,12 @@ looked at again.
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from chaosrunner.errors import NotPossibleNow
+from chaosrunner.store.kept import write_file
 
 NAME = "checked.json"
 MOST = 20_000
@@ -46,11 +48,6 @@ class Memory:
             return
         kept = dict(list(self._found.items())[-MOST:])
         text = json.dumps({"basis": self._basis, "files": kept}, separators=(",", ":"))
-        draft = self._path.with_name(f".{NAME}.{os.getpid()}")
-        with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(self._path)
+        with suppress(NotPossibleNow):
+            write_file(self._path, text)
             self._changed = False
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
