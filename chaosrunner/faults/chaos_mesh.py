@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from chaosrunner.errors import CannotDoHonestly, UndoFailed
 from chaosrunner.model.frozen import JsonObject
@@ -15,7 +15,7 @@ from chaosrunner.ports import Parameters, Sighting, Target
 
 GROUP = "chaos-mesh.org"
 API = f"/apis/{GROUP}/v1alpha1"
-KINDS = (
+Kind = Literal[
     "PodChaos",
     "NetworkChaos",
     "StressChaos",
@@ -26,7 +26,8 @@ KINDS = (
     "KernelChaos",
     "JVMChaos",
     "BlockChaos",
-)
+]
+KINDS: tuple[str, ...] = get_args(Kind)
 """Those that act on pods."""
 VERBS = ("get", "create", "patch", "delete")
 PAUSE = "experiment.chaos-mesh.org/pause"
@@ -51,18 +52,7 @@ LEAVES = 3.0
 class Params(Parameters):
     """What Chaos Mesh is to do."""
 
-    kind: Literal[
-        "PodChaos",
-        "NetworkChaos",
-        "StressChaos",
-        "HTTPChaos",
-        "DNSChaos",
-        "IOChaos",
-        "TimeChaos",
-        "KernelChaos",
-        "JVMChaos",
-        "BlockChaos",
-    ]
+    kind: Kind
     """The kind of its resource; those that act on pods."""
     spec: JsonObject
     """The resource's `spec` in Chaos Mesh's words, without `selector`, `mode`, `value` and `duration`: which pods and
