@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from chaosrunner import __version__
 from chaosrunner.app.gamedays import DayBook, Shelf
 from chaosrunner.errors import NotPossibleNow, UsageError
+from chaosrunner.model.frozen import json_text
 from chaosrunner.model.gameday_log import NearMissTold
 from chaosrunner.reports.after_action import AfterAction, after_action
 from chaosrunner.store.kept import write_file
@@ -88,4 +88,4 @@ def _text(action: AfterAction, form: str, shelf: Shelf) -> str:
 
     if form == "markdown":
         return after_action_markdown(action)
-    return json.dumps(after_action_json(action), indent=2, ensure_ascii=False) + "\n"
+    return json_text(after_action_json(action))

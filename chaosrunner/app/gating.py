@@ -12,6 +12,7 @@ from chaosrunner.clock import Clock, SystemClock
 from chaosrunner.errors import ChaosrunnerError, NotPossibleNow, UsageError
 from chaosrunner.judging.gate import answer, record_baseline
 from chaosrunner.judging.gate_facts import Material, Seen, change_of, held_against
+from chaosrunner.model.frozen import in_text, json_text
 from chaosrunner.model.gate import GateAnswer, GateBaseline, HypothesisAnswer, RunAnswer
 from chaosrunner.model.near_miss import CHAOSRUNNER, NearMiss, RunFacts, day_of
 from chaosrunner.model.suite_result import SuiteItem
@@ -75,13 +76,9 @@ def _keep(given: GateAnswer, done: SuiteReport | None, state: Path, tell: Tell) 
     if done is None:
         return
     try:
-        write_file(state / "suites" / done.result.id / "gate.json", _as_text(given.as_json()))
+        write_file(state / "suites" / done.result.id / "gate.json", json_text(given.as_json()))
     except NotPossibleNow as error:
         tell(str(error))
-
-
-def _as_text(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 # ------------------------------------------------------------------------------------------------------- the baseline
@@ -109,7 +106,7 @@ def _read_baseline(loaded: LoadedSuite, order: GateOrder) -> GateBaseline | None
 
 def _write_baseline(loaded: LoadedSuite, baseline: GateBaseline) -> str:
     """Where it is, and what is left to be done about it."""
-    path = write_file(baseline_path(loaded), _as_text(baseline.as_json()))
+    path = write_file(baseline_path(loaded), json_text(baseline.as_json()))
     several = "near miss" if len(baseline.near_misses) == 1 else "near misses"
     told = f"the baseline is {path}, with {len(baseline.near_misses)} {several}: look at it, and commit it"
     counts = loaded.suite.spec.gate.ratchet is not None
@@ -287,11 +284,7 @@ class _Gate:
 
 def _same_parameters(item: SuiteItem, facts: RunFacts) -> bool:
     """Whether a run had the parameters that a suite gives."""
-    return all(_written(facts.parameters.get(name)) == _written(value) for name, value in item.parameters.items())
-
-
-def _written(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return all(in_text(facts.parameters.get(name)) == in_text(value) for name, value in item.parameters.items())
 
 
 def _answer_of(item: SuiteItem) -> RunAnswer:

@@ -17,6 +17,7 @@ from chaosrunner.files.references import Library
 from chaosrunner.http import Http
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model.environment import Environment
+from chaosrunner.model.frozen import in_text
 from chaosrunner.model.plan import GuardAnswer, Plan, PlannedFault, PlannedMeasure
 from chaosrunner.model.target import Target
 from chaosrunner.person import who
@@ -158,7 +159,7 @@ def _command(order: Order, seed: int) -> str:
     words += ["-e", order.environment] if order.environment else []
     for name, told in order.parameters.items():
         value = told.value if isinstance(told, Spot) else told
-        words += ["--parameter", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
+        words += ["--parameter", f"{name}={in_text(value)}"]
     return shlex.join([*words, "--seed", str(seed)])
 
 

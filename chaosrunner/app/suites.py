@@ -15,6 +15,7 @@ from chaosrunner.app.running import Signals, run_experiment
 from chaosrunner.clock import Clock, SystemClock, new_run_id
 from chaosrunner.engine.stop import Stop
 from chaosrunner.errors import ChaosrunnerError, NotPossibleNow, UsageError
+from chaosrunner.model.frozen import json_text
 from chaosrunner.model.journal import Entry, RunStarted
 from chaosrunner.model.suite_result import ItemResult, SuiteItem, SuiteResult
 from chaosrunner.model.target import Target
@@ -266,11 +267,8 @@ class _Running:
 
 
 def _keep(result: SuiteResult, state: Path, tell: Tell) -> None:
-    import json
-
-    text = json.dumps(result.as_json(), indent=2, ensure_ascii=False) + "\n"
     try:
-        write_file(state / "suites" / result.id / "result.json", text)
+        write_file(state / "suites" / result.id / "result.json", json_text(result.as_json()))
     except NotPossibleNow as error:
         tell(str(error))
 

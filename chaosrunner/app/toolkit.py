@@ -27,6 +27,7 @@ from chaosrunner.interop import toolkit_file as file
 from chaosrunner.interop.toolkit_record import Timed, Told, began_at, events_of, injection_failed, plan_of, their_exit
 from chaosrunner.interop.toolkit_traps import traps, ways, what_happened
 from chaosrunner.model.environment import Environment
+from chaosrunner.model.frozen import json_text
 from chaosrunner.model.journal import RunEnded, RunStarted
 from chaosrunner.model.plan import Plan, Source
 from chaosrunner.person import who
@@ -325,4 +326,4 @@ def exported(folder: Path) -> str:
     from chaosrunner.store.journal import read_journal
 
     entries = list(read_journal(folder / "journal.jsonl"))
-    return json.dumps(journal_of(entries, judge(entries)), indent=2, ensure_ascii=False) + "\n"
+    return json_text(journal_of(entries, judge(entries)))

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from chaosrunner.errors import Problem
 from chaosrunner.files.node import Node, Place, Spot
 from chaosrunner.files.validation import nearest, show, validated
+from chaosrunner.model.frozen import in_text
 from chaosrunner.model.hypothesis import Parameter
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.records.patterns import pattern
@@ -86,11 +87,6 @@ def remapped(node: Node, parts: Mapping[str, Node]) -> Node:
     size = 1 + sum(part.size for part in parts.values())
     height = 1 + max((part.height for part in parts.values()), default=0)
     return Node(value, node.place, children, node.keys, size, height, node.written, "", node.origin, node.origins)
-
-
-def in_text(value: JsonValue) -> str:
-    """A value as it stands within a text."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Filler:

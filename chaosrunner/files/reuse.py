@@ -13,10 +13,11 @@ from itertools import product
 
 from chaosrunner.errors import ManyRuns, Problem, UsageError
 from chaosrunner.files.node import Node, Place, Spot
-from chaosrunner.files.parameters import LATER, Filler, in_text, remapped
+from chaosrunner.files.parameters import LATER, Filler, remapped
 from chaosrunner.files.reader import read
 from chaosrunner.files.references import File, Library, NotFound
 from chaosrunner.files.validation import nearest, show, validated
+from chaosrunner.model.frozen import in_text
 from chaosrunner.model.hypothesis import Parameter
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.records.light import dataclass

@@ -213,7 +213,7 @@ def _conclusive(runs: Sequence[RunAnswer], otherwise: Literal["unknown", "fail"]
         why = f"{_count(len(runs), 'experiment')}, all with an answer"
         return RuleAnswer(name=name, title=title, answer="pass", why=why)
     more = f", and {len(open_) - 1} more" if len(open_) > 1 else ""
-    why = f"{labelled(open_[0])}: {open_[0].why.rstrip('.')}{more}"
+    why = f"{open_[0].label}: {open_[0].why.rstrip('.')}{more}"
     return RuleAnswer(name=name, title=title, answer=otherwise, why=why)
 
 
@@ -231,12 +231,6 @@ def _fresh(material: Material, longest: float) -> RuleAnswer:
 
 
 # --------------------------------------------------------------------------------------------------------- the words
-
-
-def labelled(run: RunAnswer) -> str:
-    """An experiment with the parameters that it was given."""
-    told = ", ".join(f"{name}={value}" for name, value in run.parameters.items())
-    return f"{run.experiment} ({told})" if told else run.experiment
 
 
 def _count(number: int, noun: str) -> str:
@@ -332,4 +326,4 @@ HOW = {
 
 def _try_again(run: RunAnswer) -> str:
     look = f" (why: `chaosrunner report {run.run}`)" if run.run is not None else ""
-    return f"{labelled(run)} has no answer{look}: see to it that it can be run, and run the gate again"
+    return f"{run.label} has no answer{look}: see to it that it can be run, and run the gate again"

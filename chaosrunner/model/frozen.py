@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 from chaosrunner.model.marks import BeforeValidator, JsonValue, WithJsonSchema
@@ -30,6 +31,16 @@ else:
 
 JsonObject = dict[str, JsonValue]
 """An open shape (fault parameters, undo data): whatever JSON can say."""
+
+
+def json_text(value: Any) -> str:
+    """A JSON value as a file that people may read, with a line end."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def in_text(value: Any) -> str:
+    """A JSON value as it stands within a text."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Frozen(_Model):

@@ -11,6 +11,7 @@ from typing import Literal
 
 from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.model.near_miss import ItemLink
+from chaosrunner.model.suite_result import labelled
 from chaosrunner.model.words import Answer, FindingClass, GapKind, Priority, State
 
 
@@ -83,6 +84,11 @@ class RunAnswer(Frozen):
     """The experiment's file, as seen from the current folder."""
     line: int = 1
     """Where the experiment begins in its file, from 1."""
+
+    @property
+    def label(self) -> str:
+        """Its name, and its parameters if it has any."""
+        return labelled(self.experiment, self.parameters)
 
 
 class GateNearMiss(Frozen):

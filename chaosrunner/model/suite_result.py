@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.model.words import Answer
+
+
+def labelled(name: str, parameters: Mapping[str, object]) -> str:
+    """An experiment with the parameters that it was given: `slow (delay=200ms, share=0.5)`."""
+    told = ", ".join(f"{each}={value}" for each, value in parameters.items())
+    return f"{name} ({told})" if told else name
 
 
 class SuiteItem(Frozen):
@@ -33,8 +40,7 @@ class SuiteItem(Frozen):
     @property
     def label(self) -> str:
         """How lines about it begin: its name, and its parameters if it has any."""
-        told = ", ".join(f"{name}={value}" for name, value in self.parameters.items())
-        return f"{self.experiment} ({told})" if told else self.experiment
+        return labelled(self.experiment, self.parameters)
 
 
 class ItemResult(Frozen):

@@ -13,7 +13,7 @@ from dataclasses import field
 
 from chaosrunner.errors import JournalFailed
 from chaosrunner.model import journal as j
-from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.frozen import JsonObject, in_text
 from chaosrunner.model.plan import GuardAnswer, Plan, PlannedMeasure
 from chaosrunner.model.target import Target
 from chaosrunner.model.tolerance import Value
@@ -89,7 +89,7 @@ class Series:
     def _number(self, value: Value) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool) and not self.words:
             return float(value) if math.isfinite(value) else 0.0
-        word = str(value).lower() if isinstance(value, bool) else str(value)
+        word = in_text(value)
         if word not in self.words:
             self.words.append(word)
         return float(self.words.index(word))

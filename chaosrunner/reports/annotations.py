@@ -13,7 +13,7 @@ from typing import Literal
 from chaosrunner.model.gate import GateAnswer, GateNearMiss, Passed, RunAnswer
 from chaosrunner.model.words import Answer
 from chaosrunner.reports.shown_gap import place
-from chaosrunner.reports.words import clean, labelled
+from chaosrunner.reports.words import clean
 
 MOST = 10
 """Of one level."""
@@ -50,7 +50,7 @@ def _all(answer: GateAnswer) -> Iterator[tuple[Level, Place, str, str]]:
             yield "error", _place(answer, each), f"{each.id} ({each.priority.value}, {each.change})", _words(each)
     for run in answer.runs:
         if run.verdict is Answer.INCONCLUSIVE:
-            name = labelled(run.experiment, run.parameters)
+            name = run.label
             level: Level = "notice" if answer.passed is Passed.YES else "warning"
             yield level, (run.file, run.line), f"{name}: inconclusive", run.why
     known = [each for each in answer.near_misses if not each.says_no and each.id not in about]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.frozen import JsonObject, json_text
 from chaosrunner.model.gate import GateAnswer
 
 FORMATS = ("junit", "sarif", "markdown", "json", "badge", "github", "text")
@@ -21,7 +19,7 @@ def written(answer: GateAnswer, form: str) -> str:
         case "sarif":
             from chaosrunner.reports.sarif import gate_sarif
 
-            return _json(gate_sarif(answer))
+            return json_text(gate_sarif(answer))
         case "markdown":
             from chaosrunner.reports.markdown import markdown
 
@@ -38,7 +36,7 @@ def written(answer: GateAnswer, form: str) -> str:
             from chaosrunner.reports.gate import text
 
             return text(answer) + "\n"
-    return _json(answer.as_json())
+    return json_text(answer.as_json())
 
 
 def schema() -> JsonObject:
@@ -50,7 +48,3 @@ def schema() -> JsonObject:
         | {"title": "The answer of a gate (chaosrunner.gate/1)"}
         | {key: value for key, value in found.items() if key != "title"}
     )
-
-
-def _json(value: JsonObject) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -17,7 +17,6 @@ from xml.etree import ElementTree
 from chaosrunner.model.gate import GateAnswer, GateNearMiss, HypothesisAnswer, Passed, RuleAnswer, RunAnswer
 from chaosrunner.model.words import Answer
 from chaosrunner.records.light import dataclass
-from chaosrunner.reports.words import labelled
 
 Said = Literal["passed", "failure", "error", "skipped"]
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -42,7 +41,7 @@ def junit(answer: GateAnswer) -> str:
     cases = [case for _, each in suites for case in each] + [_rule(answer, rule) for rule in answer.rules]
     top.attrib |= {"time": _seconds(answer.seconds)} | _counts(cases, skipped=False)
     for run, of_run in suites:
-        suite = _suite(top, labelled(run.experiment, run.parameters), of_run, run.seconds if run.now else 0.0)
+        suite = _suite(top, run.label, of_run, run.seconds if run.now else 0.0)
         suite.attrib |= {"file": _text(run.file)} if run.file else {}
         suite.attrib |= {"timestamp": _time(run.began)} if run.began is not None else {}
         told = {"environment": run.environment, "service": run.service, "run": run.run or "", "title": run.title}
@@ -57,7 +56,7 @@ def junit(answer: GateAnswer) -> str:
 
 
 def _of_run(answer: GateAnswer, run: RunAnswer) -> list[_Case]:
-    group = f"{answer.suite}.{labelled(run.experiment, run.parameters).replace('.', '_')}"
+    group = f"{answer.suite}.{run.label.replace('.', '_')}"
     cases = [_hypothesis(answer, run, each, group) for each in run.hypotheses]
     if not any(case.said in ("failure", "error", "skipped") for case in cases) and run.exit_code:
         cases.append(_whole(answer, run, group))  # what went wrong is no hypothesis: an undo, a guard, a gap of its own

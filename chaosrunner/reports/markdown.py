@@ -12,7 +12,7 @@ from chaosrunner.model.gate import GateAnswer, GateNearMiss, HypothesisAnswer, P
 from chaosrunner.model.near_miss import ItemLink
 from chaosrunner.model.words import Answer
 from chaosrunner.reports.shown_gap import place
-from chaosrunner.reports.words import clean, count, labelled, lasting, wall
+from chaosrunner.reports.words import clean, count, lasting, wall
 
 MARK = "<!-- chaosrunner:gate {} -->"
 """The first line: what a pipeline finds its own note by, to write it anew."""
@@ -119,12 +119,12 @@ def _runs(runs: Sequence[RunAnswer]) -> Iterator[str]:
 
 def _hypothesis(both: tuple[RunAnswer, HypothesisAnswer]) -> tuple[str, ...]:
     run, it = both
-    return _ANSWERS[it.answer], words(labelled(run.experiment, run.parameters)), words(it.title), words(it.why)
+    return _ANSWERS[it.answer], words(run.label), words(it.title), words(it.why)
 
 
 def _name(run: RunAnswer) -> str:
     title = f"<br>{words(run.title)}" if run.title and run.title != run.experiment else ""
-    return f"{words(labelled(run.experiment, run.parameters))}{title}"
+    return f"{words(run.label)}{title}"
 
 
 def _took(run: RunAnswer) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -262,9 +262,3 @@ def _gone(verdict: Verdict) -> Statement:
                          tuple(details))  # fmt: skip
     words = "did not recover in time" if recovery.answer is Answer.BROKEN else "may or may not have recovered"
     return Statement(tone, title, f"{fault_word} {seen}, but the system {words}.", tuple(details))
-
-
-def labelled(name: str, parameters: Mapping[str, object]) -> str:
-    """An experiment with the parameters that it was given: `slow (delay=200ms, share=0.5)`."""
-    told = ", ".join(f"{each}={value}" for each, value in parameters.items())
-    return f"{name} ({told})" if told else name

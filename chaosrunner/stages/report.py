@@ -5,13 +5,13 @@ Old runs are judged again from their journals: what is shown is never older than
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Sequence
 from itertools import chain
 from pathlib import Path
 
 from chaosrunner.clock import Clock, iso
 from chaosrunner.errors import ChaosrunnerError, JournalFailed, NotPossibleNow
+from chaosrunner.model.frozen import json_text
 from chaosrunner.model.gap import Gap
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.records.light import dataclass, replace
@@ -69,8 +69,7 @@ def written(run: Review, form: str, *, page: str = "", colour: bool = False, wid
     if form == "json":
         from chaosrunner.reports.json import json_report
 
-        report = json_report(run.account, run.verdict, run.found)
-        return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+        return json_text(json_report(run.account, run.verdict, run.found))
     if form in ("junit", "markdown"):
         from chaosrunner.reports import one_run
 
