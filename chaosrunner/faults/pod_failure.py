@@ -31,9 +31,10 @@ class PodFailure(ChangedTarget[Params]):
     pod-kill. It shows what a hung or half-dead instance costs that nobody replaces.
 
     The containers' image is replaced by a name that no image can have: the node ends the containers (SIGTERM, then
-    SIGKILL when their time is over) and cannot start them again. At the end the old image stands there again and the
-    node starts them; what was in their memory is lost, scratch volumes are kept. Each container counts one restart. An
-    image policy (admission webhook) may refuse the change: then nothing happens, and the run says so.
+    SIGKILL when their time is over) and cannot start them again. At the end the old image stands there again, unless
+    somebody else has set another one meanwhile, and the node starts them; what was in their memory is lost, scratch
+    volumes are kept. Each container counts one restart. An image policy (admission webhook) may refuse the change: then
+    nothing happens, and the run says so.
     """
 
     acts_on = frozenset({"pod"})
@@ -54,7 +55,7 @@ class PodFailure(ChangedTarget[Params]):
 
     @classmethod
     def undoes(cls, params: Params) -> str:
-        return "The containers get their image back and start again, one restart older; their memory is lost."
+        return "The containers get their image back, unless somebody set another, and start again, one restart older; their memory is lost."
 
     @classmethod
     def patience(cls, params: Params) -> float:
@@ -93,9 +94,16 @@ class PodFailure(ChangedTarget[Params]):
     async def prepare(self) -> JsonObject:
         pod = await self.found()
         hit = [] if pod is None else self._hit(pod)
-        images = [{"name": each["name"], "image": each["image"]} for each in hit]
-        undo = self.back({"spec": {"containers": images}}, type=BY_NAME)
-        return self.keep([undo], containers=[str(each["name"]) for each in hit])
+        places = [] if pod is None else [each["name"] for each in pod["spec"]["containers"]]
+        when = [
+            {
+                "pointer": f"/spec/containers/{places.index(each['name'])}/image",
+                "equals": IMAGE,
+                "body": {"spec": {"containers": [{"name": each["name"], "image": each["image"]}]}},
+            }
+            for each in hit
+        ]
+        return self.keep([self.back({}, type=BY_NAME, when=when)], containers=[str(each["name"]) for each in hit])
 
     async def inject(self) -> None:
         down = [{"name": name, "image": IMAGE} for name in self.prepared["containers"]]

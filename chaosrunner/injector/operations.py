@@ -20,6 +20,8 @@ and have parts that are merged only where somebody else has not changed the valu
 
     "when": [{"pointer": "/spec/replicas", "equals": 1, "body": {"spec": {"replicas": 3}}}]
 
+(in a strategic merge, where lists are merged by their items' names, a part's lists come after those of the others).
+
 Every change names the resourceVersion that was looked at, so that nobody's change in between is lost: then it is looked
 at anew.
 
@@ -40,6 +42,8 @@ MARK = "hold.chaosrunner.dev/"
 """Prefix of the annotation that every changed object carries while a hold lasts: hash of the hold -> the hold's id."""
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+BY_NAME = "application/strategic-merge-patch+json"
+"""Items of many lists (the containers of a pod, among them) are merged by their names."""
 ATTEMPTS = 8
 """Times that a change is tried when others change the object at the same moment."""
 PASSING = frozenset({0, 408, 429, 500, 502, 503, 504})
@@ -190,7 +194,7 @@ def _request(operation: Operation, found: Mapping[str, Any]) -> Call:
     body = merged(operation.get("body") or {}, {"metadata": {"resourceVersion": version}})
     for part in operation.get("when") or ():
         if at(found, part["pointer"]) == part["equals"]:
-            body = merged(body, part["body"])
+            body = merged(body, part["body"], lists=kind == BY_NAME)
     for what in ("with", "without"):
         if what in operation:
             pointer, items = operation[what]["pointer"], operation[what]["items"]
@@ -229,12 +233,15 @@ def _nested(pointer: str, value: Any) -> dict[str, Any]:
     return made
 
 
-def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, the other's where both have a value; mappings are merged in their turn."""
+def merged(one: Mapping[str, Any], other: Mapping[str, Any], lists: bool = False) -> dict[str, Any]:
+    """Both, the other's where both have a value; mappings are merged in their turn, and so are `lists`, if wanted."""
     made = dict(one)
     for key, value in other.items():
         mine = made.get(key)
-        made[key] = merged(mine, value) if isinstance(mine, dict) and isinstance(value, dict) else value
+        if isinstance(mine, dict) and isinstance(value, dict):
+            made[key] = merged(mine, value, lists)
+        else:
+            made[key] = [*mine, *value] if lists and isinstance(mine, list) and isinstance(value, list) else value
     return made
 
 
@@ -295,11 +302,11 @@ def _kubectl(operation: Operation) -> list[str]:
             lines.append(
                 f"kubectl edit {kind} {found.name} {shlex.join(space)}  # take {what} out of {taken['pointer']}"
             )
-    body = dict(operation.get("body") or {})
+    body, type = dict(operation.get("body") or {}), str(operation.get("type") or MERGE)
     for part in operation.get("when") or ():
-        body = merged(body, part["body"])
+        body = merged(body, part["body"], lists=type == BY_NAME)
     if body:
-        how = str(operation.get("type") or MERGE).partition("/")[2].partition("-")[0]
+        how = type.partition("/")[2].partition("-")[0]
         patch = ["--type", how, "-p", json.dumps(body)]
         lines.append(shlex.join(["kubectl", "patch", kind, found.name, *space, *patch]))
     return lines

@@ -98,9 +98,9 @@ KINDS = {
         "pod",
         ("v1", "pods", "shop", "cart-5d9-1"),
         lambda found: found["spec"]["containers"][0]["image"].isupper(),
-        others={"spec": {"containers": [{"name": "main", "image": "shop:1"}]}},
+        others={"spec": {"containers": [{"name": "main", "image": "shop:2"}]}},
         words="its node keeps 0 of 1 containers down, and it is ready",
-        theirs=lambda found: found["spec"]["containers"][0]["image"] == "shop:1",
+        theirs=lambda found: found["spec"]["containers"][0]["image"] == "shop:2",
     ),
     "network-policy-deny": Kind(
         {"service": "cart", "to": "pay"},
@@ -156,10 +156,14 @@ class Controllers:
             slices["endpoints"] = [{"addresses": ["10.1.4.1"]}] if there else []
 
     def pod(self, found: Object) -> None:
-        down = found["spec"]["containers"][0]["image"].isupper()
-        state = {"waiting": {"reason": "InvalidImageName"}} if down else {"running": {}}
-        found["status"]["containerStatuses"][0]["state"] = state
-        found["status"]["conditions"] = [{"type": "Ready", "status": "False" if down else "True"}]
+        down = {each["name"]: each["image"].isupper() for each in found["spec"]["containers"]}
+        known = {each["name"]: each for each in found["status"]["containerStatuses"]}
+        states = {name: {"waiting": {"reason": "InvalidImageName"}} if down[name] else {"running": {}} for name in down}
+        found["status"]["containerStatuses"] = [
+            {"ready": True, "restartCount": 0} | known.get(name, {}) | {"name": name, "state": states[name]}
+            for name in down
+        ]
+        found["status"]["conditions"] = [{"type": "Ready", "status": "False" if any(down.values()) else "True"}]
 
 
 class Network(Pods):
@@ -303,6 +307,24 @@ async def test_what_somebody_else_changes_meanwhile_is_noticed_and_stays_theirs(
         found = read(api, kind)
         assert KINDS[kind].theirs(found) and not marked(found)
         assert left(api) == ([], [])
+
+
+async def test_each_container_gets_its_image_back_but_the_one_that_has_another_by_now(
+    api: FakeApi, at: KubernetesPlatform
+) -> None:
+    names = ("main", "side", "third")
+    images = [{"name": name, "image": f"{name}:1"} for name in names]
+    api.change(read(api, "pod-failure"), {"spec": {"containers": images}})
+    async with in_force(at, "pod-failure") as (fault, prepared):
+        held = read(api, "pod-failure")["spec"]["containers"]
+        assert all(each["image"].isupper() for each in held)
+        (line,) = fault.by_hand(prepared)
+        assert all(f"{name}:1" in line for name in names)
+        newer = [{**each, "image": "side:2"} if each["name"] == "side" else each for each in held]
+        api.change(read(api, "pod-failure"), {"spec": {"containers": newer}})
+        await fault.undo(prepared)
+        found = read(api, "pod-failure")["spec"]["containers"]
+        assert [each["image"] for each in found] == ["main:1", "side:2", "third:1"]
 
 
 @ALL
