@@ -55,7 +55,10 @@ class PodFailure(ChangedTarget[Params]):
 
     @classmethod
     def undoes(cls, params: Params) -> str:
-        return "The containers get their image back, unless somebody set another, and start again, one restart older; their memory is lost."
+        return (
+            "The containers get their image back, unless somebody has set another, and start again, one restart older; "
+            "their memory is lost."
+        )
 
     @classmethod
     def patience(cls, params: Params) -> float:
