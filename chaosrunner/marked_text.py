@@ -12,6 +12,7 @@ import re
 _TEXT = re.compile(
     r"<!-- chaosrunner:text (?P<sum>\w+) .*?-->\r?\n(?P<text>.*?)<!-- chaosrunner:end -->\r?\n?", re.DOTALL
 )
+_TOLD = "<!-- chaosrunner:told "
 _KEPT = "kept up to date by chaosrunner: write above or below, not in between"
 
 
@@ -49,4 +50,9 @@ def fingerprint_mark(fingerprint: str) -> str:
 
 def told_mark(comment: str, body: str) -> str:
     """What a comment is known by, when nobody can say whether it was written."""
-    return f"<!-- chaosrunner:told {checksum(comment + chr(10) + body)} -->"
+    return f"{_TOLD}{checksum(comment + chr(10) + body)} -->"
+
+
+def is_told(text: str | None) -> bool:
+    """Whether a comment has such a mark: it is chaosrunner's. None: a comment without any text."""
+    return _TOLD in (text or "")

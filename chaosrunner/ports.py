@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar, get_args
 
 from chaosrunner.clock import Clock
 from chaosrunner.model.experiment import Selector
@@ -1128,6 +1128,11 @@ class ItemSeen:
     assignee: str | None = None
     given_up: bool = False
     """Closed as something that will not be done: nothing was fixed."""
+
+    @classmethod
+    def gone(cls, key: str) -> Self:
+        """One that was deleted."""
+        return cls(key=key, url="", state="gone")
 
 
 class Tracker(Plugin[P], ABC):

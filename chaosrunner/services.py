@@ -187,9 +187,10 @@ class Service:
         except ValueError as error:
             raise OutcomeUnknown(f"{self.name}: {without_secrets(str(error))}") from None
 
-    async def pages(self, path: str) -> AsyncIterator[Any]:
-        """Everything of a list, page after page, as its `Link` headers lead (RFC 8288); never to another host, since
-        each page is asked for with our own token."""
+    async def pages(self, path: str, most: int | None = None) -> AsyncIterator[Any]:
+        """Everything of a list, or the first `most`, page after page, as its `Link` headers lead (RFC 8288); never to
+        another host, since each page is asked for with our own token."""
+        read = 0
         while path:
             reply = await self.get(path)
             found = self.document(reply)
@@ -197,6 +198,9 @@ class Service:
                 self.fail(f"expected a list, found {without_secrets(reply.says())[:200]}")
             for each in found:
                 yield each
+                read += 1
+                if read == most:
+                    return
             path = self.here(next_page(reply.headers.get("link", "")))
 
     def here(self, link: str) -> str:

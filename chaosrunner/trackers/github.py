@@ -8,12 +8,12 @@ and is looked for in the list of issues, which is up to date sooner than search.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from chaosrunner.errors import NotPossibleNow, UsageError
 from chaosrunner.http import Url
-from chaosrunner.marked_text import fingerprint_mark, marked, told_mark, with_text, without_marks
+from chaosrunner.marked_text import fingerprint_mark, is_told, marked, told_mark, with_text, without_marks
 from chaosrunner.model.access import Reach
 from chaosrunner.model.marks import Field, field_validator
 from chaosrunner.model.secret import SecretRef
@@ -72,20 +72,15 @@ class Github(Tracker[Params]):
         return f"/repos/{self.params.repository}/issues"
 
     async def find(self, fingerprint: str) -> ItemSeen | None:
-        found = [each async for each in self._with(fingerprint, f"labels={LABEL}&sort=created&direction=asc")]
+        found = await self._with(fingerprint, f"labels={LABEL}&sort=created&direction=asc")
         if not found and self.params.unlabelled:
-            newest = self._with(fingerprint, "sort=created&direction=desc", self.params.unlabelled)
-            found = [each async for each in newest]
+            found = await self._with(fingerprint, "sort=created&direction=desc", self.params.unlabelled)
         return self._seen(min(found, key=lambda issue: int(issue["number"]))) if found else None
 
-    async def _with(self, fingerprint: str, query: str, most: int | None = None) -> AsyncIterator[Mapping[str, Any]]:
-        mark, read = fingerprint_mark(fingerprint), 0
-        async for issue in self._service.pages(f"{self._issues}?state=all&per_page=100&{query}"):
-            if "pull_request" not in issue and mark in (issue.get("body") or ""):
-                yield issue
-            read += 1
-            if read == most:
-                return
+    async def _with(self, fingerprint: str, query: str, most: int | None = None) -> list[Mapping[str, Any]]:
+        mark = fingerprint_mark(fingerprint)
+        issues = self._service.pages(f"{self._issues}?state=all&per_page=100&{query}", most)
+        return [each async for each in issues if "pull_request" not in each and mark in (each.get("body") or "")]
 
     async def create(self, item: Item) -> ItemSeen:
         labels = list(dict.fromkeys((LABEL, *item.labels, *self.params.labels)))
@@ -114,7 +109,7 @@ class Github(Tracker[Params]):
 
     async def look(self, key: str) -> ItemSeen:
         issue = await self._issue(key)
-        return self._seen(issue) if issue is not None else ItemSeen(key=key, url="", state="gone")
+        return self._seen(issue) if issue is not None else ItemSeen.gone(key)
 
     async def _issue(self, key: str) -> Mapping[str, Any] | None:
         """As it is now, wherever it was transferred to; None: it was deleted, and we may see that."""
@@ -136,7 +131,7 @@ class Github(Tracker[Params]):
     ) -> ItemSeen:
         issue = await self._issue(key)
         if issue is None:
-            return ItemSeen(key=key, url="", state="gone")
+            return ItemSeen.gone(key)
         path = self._path(self._seen(issue).key)
         if comment:
             await self._comment(path, comment, item.body)
@@ -154,11 +149,8 @@ class Github(Tracker[Params]):
     async def _comment(self, path: str, comment: str, body: str) -> None:
         """Unless the last word there from chaosrunner is this one: then only its answer was lost."""
         mark = told_mark(comment, body)
-        ours = [
-            each.get("body") or ""
-            async for each in self._service.pages(f"{path}/comments?per_page=100")
-            if "<!-- chaosrunner:told " in (each.get("body") or "")
-        ]
+        comments = self._service.pages(f"{path}/comments?per_page=100")
+        ours = [text async for each in comments if is_told(text := each.get("body"))]
         if not ours or mark not in ours[-1]:
             await self._service.ask(
                 "POST", f"{path}/comments", {"body": f"{without_marks(comment)}\n\n{mark}"}, good=(201,)

@@ -7,13 +7,13 @@ carries its near miss's fingerprint in a comment that Markdown does not show, an
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 from chaosrunner.errors import NotPossibleNow
 from chaosrunner.http import Url
-from chaosrunner.marked_text import fingerprint_mark, marked, told_mark, with_text, without_marks
+from chaosrunner.marked_text import fingerprint_mark, is_told, marked, told_mark, with_text, without_marks
 from chaosrunner.model.access import Reach
 from chaosrunner.model.marks import Field
 from chaosrunner.model.secret import SecretRef
@@ -65,23 +65,18 @@ class Gitlab(Tracker[Params]):
         return f"{_of(self.params.project)}/issues"
 
     async def find(self, fingerprint: str) -> ItemSeen | None:
-        found = [each async for each in self._with(fingerprint, f"labels={LABEL}&order_by=created_at&sort=asc")]
+        found = await self._with(fingerprint, f"labels={LABEL}&order_by=created_at&sort=asc")
         if not found and self.params.unlabelled:
-            newest = self._with(fingerprint, "order_by=created_at&sort=desc", self.params.unlabelled)
-            found = [each async for each in newest]
+            found = await self._with(fingerprint, "order_by=created_at&sort=desc", self.params.unlabelled)
         if not found:
             return None
         first = min(found, key=lambda issue: int(issue["iid"]))
         return self._seen(await self._where_it_went(first))
 
-    async def _with(self, fingerprint: str, query: str, most: int | None = None) -> AsyncIterator[Mapping[str, Any]]:
-        mark, read = fingerprint_mark(fingerprint), 0
-        async for issue in self._service.pages(f"{self._issues}?scope=all&state=all&per_page=100&{query}"):
-            if mark in (issue.get("description") or ""):
-                yield issue
-            read += 1
-            if read == most:
-                return
+    async def _with(self, fingerprint: str, query: str, most: int | None = None) -> list[Mapping[str, Any]]:
+        mark = fingerprint_mark(fingerprint)
+        issues = self._service.pages(f"{self._issues}?scope=all&state=all&per_page=100&{query}", most)
+        return [each async for each in issues if mark in (each.get("description") or "")]
 
     async def create(self, item: Item) -> ItemSeen:
         labels = dict.fromkeys((LABEL, *item.labels, *self.params.labels))
@@ -113,7 +108,7 @@ class Gitlab(Tracker[Params]):
 
     async def look(self, key: str) -> ItemSeen:
         issue = await self._issue(key)
-        return self._seen(issue) if issue is not None else ItemSeen(key=key, url="", state="gone")
+        return self._seen(issue) if issue is not None else ItemSeen.gone(key)
 
     async def _issue(self, key: str) -> Mapping[str, Any] | None:
         """As it is now, wherever it was moved to; None: it was deleted, and we may see that."""
@@ -144,7 +139,7 @@ class Gitlab(Tracker[Params]):
     ) -> ItemSeen:
         issue = await self._issue(key)
         if issue is None:
-            return ItemSeen(key=key, url="", state="gone")
+            return ItemSeen.gone(key)
         path = self._path(self._seen(issue).key)
         if comment:
             await self._comment(path, comment, item.body)
@@ -164,7 +159,7 @@ class Gitlab(Tracker[Params]):
         mark = told_mark(comment, body)
         query = f"sort=desc&order_by=created_at&per_page={_LAST_NOTES}"
         notes = self._service.document(await self._service.get(f"{path}/notes?{query}"))
-        ours = [text for each in notes if "<!-- chaosrunner:told " in (text := each.get("body") or "")]
+        ours = [text for each in notes if is_told(text := each.get("body"))]
         if not ours or mark not in ours[0]:
             await self._service.ask(
                 "POST", f"{path}/notes", {"body": f"{without_marks(comment)}\n\n{mark}"}, good=(201,)

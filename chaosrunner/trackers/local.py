@@ -95,14 +95,14 @@ class Local(Tracker[Params]):
 
     async def look(self, key: str) -> ItemSeen:
         found = self._file(key)
-        return found.seen() if found else ItemSeen(key=key, url="", state="gone")
+        return found.seen() if found else ItemSeen.gone(key)
 
     async def update(
         self, key: str, item: Item, comment: str, *, reopen: bool = False, close: bool = False
     ) -> ItemSeen:
         found = self._file(key)
         if found is None:
-            return ItemSeen(key=key, url="", state="gone")
+            return ItemSeen.gone(key)
         seen = found.seen()
         state = "open" if reopen else "closed" if close else seen.state
         kept = {"assignee": seen.assignee} if seen.assignee else {}

@@ -143,7 +143,7 @@ tracker:
 
     async def look(self, key: str) -> ItemSeen:
         issue = await self._issue(key)
-        return self._seen(issue) if issue is not None else ItemSeen(key=key, url="", state="gone")
+        return self._seen(issue) if issue is not None else ItemSeen.gone(key)
 
     async def _issue(self, key: str) -> Mapping[str, Any] | None:
         """As it is now, under whatever key it has since; None: it was deleted, and we may see that."""
@@ -160,7 +160,7 @@ tracker:
     ) -> ItemSeen:
         issue = await self._issue(key)
         if issue is None:
-            return ItemSeen(key=key, url="", state="gone")
+            return ItemSeen.gone(key)
         key = str(issue["key"])
         if comment:
             await self._comment(key, comment)
