@@ -9,10 +9,11 @@ import stat
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import BinaryIO
 
 from chaosrunner.errors import NoReading
-from chaosrunner.model.marks import AfterValidator, Field
+from chaosrunner.model.expression import Expression
+from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration, Size, write_duration, write_size
 from chaosrunner.ports import Parameters, Probe, Value
 
@@ -22,20 +23,12 @@ _LATE = 0.5
 """How much later than `every` a reading may come, as a share of it (and at least a second)."""
 
 
-def _check_pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"expected a regular expression, found {text!r}: {error}") from None
-    return text
-
-
 class Params(Parameters):
     """Which file, which lines."""
 
     path: str = Field(min_length=1)
     """The file; a relative one starts in the folder of the environment's file."""
-    matches: Annotated[str, AfterValidator(_check_pattern)]
+    matches: Expression
     """A regular expression that must be found in a line; `""` counts all lines. The first 64 KiB of a line are looked
     at; what is no UTF-8 is replaced."""
     every: Duration = Field(default=5.0, gt=0)

@@ -6,58 +6,28 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
 
 from chaosrunner.errors import NoReading
-from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.expression import Expression
 from chaosrunner.model.growth import Growth
-from chaosrunner.model.marks import AfterValidator, Field, JsonValue, model_validator
+from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration, Size
-from chaosrunner.ports import Parameters, Probe, Selector, Value, cluster_of
+from chaosrunner.pod_logs import AT_ONCE, OfPods
+from chaosrunner.ports import Probe, Value, cluster_of
 
-MOST_PODS = 50
-"""Pods whose logs one reading asks for."""
-_AT_ONCE = 8
-"""Logs that are asked for at the same time."""
 _PATIENCE = 5
 """Readings that a log may have begun anew before the cluster says that the container was restarted."""
 
 
-def _check_pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"expected a regular expression, found {text!r}: {error}") from None
-    return text
-
-
-class Params(Parameters):
+class Params(OfPods):
     """Whose logs, and which lines count."""
 
-    service: str | None = None
-    """A service of the environment: all its pods."""
-    workload: str | None = None
-    """Or a workload: `deployment/checkout`."""
-    selector: dict[str, str] | str | None = None
-    """Or labels: `{app: checkout}`, or a label selector as text."""
-    namespace: str | None = None
-    """With `workload` and `selector`: one of the environment's; may be left out where there is only one."""
-    container: str | None = None
-    """Only the containers of this name; default: all, those that start a pod (init containers) left out."""
-    matches: Annotated[str, AfterValidator(_check_pattern)]
+    matches: Expression
     """A regular expression (Python's) that is looked for in each line: `ERROR|panic:`."""
     over: Duration | None = Field(default=None, gt=0)
     """Count only the lines of so long, which is also the readings' lag; default: all since the run began."""
     limit: Size = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """Of each container's log between two readings; more is no reading. Default 1MiB."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Params:
-        if sum(way is not None for way in (self.service, self.workload, self.selector)) != 1:
-            raise ValueError("expected one of service, workload or selector")
-        if self.service is not None and self.namespace is not None:
-            raise ValueError("a service has its namespace in the environment")
-        return self
 
 
 @dataclass
@@ -100,7 +70,7 @@ class PodLogs(Probe[Params]):
         self._cluster = cluster_of(self.context)
         self._pattern = re.compile(self.params.matches)
         self._logs: dict[tuple[str, str], _Log] = {}
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._gate = asyncio.Semaphore(AT_ONCE)
         self._growth = None
         known = await self._known()
         await asyncio.gather(*(self._to_its_end(log, now) for log, now in known))
@@ -128,24 +98,14 @@ class PodLogs(Probe[Params]):
 
     async def _known(self) -> list[tuple[_Log, int]]:
         """Every container whose log counts, with how often it has been restarted by now."""
-        params = self.params
-        labels: JsonValue = dict(params.selector) if isinstance(params.selector, dict) else params.selector
-        selector = Selector(
-            service=params.service,
-            workload=params.workload,
-            selector=labels,
-            namespace=params.namespace,
-            take="all",
-        )
         found = []
-        for pod in await self._cluster.pods(selector, MOST_PODS):
-            for metadata, name, restarts in _containers(pod):
-                if params.container in (None, name):
-                    key = str(metadata["uid"]), name
-                    log = self._logs.get(key)
-                    if log is None:
-                        log = self._logs[key] = _Log(str(metadata["namespace"]), str(metadata["name"]), name)
-                    found.append((log, restarts))
+        for pod in await self.params.pods(self._cluster):
+            for container in self.params.containers(pod):
+                key = container.uid, container.name
+                log = self._logs.get(key)
+                if log is None:
+                    log = self._logs[key] = _Log(container.namespace, container.pod, container.name)
+                found.append((log, container.restarts))
         return found
 
     async def _to_its_end(self, log: _Log, restarts: int) -> None:
@@ -196,15 +156,6 @@ class PodLogs(Probe[Params]):
                 log.lines += self._pattern.search(said) is not None
         if lines:
             log.after = max(log.after, lines[-1].partition(" ")[0])
-
-
-def _containers(pod: JsonObject) -> list[tuple[dict[str, Any], str, int]]:
-    metadata: Any = pod["metadata"]
-    status: Any = pod.get("status") or {}
-    return [
-        (metadata, str(each["name"]), int(each.get("restartCount") or 0))
-        for each in status.get("containerStatuses") or ()
-    ]
 
 
 def _called(log: _Log) -> str:

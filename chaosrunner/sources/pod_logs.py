@@ -5,49 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from chaosrunner.clock import iso
-from chaosrunner.model.frozen import JsonObject
-from chaosrunner.model.marks import Field, JsonValue, model_validator
+from chaosrunner.model.marks import Field
 from chaosrunner.model.material import Line, Material, Stream, Window
 from chaosrunner.model.quantities import Size
-from chaosrunner.ports import ClusterReader, Parameters, Selector, Source, cluster_of
-
-MOST_PODS = 50
-"""Pods whose logs are read."""
-_AT_ONCE = 8
-"""Logs that are asked for at the same time."""
+from chaosrunner.pod_logs import AT_ONCE, Container, OfPods
+from chaosrunner.ports import ClusterReader, Source, cluster_of
 
 
-class Params(Parameters):
+class Params(OfPods):
     """Whose logs."""
 
-    service: str | None = None
-    """A service of the environment: all its pods."""
-    workload: str | None = None
-    """Or a workload: `deployment/checkout`."""
-    selector: dict[str, str] | str | None = None
-    """Or labels: `{app: checkout}`, or a label selector as text."""
-    namespace: str | None = None
-    """With `workload` and `selector`: one of the environment's; may be left out where there is only one."""
-    container: str | None = None
-    """Only the containers of this name; default: all."""
     limit: Size = Field(default=4 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """Of each container's log; where there is more, less of the time before the fault is looked at. Default 4MiB."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Params:
-        if sum(way is not None for way in (self.service, self.workload, self.selector)) != 1:
-            raise ValueError("expected one of service, workload or selector")
-        if self.service is not None and self.namespace is not None:
-            raise ValueError("a service has its namespace in the environment")
-        return self
-
-    @property
-    def called(self) -> str:
-        """What is meant, in words."""
-        return self.service or self.workload or str(self.selector)
 
 
 class PodLogsSource(Source[Params]):
@@ -66,17 +37,16 @@ sources:
     async def gather(self, window: Window) -> Material:
         cluster = cluster_of(self.context)
         params = self.params
-        labels: JsonValue = dict(params.selector) if isinstance(params.selector, dict) else params.selector
-        selector = Selector(
-            service=params.service, workload=params.workload, selector=labels, namespace=params.namespace, take="all"
-        )
-        pods = await cluster.pods(selector, MOST_PODS)
-        gate = asyncio.Semaphore(_AT_ONCE)
+        pods = await params.pods(cluster)
+        gate = asyncio.Semaphore(AT_ONCE)
         unknown: list[str] = []
-        each = [
-            self._log(cluster, gate, window, container, unknown) for pod in pods for container in self._containers(pod)
-        ]
-        found = await asyncio.gather(*each)
+        found = await asyncio.gather(
+            *(
+                self._log(cluster, gate, window, container, unknown)
+                for pod in pods
+                for container in params.containers(pod)
+            )
+        )
         streams = _together(params.called, found)
         lines = sum(len(stream.lines) for stream in streams)
         unknown.append("what pods said that are gone by now, if there were any")
@@ -87,39 +57,38 @@ sources:
             unknown=unknown,
         )
 
-    def _containers(self, pod: JsonObject) -> list[tuple[str, str, str, int]]:
-        metadata: Any = pod["metadata"]
-        status: Any = pod.get("status") or {}
-        return [
-            (str(metadata["namespace"]), str(metadata["name"]), str(one["name"]), int(one.get("restartCount") or 0))
-            for one in status.get("containerStatuses") or ()
-            if self.params.container in (None, one["name"])
-        ]
-
     async def _log(
         self,
         cluster: ClusterReader,
         gate: asyncio.Semaphore,
         window: Window,
-        container: tuple[str, str, str, int],
+        container: Container,
         unknown: list[str],
     ) -> tuple[str, float, bool, list[Line]]:
         """(container's name, from when on it is complete, whether all of the stretch is there, its lines)."""
-        namespace, pod, name, restarts = container
         limit = int(self.params.limit)
         starts = (window.usual_from, min(window.baseline, window.began - window.length), window.began)
         lines: list[Line] = []
         async with gate:
-            for previous in (True, False) if restarts else (False,):
+            for previous in (True, False) if container.restarts else (False,):
                 for start in starts:
-                    text = await cluster.log(namespace, pod, name, after=iso(start), previous=previous, limit=limit)
+                    text = await cluster.log(
+                        container.namespace,
+                        container.pod,
+                        container.name,
+                        after=iso(start),
+                        previous=previous,
+                        limit=limit,
+                    )
                     if text is None or len(text.encode()) < limit:
                         break
                 lines += _lines(text or "")
         cut = text is not None and len(text.encode()) >= limit
         if start > window.usual_from:
-            unknown.append(f"{pod}/{name} says so much that only its log since {iso(start)} was read")
-        return name, start, not cut, sorted(lines)
+            unknown.append(
+                f"{container.pod}/{container.name} says so much that only its log since {iso(start)} was read"
+            )
+        return container.name, start, not cut, sorted(lines)
 
 
 def _together(called: str, found: Sequence[tuple[str, float, bool, list[Line]]]) -> list[Stream]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from chaosrunner.errors import NoReading
 from chaosrunner.explore import Explore, prometheus_graph
 from chaosrunner.model.evidence import Link
+from chaosrunner.model.expression import Expression
 from chaosrunner.model.marks import AfterValidator, Field, model_validator
 from chaosrunner.model.material import Material, Point, Sampled, Window
 from chaosrunner.ports import Source
@@ -38,14 +39,6 @@ def _check_selector(text: str) -> str:
     return text.strip()
 
 
-def _check_names(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"expected a regular expression, found {text!r}: {error}") from None
-    return text
-
-
 class Params(OfPrometheus):
     """What to ask, and whom."""
 
@@ -53,7 +46,7 @@ class Params(OfPrometheus):
     """PromQL by name: each may give several series."""
     discover: Annotated[str, AfterValidator(_check_selector)] | None = None
     """Labels: all series that have them, `{namespace="shop"}`; counters are read as rates a second."""
-    leave_out: Annotated[str, AfterValidator(_check_names)] | None = None
+    leave_out: Expression | None = None
     """A regular expression of names of metrics that are not asked for, as a whole: `go_.*|jvm_.*`."""
     most: int = Field(default=2000, ge=1, le=20_000)
     """How many series are looked at, of those found by `discover`; default 2000. The metrics with the most series are
