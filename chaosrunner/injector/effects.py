@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Protocol
 
 from chaosrunner.injector.calls import Message, RequestRefused
+from chaosrunner.injector.fields import choice, number, only, whole
 
 __all__ = ["Effect", "Shaping", "Throttle", "Turn"]
 
@@ -41,19 +42,16 @@ class Effect:
     @classmethod
     def read(cls, asked: Message) -> Effect:
         """From JSON. Raises `RequestRefused` that names the field, what it is and what was expected."""
-        known = [field.name for field in fields(cls)]
-        for key in asked:
-            if key not in known:
-                raise RequestRefused(f"unknown field {key!r:.60} of an effect; known: {', '.join(known)}")
+        only(asked, [field.name for field in fields(cls)], "an effect")
         effect = cls(
-            delay=_number(asked, "delay", 0.0),
-            jitter=_number(asked, "jitter", 0.0),
+            delay=number(asked, "delay", 0.0, LONGEST),
+            jitter=number(asked, "jitter", 0.0, LONGEST),
             bandwidth=_number_or_none(asked, "bandwidth", above=0.0, most=1e15),
-            loss=_choice(asked, "loss", (None, "refuse", "hang", "reset"), None),
-            share=_number(asked, "share", 1.0, most=1.0),
-            seed=_whole(asked, "seed"),
+            loss=choice(asked, "loss", (None, "refuse", "hang", "reset"), None),
+            share=number(asked, "share", 1.0, 1.0),
+            seed=whole(asked, "seed"),
             reset_after=_number_or_none(asked, "reset_after"),
-            direction=_choice(asked, "direction", ("both", "request", "response"), "both") or "both",
+            direction=choice(asked, "direction", ("both", "request", "response"), "both") or "both",
         )
         effect._make_sense()
         return effect
@@ -74,37 +72,12 @@ class Effect:
         return self.direction in ("both", direction)
 
 
-def _number(asked: Message, key: str, default: float, most: float = LONGEST) -> float:
-    value = asked.get(key)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise RequestRefused(f"`{key}` is a number from 0 to {most:g}, not {value!r:.60}")
-    return float(value)
-
-
 def _number_or_none(asked: Message, key: str, above: float = -1.0, most: float = LONGEST) -> float | None:
     if asked.get(key) is None:
         return None
-    value = _number(asked, key, 0.0, most)
+    value = number(asked, key, 0.0, most)
     if value <= above:
         raise RequestRefused(f"`{key}` is a number above {above:g}, not {value:g}")
-    return value
-
-
-def _whole(asked: Message, key: str) -> int:
-    value = asked.get(key, 0)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise RequestRefused(f"`{key}` is a whole number, not {value!r:.60}")
-    return value
-
-
-def _choice(asked: Message, key: str, known: tuple[str | None, ...], default: str | None) -> str | None:
-    value = asked.get(key, default)
-    if value not in known:
-        words = ", ".join(word for word in known if word)
-        raise RequestRefused(f"`{key}` is one of {words}, not {value!r:.60}")
-    assert value is None or isinstance(value, str)
     return value
 
 

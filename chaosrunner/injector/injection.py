@@ -11,10 +11,10 @@ from typing import Protocol
 from chaosrunner import __version__
 from chaosrunner.injector import nft, packets
 from chaosrunner.injector.calls import Message, RequestRefused
+from chaosrunner.injector.fields import only
 from chaosrunner.injector.holds import BEAT_LIMIT, Handler, Holds, Why, answered, uptime
 from chaosrunner.injector.lines import Lines
 from chaosrunner.injector.load import Stress
-from chaosrunner.injector.order import only
 from chaosrunner.injector.signals import send
 from chaosrunner.injector.traffic import Ground, Traffic
 

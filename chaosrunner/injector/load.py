@@ -19,7 +19,7 @@ from typing import Protocol
 
 from chaosrunner.injector import holder
 from chaosrunner.injector.calls import Message, RequestRefused
-from chaosrunner.injector.order import number, only
+from chaosrunner.injector.fields import number, only
 
 __all__ = ["Stress"]
 

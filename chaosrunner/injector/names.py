@@ -27,7 +27,7 @@ from typing import Any, cast
 from chaosrunner.injector import dns
 from chaosrunner.injector.calls import Message, RequestRefused
 from chaosrunner.injector.divert import OWN_MARK, mark
-from chaosrunner.injector.order import number, only
+from chaosrunner.injector.fields import number, only
 
 __all__ = ["NameDoor", "NameEffect", "Names"]
 

@@ -6,27 +6,12 @@ from dataclasses import dataclass
 
 from chaosrunner.injector.calls import Message, RequestRefused
 from chaosrunner.injector.effects import Effect
+from chaosrunner.injector.fields import number, only
 from chaosrunner.injector.matching import Match
 
-__all__ = ["Order", "Packets", "number"]
+__all__ = ["Order", "Packets"]
 
 _SIDES = {"both": ("out", "in"), "out": ("out",), "in": ("in",)}
-
-
-def number(asked: Message, key: str, default: float, most: float) -> float:
-    """A number of an order. Raises `RequestRefused`."""
-    value = asked.get(key)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise RequestRefused(f"`{key}` is a number from 0 to {most:g}, not {value!r:.60}")
-    return float(value)
-
-
-def only(asked: Message, known: set[str], what: str) -> None:
-    """Raises `RequestRefused` for a field that nobody knows."""
-    if unknown := set(asked) - known:
-        raise RequestRefused(f"unknown field {min(unknown)!r:.60} of {what}; known: {', '.join(sorted(known))}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaosrunner.injector.calls import Message, RequestRefused
-from chaosrunner.injector.order import number, only
+from chaosrunner.injector.fields import number, only
 
 __all__ = ["Aborted", "Head", "NotHttp", "Side", "Source", "Web", "WebEffect"]
 

@@ -509,7 +509,7 @@ async def test_a_share_of_open_connections_is_hit_for_good() -> None:
         ({"delay": 1, "share": 0}, "`share` is above 0"),
         ({"delay": 1, "share": 1.5}, "`share` is a number from 0 to 1"),
         ({"delay": 1, "seed": 1.5}, "`seed` is a whole number"),
-        ({"delay": 1, "latency": 2}, "unknown field 'latency' of an effect; known: delay"),
+        ({"delay": 1, "latency": 2}, "unknown field 'latency' of an effect; known: bandwidth, delay"),
         ({"loss": "refuse", "share": 0.5}, "a share of connections cannot be refused"),
     ],
 )
