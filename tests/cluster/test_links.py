@@ -94,6 +94,14 @@ each_fault = pytest.mark.parametrize(
 )
 
 
+async def in_force(ip: str, hit: Callable[[Seen], bool]) -> None:
+    """A call shows it; one in a hundred gets through a link that loses nine packets of ten."""
+    seen = [await call(ip)]
+    if not hit(seen[0]):
+        seen.append(await call(ip))
+    assert hit(seen[-1]), seen
+
+
 async def gone(ip: str, within: float) -> None:
     """Until the pod reaches its dependency as before."""
 
@@ -116,8 +124,7 @@ async def test_only_this_pod_loses_only_this_dependency_until_the_undo(
     async with shop.running(file) as run:
         await run.in_force()
         await run.in_force()
-        seen = await call(front)
-        assert hit(seen), seen
+        await in_force(front, hit)
         assert fine(await call(front, "http://outside/")), "another dependency of the same pod"
         assert fine(await call(outside)), "another pod's way to the same dependency"
         code, output = await run.ended()
@@ -139,7 +146,7 @@ async def test_it_is_gone_soon_after_the_runner_was_killed(
     async with shop.running(file) as run:
         await run.in_force()
         await run.in_force()
-        assert hit(await call(front))
+        await in_force(front, hit)
         await run.kill()
         await gone(front, 10.0)
     code, output = await shop.command("heal", folder=file.parent)

@@ -65,7 +65,7 @@ def _cells(found: Object, kind: str) -> list[Any]:
 def pod_status(found: Object) -> str:
     """As kubectl's STATUS column."""
     status = found.get("status", {})
-    if "deletionTimestamp" in found["metadata"]:
+    if "deletionTimestamp" in found["metadata"] and found.get("status", {}).get("phase") not in ("Failed", "Succeeded"):
         return "Terminating"
     for each in status.get("containerStatuses") or ():
         for what in ("waiting", "terminated"):

@@ -52,9 +52,11 @@ async def front() -> AsyncIterator[Front]:
         server.add(shapes.namespace("shop"))
         named = shapes.service("cart")
         named["spec"]["ports"][0]["name"] = "http"
+        named["spec"]["ports"] += [{"name": "statsd", "port": 8125, "protocol": "UDP"}]
         server.add(named)
         both = shapes.service("two")
         both["spec"]["ports"] = [{"name": "web", "port": 80}, {"name": "https", "port": 8443}]
+        both["spec"]["ports"] += [{"name": "names", "port": 53, "protocol": "UDP"}]
         server.add(both)
         yield server
 

@@ -103,6 +103,17 @@ async def test_a_killed_target_and_its_replacement_are_no_spill_over(shop, api):
     assert not await told(shop, targets)
 
 
+async def test_a_pod_that_ends_with_an_error_because_it_is_deleted_has_not_failed(shop, api):
+    targets = await hit(shop, service="cart")
+    await shop.observe(targets)
+    first, second = pods(api, "payments")
+    leaving = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["example.com/wait"]}
+    api.change(first, {"metadata": leaving, "status": {"phase": "Failed", "reason": "Error"}})
+    assert "Error" not in str(await told(shop, targets))
+    api.change(second, {"status": {"phase": "Failed", "reason": "Error"}})
+    assert "payments-5d9-2 is Error" in str(await told(shop, targets))
+
+
 async def test_pods_that_are_not_ready_any_more(shop, api):
     targets = await hit(shop, service="cart")
     await shop.observe(targets)

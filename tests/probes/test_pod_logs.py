@@ -136,6 +136,21 @@ async def test_a_log_that_begins_anew_just_before_the_restart_is_told_loses_noth
     assert await errors.read() == 2
 
 
+async def test_a_node_that_still_has_the_new_log_for_the_one_before_it_is_asked_again(logs, cluster):
+    a, _ = cluster.pods_there
+    cluster.say(a, "begun")
+    errors = logs()
+    await errors.open()
+    cluster.say(a, "panic: it is over")
+    cluster.restart(a)
+    cluster.say(a, "ERROR after it")
+    before, a.container.previous = a.container.previous, a.container.log
+    with pytest.raises(NoReading, match="begun anew"):
+        await errors.read()
+    a.container.previous = before
+    assert await errors.read() == 2
+
+
 async def test_a_cluster_that_does_not_answer_is_no_reading(logs, cluster):
     errors = logs()
     await errors.open()

@@ -78,6 +78,7 @@ class _Door:
                 return f"{self._name}:{self._port}"
             raise
         ports: list[Object] = spec.get("ports") or []
+        ports = [each for each in ports if each.get("protocol", "TCP") == "TCP"]  # others speak no HTTP
         fit = [each for each in ports if self._port in (None, str(each["port"]), each.get("name"))]
         if len(fit) != 1:
             there = ", ".join(f"{each['port']} {each.get('name', '')}".strip() for each in ports) or "none"

@@ -177,7 +177,7 @@ class Spill:
             yield await self._restart_words(meant[uid], more)
         if len(restarted) > SHOWN:
             yield f"and restarts of {len(restarted) - SHOWN} more pods"
-        if out := [pod for uid, pod in meant.items() if pod.status in _OUT and not _was(uid, before, pod.status)]:
+        if out := [pod for uid, pod in meant.items() if _has_failed(pod) and not _was(uid, before, pod.status)]:
             yield f"{_named(out)} {'is' if len(out) == 1 else 'are'} {', '.join(sorted({pod.status for pod in out}))}"
         if words := _event_words(group, before, now, exempt):
             yield words
@@ -219,6 +219,11 @@ def _group(pod: PodSeen, owner: str, services: Sequence[_Known]) -> str:
 
 def _restarts(uid: str, pod: PodSeen, before: _Look) -> int:
     return pod.restarts - (before.pods[uid][0].restarts if uid in before.pods else 0)
+
+
+def _has_failed(pod: PodSeen) -> bool:
+    """One that is deleted and ends with an exit code of its own on SIGTERM has not: it is shown so for a moment."""
+    return pod.status in _OUT and not (pod.leaving and pod.status == "Error")
 
 
 def _was(uid: str, before: _Look, status: str) -> bool:
