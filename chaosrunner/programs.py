@@ -13,8 +13,9 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ GRACE = 5.0
 worse than a wait."""
 _LOOK = 0.1
 _SOON = 0.05
+_SAME = 0.5
+"""Seconds by which a process's beginning may be told differently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,29 @@ class Program:
     """Seconds."""
     grace: float = GRACE
     """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A program that was started, so that another process can tell whether it goes on."""
+
+    process: int
+    began: float
+    """As the machine tells it; another one with the same number began at another time."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it still runs."""
+        import psutil
+
+        try:
+            found = psutil.Process(self.process)
+            return abs(found.create_time() - self.began) < _SAME and found.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+
+_TELL: ContextVar[Callable[[Begun], None] | None] = ContextVar("_TELL", default=None)
 
 
 def found(names: Sequence[str], install: str) -> str:
@@ -96,6 +122,7 @@ async def run(program: Program, clock: Clock) -> Ended:
         transport, exited = await _started(program, output.fileno())
         why = ""
         try:
+            _told_of(transport.get_pid())
             until = clock.monotonic() + program.timeout
             while not exited.done() and not why:
                 left = until - clock.monotonic()
@@ -113,6 +140,25 @@ async def run(program: Program, clock: Clock) -> Ended:
         if why or code is None:
             raise RunbookFailed(f"{Path(program.words[0]).name} {why}", said)
         return Ended(code, said)
+
+
+@contextmanager
+def told_of_each(tell: Callable[[Begun], None]) -> Iterator[None]:
+    """Meanwhile each program that is started from here is told: one that outlives chaosrunner, which was killed, is
+    then known to the next."""
+    before = _TELL.set(tell)
+    try:
+        yield
+    finally:
+        _TELL.reset(before)
+
+
+def _told_of(process: int) -> None:
+    import psutil
+
+    if (tell := _TELL.get()) is not None:
+        with suppress(psutil.Error):  # it has ended
+            tell(Begun(process, psutil.Process(process).create_time()))
 
 
 async def _started(program: Program, output: int) -> tuple[asyncio.SubprocessTransport, asyncio.Future[None]]:

@@ -15,6 +15,7 @@ from chaosrunner.clock import Clock, SystemClock
 from chaosrunner.errors import Refused, RunbookHalted, UsageError
 from chaosrunner.http import Http
 from chaosrunner.model.near_miss import NearMiss
+from chaosrunner.model.pending import TRIED, PendingApply, pending_apply
 from chaosrunner.person import who
 from chaosrunner.ports import ProbeContext
 from chaosrunner.records.light import dataclass, replace
@@ -50,9 +51,12 @@ class Remedied:
 
     near_miss: NearMiss
     runbook: Assigned
-    checked: Played
+    checked: Played | None = None
+    """None: an earlier apply ended, and is gone on with."""
     applied: Played | None = None
     """None: it was only checked, or there was nothing to change."""
+    pending: PendingApply | None = None
+    """An earlier apply of which something was left to be done."""
 
 
 async def check_runbook(remedy: Remedy) -> Remedied:
@@ -62,7 +66,19 @@ async def check_runbook(remedy: Remedy) -> Remedied:
     did not come to its end, `RunbookHalted` where somebody stopped it.
     """
     async with _at_hand(remedy) as (playing, found):
-        return Remedied(playing.near_miss, found, await _until_signalled(playing.check()))
+        pending = _pending(playing)
+        return Remedied(playing.near_miss, found, await _until_signalled(playing.check()), pending=pending)
+
+
+async def taken_up(remedy: Remedy) -> Remedied | None:
+    """An earlier apply of the same runbook that ended, and that no run has tried since: `order_of` says what verifies
+    it. None: there is none, so it begins with a check. Raises as `check_runbook`."""
+    async with _at_hand(remedy) as (playing, found):
+        pending = _pending(playing)
+        if pending is None or not pending.ended or pending.does != found.does:
+            return None
+        playing.go_on(pending)
+        return Remedied(playing.register.get(playing.near_miss.id), found, pending=pending)
 
 
 async def apply_runbook(remedy: Remedy, checked: Remedied) -> Remedied:
@@ -70,9 +86,14 @@ async def apply_runbook(remedy: Remedy, checked: Remedied) -> Remedied:
 
     Raises as `check_runbook`, and `Refused` where the environment's guards forbid a change.
     """
-    if checked.checked.says.as_wanted:
+    says = checked.checked.says if checked.checked else None
+    if says is None or (says.as_wanted and checked.pending is None):
         return checked
     async with _at_hand(remedy) as (playing, found):
+        if (pending := _pending(playing)) is not None and not pending.ended:
+            playing.settle(pending, says)
+        if says.as_wanted:
+            return replace(checked, near_miss=playing.register.get(playing.near_miss.id))
         applied = await _until_signalled(playing.apply())
         return replace(checked, runbook=found, applied=applied, near_miss=playing.register.get(playing.near_miss.id))
 
@@ -88,6 +109,14 @@ def refuse_change(remedy: Remedy) -> None:
         raise Refused("; ".join(refusals))
 
 
+def note_tried(remedy: Remedy, done: Remedied, run: str, answer: str) -> None:
+    """Put down that the run after an apply came to its end, whatever it showed. Raises `NotPossibleNow`."""
+    if done.applied is None and done.pending is None:
+        return
+    with open_register(remedy.state, SystemClock()) as register:
+        register.add_event(done.near_miss.id, who(), TRIED, after=answer, run=run)
+
+
 def order_of(remedy: Remedy, done: Remedied) -> Order:
     """What is run to verify it: the experiment that showed the near miss, with the same targets."""
     rerun = done.runbook.rerun
@@ -101,6 +130,10 @@ def order_of(remedy: Remedy, done: Remedied) -> Order:
         state=remedy.state,
         parameters=dict(rerun.parameters),
     )
+
+
+def _pending(playing: Playing) -> PendingApply | None:
+    return pending_apply(playing.register.show(playing.near_miss.id).history)
 
 
 def _named(remedy: Remedy) -> Rerun | None:

@@ -52,8 +52,12 @@ def as_json(near_miss: NearMiss) -> dict[str, Any]:
 
 def record_as_json(record: Record) -> dict[str, Any]:
     """Everything about one near miss."""
+    from chaosrunner.cli._remedying import pending_json
+    from chaosrunner.model.pending import pending_apply
+
     return {
         **as_json(record.near_miss),
+        "pendingApply": pending_json(pending_apply(record.history)),
         "occurrencesSeen": [each.as_json() for each in record.occurrences],
         "passes": [each.as_json() for each in record.passes],
         "history": [each.as_json() for each in record.history],
@@ -207,6 +211,7 @@ def _added(near_miss: NearMiss) -> Iterator[str]:
 
 
 def _what_happened(record: Record) -> Iterator[str]:
+    from chaosrunner.model.pending import pending_apply
     from chaosrunner.stages.remediation_text import again, number, worst
 
     near_miss, latest = record.near_miss, record.occurrences[-1]
@@ -229,6 +234,8 @@ def _what_happened(record: Record) -> Iterator[str]:
         yield from _part("Mend it")
         yield f"  chaosrunner remediate {near_miss.id} --check"
         yield f"  {latest.runbook}"
+        if (pending := pending_apply(record.history)) is not None:
+            yield f"  {pending.in_words(_at(pending.at))}: `chaosrunner remediate {near_miss.id} --apply` goes on"
     if len(record.occurrences) > 1:
         yield from _part("Occurrences")
         for seen in record.occurrences:

@@ -227,12 +227,14 @@ class Register:
 
         return self._write(write)
 
-    def add_event(self, id: str, actor: str, what: str, *, after: str = "", reason: str = "") -> NearMiss:
+    def add_event(
+        self, id: str, actor: str, what: str, *, after: str = "", reason: str = "", run: str | None = None
+    ) -> NearMiss:
         """Something that somebody did about it which changes nothing of it, kept in the history."""
 
         def write(connection: sa.Connection) -> NearMiss:
             near_miss = rows.load(connection, self._known(connection, id))
-            rows.note(connection, near_miss.id, Why(actor, self._clock.now(), reason), what, after=after)
+            rows.note(connection, near_miss.id, Why(actor, self._clock.now(), reason, run), what, after=after)
             return near_miss
 
         return self._write(write)

@@ -12,12 +12,13 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from chaosrunner import catalog
-from chaosrunner.clock import Clock
+from chaosrunner import catalog, programs
+from chaosrunner.clock import Clock, iso
 from chaosrunner.errors import ChaosrunnerError, FileProblems, PluginDefect, RunbookFailed, UsageError
 from chaosrunner.judging.redacting import redacted
 from chaosrunner.model.life_cycle import Change
 from chaosrunner.model.near_miss import NearMiss
+from chaosrunner.model.pending import APPLIED, BEGUN, LOST, PendingApply
 from chaosrunner.model.runbook import RunbookChange, RunbookSays
 from chaosrunner.model.words import Source, State
 from chaosrunner.ports import ProbeContext, Runbook
@@ -155,23 +156,40 @@ class Playing:
 
     async def check(self) -> Played:
         """What it would change. Raises `RunbookFailed` and `NotPossibleNow`; that it failed is on record by then."""
-        return await self._play("check", "checked", self.runbook.check)
+        return await self._play("check", "runbook checked", self.runbook.check)
 
     async def apply(self) -> Played:
         """Change it. What was changed makes the near miss fix-ready; a run has yet to verify it."""
-        self._note("runbook begun", reason=self.does)  # whatever becomes of it, that it was begun is known
-        return await self._play("apply", "applied", self.runbook.apply)
+        self._note(BEGUN, reason=self.does)  # whatever becomes of it, that it was begun is known
+        return await self._play("apply", APPLIED, self.runbook.apply)
 
-    def _fix_ready(self, says: RunbookSays) -> None:
+    def settle(self, pending: PendingApply, checked: RunbookSays) -> None:
+        """Put down that an apply of an earlier process did not report its end, and what a check says since. If nothing
+        is left to be changed by this runbook, that apply did what it was to do: the near miss is fix-ready."""
+        since = f"begun at {moment(pending.at)} by {pending.by}; what a check would change since: {checked.in_words}"
+        self._note(LOST, reason=since)
+        if checked.as_wanted and pending.does == self.does:
+            self._fix_ready(f"begun at {moment(pending.at)}; a check finds nothing left to change")
+
+    def go_on(self, pending: PendingApply) -> None:
+        """What was applied and not yet tried is fix-ready; its process may have been killed before it said so."""
+        if not pending.changed.startswith("nothing"):
+            self._fix_ready(pending.changed)
+
+    def _fix_ready(self, how: str) -> None:
         active = (State.OPEN, State.TRIAGED, State.IN_PROGRESS, State.NEEDS_INFO)
-        if says.changes and self.near_miss.state in active:
-            fix = f"runbook {self.kind}: {self.does} {says.in_words}"
+        if self.near_miss.state in active:
+            fix = f"runbook {self.kind}: {self.does} {how}"
             change = Change(to=State.FIX_READY, actor=self.actor, at=self.clock.now(), change=fix)
             self.register.change(self.near_miss.id, change)
 
     async def _play(self, what: str, done: str, work: Callable[[], Awaitable[RunbookSays]]) -> Played:
+        def started(program: programs.Begun) -> None:
+            self.played.runs_in(self.near_miss.id, what, program)
+
         try:
-            says = without_any_secret(await self._guarded(work))
+            with programs.told_of_each(started):
+                says = without_any_secret(await self._guarded(work))
         except asyncio.CancelledError:
             self._note("runbook stopped", after=f"while it was {'checked' if what == 'check' else 'applied'}")
             raise
@@ -182,9 +200,9 @@ class Playing:
             raise
         kept = self.played.place(self.near_miss.id, what, self.clock.now())
         named = [each.line for each in says.changes] + [f"unknown: {each}" for each in says.unknown]
-        self._note(f"runbook {done}", after=says.in_words, reason=_account(self.does, named, kept))
-        if what == "apply":
-            self._fix_ready(says)
+        self._note(done, after=says.in_words, reason=_account(self.does, named, kept))
+        if what == "apply" and says.changes:
+            self._fix_ready(says.in_words)
         self.played.keep(kept, says.output)  # last: a full disk must not keep it from the record
         return Played(says, kept)
 
@@ -209,6 +227,11 @@ class Playing:
 
     def _note(self, what: str, after: str = "", reason: str = "") -> None:
         self.register.add_event(self.near_miss.id, self.actor, what, after=after, reason=reason)
+
+
+def moment(at: float) -> str:
+    """A time as people read it, UTC."""
+    return iso(at)[:16].replace("T", " ")
 
 
 def _account(head: str, lines: Sequence[str], kept: Path) -> str:

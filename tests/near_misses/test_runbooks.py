@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -17,6 +18,8 @@ from click.testing import CliRunner, Result
 from chaosrunner.cli import chaosrunner
 from chaosrunner.clock import SystemClock
 from chaosrunner.errors import ChaosrunnerError
+from chaosrunner.model.near_miss import HistoryEvent
+from chaosrunner.model.pending import pending_apply
 from chaosrunner.model.words import State
 from chaosrunner.register import open_register
 from chaosrunner.register.near_misses import Record
@@ -178,7 +181,7 @@ def test_applied_it_is_fix_ready_and_the_run_that_follows_verifies_it(world: Wor
     near_miss = world.record.near_miss
     assert near_miss.state is State.VERIFIED
     assert near_miss.fixed_by is not None and near_miss.fixed_by.startswith("runbook command: Runs sh -c")
-    assert world.happened == ["runbook checked", "runbook begun", "runbook applied"]
+    assert world.happened == ["runbook checked", "runbook begun", "runbook applied", "runbook tried"]
     assert {each.actor for each in world.record.history if each.what.startswith("runbook")} == {"ana"}
 
 
@@ -283,9 +286,76 @@ async def test_a_signal_stops_it_and_all_that_it_started(world: World) -> None:
     await until(lambda: not running(int((world.folder / "child").read_text())))
 
 
-def applying() -> subprocess.Popen[bytes]:
+def test_an_apply_that_was_killed_is_on_record_and_gone_on_with(world: World) -> None:
+    slow = "touch begun; until test -e go; do sleep 0.02; done; echo 1 >limit;"
+    world.change("experiments/pages.yaml", "echo 1 >limit;", slow)
+    process = applying()
+    told = world.folder / "state/runbooks/.running.json"
+    asyncio.run(until(lambda: (world.folder / "begun").exists() and told.exists()))
+    process.kill()
+    process.communicate(timeout=20)
+    busy = world.refused("remediate", "1", "--check")
+    assert busy.exit_code == 3 and "still runs (process " in str(busy) and "remediate NM-2026-0001 --apply" in str(busy)
+    (world.folder / "go").touch()
+    tool = json.loads(told.read_text())["process"]
+    asyncio.run(until(lambda: not running(tool)))
+
+    said = world.call("remediate", "1", "--check").output
+    assert "an apply of its runbook was begun at 20" in said and "and did not report its end" in said
+    assert "what would change: nothing" in said
+    assert "did not report its end" in world.call("near-miss", "show", "1").output
+    assert not json.loads(world.call("near-miss", "show", "1", "--json").stdout)["pendingApply"]["ended"]
+    assert world.happened == ["runbook checked", "runbook begun", "runbook checked"]
+
+    done = world.call("remediate", "1", "--apply")
+    assert "and did not report its end" in done.output and "nothing to apply" in done.output
+    assert world.happened[3:] == ["runbook checked", "runbook lost", "runbook tried"]
+    assert world.record.near_miss.state is State.VERIFIED, done.output
+    assert "a check finds nothing left to change" in (world.record.near_miss.fixed_by or "")
+    assert "did not report" not in world.call("remediate", "1", "--check").output
+
+
+def test_killed_between_the_apply_and_its_run_the_next_goes_on_with_the_run(world: World) -> None:
+    deadly = world.folder / "tools" / "cat"
+    deadly.parent.mkdir()
+    deadly.write_text('#!/bin/sh\ntest "$1" = ../limit && kill -9 "$PPID"\nexec /bin/cat "$@"\n')  # the run reads it so
+    deadly.chmod(0o755)
+    process = applying(PATH=f"{deadly.parent}:{os.environ['PATH']}")
+    process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGKILL and world.record.near_miss.state is State.FIX_READY
+    said = world.call("remediate", "1", "--check").output
+    assert "its runbook was applied at 20" in said and "no run has tried it since" in said
+    world.limit.write_text("1 \n")  # an apply would write it anew
+    done = world.call("remediate", "1", "--apply")
+    assert "going on with the run that verifies it" in done.output, (done.output, done.exception)
+    assert world.limit.read_text() == "1 \n" and world.record.near_miss.state is State.VERIFIED
+    assert world.happened[-2:] == ["runbook checked", "runbook tried"]
+
+
+def test_what_of_an_apply_is_left_to_be_done_follows_from_the_history() -> None:
+    def left(*happened: tuple[str, str]) -> str | None:
+        events = [
+            HistoryEvent(near_miss="1", at=n, actor="ana", what=what, before=more, after=more, reason="Plays it; all.")
+            for n, (what, more) in enumerate(happened)
+        ]
+        found = pending_apply(events)
+        assert found is None or found.does == "Plays it; all."
+        return None if found is None else found.changed or "unknown"
+
+    begun, applied = ("runbook begun", ""), ("runbook applied", "1 change")
+    assert left() is None and left(("found", "open")) is None
+    assert left(begun) == left(applied, begun, ("note", "")) == "unknown"
+    assert left(begun, applied) == left(begun, applied, ("state", "open"), ("runbook checked", "nothing")) == "1 change"
+    assert left(begun, applied, ("state", "fix-ready")) is None, "somebody took the fix back"
+    assert left(begun, ("state", "fix-ready")) == "unknown"
+    for end in (("runbook apply failed", ""), ("runbook lost", ""), ("runbook stopped", "while it was applied")):
+        assert left(begun, end) is None
+    assert left(begun, ("runbook stopped", "while it was checked")) == "unknown"
+
+
+def applying(**more: str) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "chaosrunner", "--state", "state", "remediate", "1", "--apply"]
-    env = {**os.environ, "A_TOKEN": "s3cr3t-tok3n"}
+    env = {**os.environ, "A_TOKEN": "s3cr3t-tok3n", **more}
     return subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
