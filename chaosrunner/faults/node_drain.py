@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from chaosrunner.errors import CannotDoHonestly, FaultFailed, RedundancyMissing
 from chaosrunner.model.frozen import JsonObject
-from chaosrunner.model.marks import model_validator
+from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration, show
 from chaosrunner.model.target import Target
 from chaosrunner.objects import EmptiedPlace, cordoned, name_of
@@ -16,8 +16,9 @@ from chaosrunner.ports import Parameters, PodState, Sighting
 class Params(Parameters):
     """How it is drained."""
 
-    grace: Duration | None = None
-    """How long containers may take to end by themselves; default: each pod's own `terminationGracePeriodSeconds`."""
+    grace: Duration | None = Field(default=None, ge=1)
+    """How long containers may take to end by themselves; default: each pod's own `terminationGracePeriodSeconds`.
+    At least 1s, as the API counts whole seconds."""
     within: Duration = 60.0
     """While a disruption budget does not allow an eviction, it is asked for again every second for so long; default
     60s."""
@@ -25,12 +26,6 @@ class Params(Parameters):
     """Also pods with `emptyDir` volumes, whose content is lost, as with kubectl's flag of this name."""
     bare_too: bool = False
     """Also pods that nothing owns. Nothing makes them again."""
-
-    @model_validator(mode="after")
-    def _whole_seconds(self) -> Params:
-        if self.grace is not None and self.grace < 1:
-            raise ValueError("`grace` is at least 1s, as the API counts whole seconds")
-        return self
 
 
 class NodeDrain(EmptiedPlace[Params]):

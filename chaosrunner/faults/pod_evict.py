@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chaosrunner.model.frozen import JsonObject
-from chaosrunner.model.marks import model_validator
+from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration, show
 from chaosrunner.needs import OWNERS
 from chaosrunner.objects import PodLoss
@@ -13,19 +13,14 @@ from chaosrunner.ports import Parameters, Sighting
 class Params(Parameters):
     """How it is asked for."""
 
-    grace: Duration | None = None
-    """How long its containers may take to end by themselves; default: the pod's own `terminationGracePeriodSeconds`."""
+    grace: Duration | None = Field(default=None, ge=1)
+    """How long its containers may take to end by themselves; default: the pod's own `terminationGracePeriodSeconds`.
+    At least 1s, as the API counts whole seconds."""
     keep_asking: Duration = 0.0
     """While a disruption budget does not allow it, it is asked for again every second for so long; default: asked once,
     as a budget that holds is what is tested."""
     bare_too: bool = False
     """Also a pod that nothing owns. Nothing makes it again."""
-
-    @model_validator(mode="after")
-    def _whole_seconds(self) -> Params:
-        if self.grace is not None and self.grace < 1:
-            raise ValueError("`grace` is at least 1s, as the API counts whole seconds")
-        return self
 
 
 class PodEvict(PodLoss[Params]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chaosrunner.model.frozen import JsonObject
-from chaosrunner.model.marks import model_validator
+from chaosrunner.model.marks import Field, model_validator
 from chaosrunner.model.quantities import Duration, show
 from chaosrunner.needs import OWNERS
 from chaosrunner.objects import PodLoss
@@ -13,9 +13,9 @@ from chaosrunner.ports import Parameters, Sighting
 class Params(Parameters):
     """How it is deleted."""
 
-    grace: Duration | None = None
+    grace: Duration | None = Field(default=None, ge=1)
     """How long its containers may take to end by themselves (SIGTERM first, SIGKILL then); default: the pod's own
-    `terminationGracePeriodSeconds`."""
+    `terminationGracePeriodSeconds`. At least 1s, as the API counts whole seconds; for none at all say `force: true`."""
     force: bool = False
     """Its entry in the API goes at once and the node ends its containers afterwards, as after the loss of a node; what
     replaces it may run beside it for a moment, also in a StatefulSet."""
@@ -26,8 +26,6 @@ class Params(Parameters):
     def _one_way(self) -> Params:
         if self.force and self.grace is not None:
             raise ValueError("`force` leaves no time to end: give `grace`, or `force`, not both")
-        if self.grace is not None and self.grace < 1:
-            raise ValueError("`grace` is at least 1s, as the API counts whole seconds; without any it is `force: true`")
         return self
 
 

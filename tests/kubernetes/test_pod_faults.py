@@ -152,12 +152,15 @@ async def test_a_pod_that_vanished_before_it_is_refused_in_words(
         await fault.check()
 
 
-async def test_a_time_to_end_below_a_second_is_a_mistake_in_the_file() -> None:
-    plugin = catalog.find("faults", "pod-kill")
-    with pytest.raises(ValueError, match="at least 1s"):
-        plugin.Params.model_validate({"grace": "500ms"})
+@pytest.mark.parametrize("kind", ["pod-kill", "pod-evict", "node-drain"])
+def test_a_time_to_end_below_a_second_is_a_mistake_in_the_file(kind: str) -> None:
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        catalog.find("faults", kind).Params.model_validate({"grace": "500ms"})
+
+
+def test_a_pod_that_is_killed_by_force_has_no_time_to_end() -> None:
     with pytest.raises(ValueError, match="not both"):
-        plugin.Params.model_validate({"grace": "5s", "force": True})
+        catalog.find("faults", "pod-kill").Params.model_validate({"grace": "5s", "force": True})
 
 
 # -- an API server in trouble
