@@ -16,6 +16,7 @@ from chaosrunner.errors import Problem
 from chaosrunner.files.node import Path, Spot, dotted
 from chaosrunner.model.frozen import Frozen
 from chaosrunner.model.marks import JsonValue
+from chaosrunner.model.quantities import written_like
 from chaosrunner.records.light import dataclass
 from chaosrunner.records.patterns import pattern
 from chaosrunner.records.quick import plainly
@@ -255,7 +256,7 @@ def _words(spot: Spot, error: ErrorDetails) -> tuple[str, str, str]:
         if kind in ("too_short", "too_long"):
             stands = f"{name} has {context.get('actual_length', len(error['input']))}"
         limit = context[bound]
-        return stands, text.format(f"{limit:g}" if isinstance(limit, float) else limit), ""
+        return stands, text.format(written_like(spot.value, limit) if bound in ("gt", "ge", "lt", "le") else limit), ""
     if kind in ("enum", "literal_error"):
         known = re.findall(r"'([^']*)'", str(context["expected"]))
         near = nearest(str(spot.value), known)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -132,6 +133,22 @@ def _write_bandwidth(rate: float) -> str:
 
 def _write_ratio(ratio: float) -> str:
     return f"{number(ratio * 100)}%"
+
+
+def written_like(text: Any, value: float) -> str:
+    """A value the way a text beside it writes its own: `1s` beside `500ms`, `1KiB` beside `12B`; a plain number beside
+    what is no quantity."""
+    for parse, write in (
+        (parse_duration, write_duration),
+        (parse_size, write_size),
+        (parse_rate, _write_rate),
+        (parse_bandwidth, _write_bandwidth),
+    ):
+        if isinstance(text, str):
+            with suppress(ValueError):
+                parse(text)
+                return write(value)
+    return number(value)
 
 
 def _read(parse: Callable[[Any], float]) -> BeforeValidator:

@@ -327,7 +327,7 @@ HYPOTHESES = [
     M(
         "read: latency, timeout: 2s}",
         "read: latency, timeout: ‸0s}",
-        "`timeout` is '0s', expected more than 0",
+        "`timeout` is '0s', expected more than 0s",
         only_check=True,
         rule="out-of-range",
     ),
