@@ -24,7 +24,7 @@ from chaosrunner.stages.gameday import Standing, after, stands
 from chaosrunner.store.gameday_log import DayLog, Days
 
 if TYPE_CHECKING:
-    from chaosrunner.register.game_days import SharedGameDays
+    from chaosrunner.register.game_days import Led, SharedGameDays
 
 TRY_AGAIN = 5.0
 """Seconds after which a shared register that was out of reach is asked again."""
@@ -39,13 +39,15 @@ class Elsewhere:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connected: SharedGameDays | None = None
+        self._guard = threading.Lock()
 
     def _days(self) -> SharedGameDays:
-        if self._connected is None:
-            from chaosrunner.register.game_days import SharedGameDays
+        with self._guard:
+            if self._connected is None:
+                from chaosrunner.register.game_days import SharedGameDays
 
-            self._connected = SharedGameDays(self._url)
-        return self._connected
+                self._connected = SharedGameDays(self._url)
+            return self._connected
 
     def put(self, game_day: str, entries: Sequence[tuple[str, float, JsonObject]]) -> None:
         """Keep entries (id, wall time, record) that are not there yet."""
@@ -58,6 +60,22 @@ class Elsewhere:
     def list(self) -> Sequence[str]:
         """Ids of all game days."""
         return self._days().list()
+
+    def led(self, game_day: str) -> Led | None:
+        """Who leads through it or did last; None: nobody ever has."""
+        return self._days().led(game_day)
+
+    def take(self, game_day: str, token: str, who: str, seconds: float) -> Led:
+        """Lead for so long, where nobody else does; who leads now."""
+        return self._days().take(game_day, token, who, seconds)
+
+    def renew(self, game_day: str, token: str, seconds: float) -> Led | None:
+        """Lead on for so long, unless somebody else has taken over; who led last."""
+        return self._days().renew(game_day, token, seconds)
+
+    def let_go(self, game_day: str, token: str) -> None:
+        """From now on nobody leads, where this one did."""
+        self._days().let_go(game_day, token)
 
     def close(self) -> None:
         """Let the connection go; idempotent."""
@@ -108,6 +126,10 @@ class DayBook:
         self._seen: set[str] = set()
         self._quiet_until = float("-inf")
         self._told = False
+        self.is_new = False
+        """Whether it begins here and now, so that nobody else can know of it."""
+        self.held_back = False
+        """Whether the shared register must not hear of it yet, as it does not know who leads."""
         self.standing = Standing()
         """After all that was read."""
 
@@ -179,7 +201,7 @@ class DayBook:
             return
         entries, self._looked = self.local.since(self._looked)
         self._owed += [entry for entry in entries if entry.id not in self._there]
-        if self._owed:
+        if self._owed and not self.held_back:
             self._put(self._owed)
             self._there |= {entry.id for entry in self._owed}
             self._owed.clear()
@@ -195,6 +217,15 @@ class DayBook:
             return self.local.since()[0]
         assert self._shared is not None
         return [GameDayEntry.model_validate(record) for _, record in self._shared.read(self.id)]
+
+    @property
+    def leader(self) -> str:
+        """Who leads through it now, on this machine or another one; empty: nobody does. Raises `NotPossibleNow` where
+        the shared register would have to say so."""
+        if self.local is not None and self.local.is_led:
+            return str((self.local.lead.holder or {}).get("who", "somebody"))
+        led = self._shared.led(self.id) if self._shared is not None else None
+        return led.who if led is not None and led.left > 0 else ""
 
     def close(self) -> None:
         """A last exchange, and let the connection go."""
@@ -217,7 +248,9 @@ class Shelf:
     def new(self, name: str) -> DayBook:
         """One that begins now."""
         id = new_id(name, self.clock)
-        return DayBook(id, self._days.log(id), self._shared, self.clock, self._once)
+        book = DayBook(id, self._days.log(id), self._shared, self.clock, self._once)
+        book.is_new = True
+        return book
 
     def _once(self, words: str) -> None:
         """That the shared register is out of reach is told once, however many game days there are."""
@@ -274,6 +307,18 @@ class Shelf:
                 return None if stands(book.all()).ended is not None else book
         return None
 
+    def elsewhere(self, name: str) -> DayBook | None:
+        """The newest of this name, if it was begun on another machine and is not over; to be led from here, its log is
+        kept here from now on. A shared register that is out of reach is only told of."""
+        try:
+            newest = next((id for id in self.ids() if name_in(id) == name), None)
+            if newest is None or newest in self._days.list() or self._is_over(newest):
+                return None
+        except NotPossibleNow as error:
+            self._once(f"whether one is under way on another machine is not seen: {error}")
+            return None
+        return DayBook(newest, self._days.log(newest), self._shared, self.clock, self._once)
+
     def before(self, book: DayBook) -> tuple[str, list[GameDayEntry]] | None:
         """Id and log of the last one of the same name before this one in which something was tried."""
         for id in self.ids():
@@ -299,5 +344,9 @@ def _event(entry: GameDayEntry) -> object:
 def halt_day(book: DayBook, reason: str) -> None:
     """Ask that everything of it be stopped. Where nobody leads it any more, that is its end."""
     book.write(HaltAsked(reason=reason))
-    if book.local is not None and not book.local.is_led:
+    try:
+        led = bool(book.leader)
+    except NotPossibleNow:
+        led = True  # whoever leads, or goes on with it, sees to the end
+    if not led:
         book.write(Ended(ending="halted", reason=reason))

@@ -20,6 +20,7 @@ from chaosrunner.app.gameday_telling import When, announce
 from chaosrunner.app.gamedays import DayBook, Shelf
 from chaosrunner.app.go_no_go import Looked, answers, firing_now, look_at, orders_of
 from chaosrunner.app.healing import heal_before
+from chaosrunner.app.lead import PACE, Lead, Pace
 from chaosrunner.app.orders import Order, make_platform, silences_of
 from chaosrunner.app.running import Signals, run_experiment
 from chaosrunner.clock import Clock
@@ -40,7 +41,7 @@ from chaosrunner.records.light import dataclass
 from chaosrunner.stages.gameday import Move, Standing, agenda_lines, changed_items, next_move, stop_reached
 from chaosrunner.stages.gameday_facts import Listener, facts_of
 from chaosrunner.stages.gameday_file import LoadedDay
-from chaosrunner.store.machine import Lock, Machine, machine_folder
+from chaosrunner.store.machine import Machine, machine_folder
 
 LOOK = 0.2
 """Seconds between two looks at what others wrote, while an experiment runs."""
@@ -55,6 +56,7 @@ class Office:
     state: Path
     clock: Clock
     tell: Tell
+    pace: Pace = PACE
 
     @property
     def shelf(self) -> Shelf:
@@ -74,7 +76,7 @@ class Leading:
         orders = orders_of(loaded, office.state, second, production=production)
         self._orders = {item: order for item, _, order in orders}
         self._unseen: list[log.GameDayEntry] = []
-        self._lock: Lock | None = None
+        self.lead = Lead(book, self.folder, office.clock, office.tell, office.pace)
         self.left_by = ""
         """The signal that ended the facilitator's terminal while an experiment ran; empty: none did."""
 
@@ -109,13 +111,12 @@ class Leading:
     def begin(self) -> bool:
         """Take the lead, and begin or go on; whether it goes on. Raises `UsageError` where somebody leads already, or
         the file's agenda is another one by now."""
-        assert self.book.local is not None
-        self.folder.mkdir(parents=True, exist_ok=True)  # by us: a lock would make it its owner's alone
-        lock = self.book.local.lead
-        if not lock.take({"who": who()}):
-            leader = (lock.holder or {}).get("who", "somebody")
-            raise UsageError(f"{leader} leads through {self.book.id} in another terminal; follow with `gameday watch`")
-        self._lock = lock
+        if other := self.lead.take():
+            name = self.loaded.day.name
+            raise UsageError(
+                f"{other} leads through {self.book.id} in another terminal; follow with `gameday watch`, or ask for "
+                f"the lead with `gameday run {name} --take-over`"
+            )
         self.look()
         if self.standing.began is None:
             self.write(self._began(), log.Joined(person=who(), role=Role.FACILITATOR))
@@ -124,12 +125,28 @@ class Leading:
             numbers = ", ".join(map(str, changed))
             why = f"the agenda has changed since {self.book.id} began, in item {numbers}: put it back as it was"
             raise UsageError(f"{why}, or end that game day with `chaosrunner gameday halt {self.book.id}`")
-        self.write(log.Resumed(), log.Joined(person=who(), role=Role.FACILITATOR))
+        self.write(log.Resumed(instead_of=self.lead.before), log.Joined(person=who(), role=Role.FACILITATOR))
         if number := self.standing.running:
             attempt = self.standing.items[number - 1].attempts
-            reason = "the facilitator's terminal died"
+            reason = f"the terminal of {self.lead.before or 'the facilitator'} died"
             self.write(log.ItemEnded(item=number, attempt=attempt, cut=True, reason=reason))
         return True
+
+    def ask_for_lead(self) -> str:
+        """Whether the lead can be had; who has it, and was asked to hand it over, where not. Empty: `begin` may follow.
+        Raises `UsageError` where the game day ended meanwhile."""
+        other = self.lead.take()
+        self.look()
+        if other and self.standing.ended is not None:
+            raise UsageError(f"{self.book.id} is over; `chaosrunner gameday report` has what came of it")
+        if other and self.standing.wanted_by != who():
+            self.write(log.HandOverAsked())
+        return other
+
+    def hand_over(self) -> None:
+        """Let somebody else lead."""
+        self.write(log.HandedOver())
+        self.leave()
 
     def _began(self) -> log.Began:
         day = self.loaded.day
@@ -157,10 +174,8 @@ class Leading:
 
     def leave(self) -> None:
         """Let the lead go; the game day stays where it is. Idempotent."""
-        if self._lock is not None:
-            self._lock.drop()
-            self._lock = None
         self.book.close()
+        self.lead.drop()
 
     # -- go or no-go
 
@@ -184,13 +199,15 @@ class Leading:
 
     async def run_item(self, number: int, view: Observer) -> log.ItemEnded:
         """Run an experiment of the agenda, and write down what it came to. Raises `UndoFailed`, after that is written
-        down. `left_by` says whether there is still a terminal afterwards."""
+        down, and `NotPossibleNow`, before anything begins, where somebody else may lead by now. `left_by` says whether
+        there is still a terminal afterwards."""
+        await asyncio.to_thread(self.lead.confirm)
         attempt = self.standing.items[number - 1].attempts + 1
         self.write(log.ItemBegan(item=number, attempt=attempt))
         blind = self.loaded.day.spec.agenda[number - 1].blind
         under_way = _UnderWay(self.book, number, blind=blind)
         stop = Stop()
-        following = asyncio.ensure_future(under_way.follow(stop, self.office))
+        following = asyncio.ensure_future(under_way.follow(stop, self.office, self.lead))
         try:
             ended = await self._run(self._orders[number], under_way, view, stop, number, attempt)
         finally:
@@ -221,7 +238,9 @@ class Leading:
         except ChaosrunnerError as error:
             return log.ItemEnded(item=number, attempt=attempt, cut=True, reason=str(error))
         cut = facts.ending == Ending.HALTED.value
-        why = f"halted by {stop.halt.by}" if cut and stop.halt is not None else ""
+        why = ""
+        if cut and stop.halt is not None:
+            why = f"halted by {stop.halt.by}{f': {stop.halt.reason}' if stop.halt.reason else ''}"
         return log.ItemEnded(item=number, attempt=attempt, facts=facts, cut=cut, reason=why)
 
     def _facts(self, report: RunReport, under_way: _UnderWay) -> log.Facts:
@@ -335,9 +354,11 @@ class _UnderWay:
         """What people said since the last time."""
         return [self._notes.popleft() for _ in range(len(self._notes))]
 
-    async def follow(self, stop: Stop, office: Office) -> None:
-        """Until it is cancelled."""
+    async def follow(self, stop: Stop, office: Office, lead: Lead) -> None:
+        """Until it is cancelled. Whoever leads no more takes back what is in force."""
         while True:
+            if lead.trouble:
+                stop.now(Ending.HALTED, "chaosrunner", lead.trouble)
             try:
                 await asyncio.to_thread(self.flush)
                 news = await asyncio.to_thread(self._book.news)

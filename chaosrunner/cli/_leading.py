@@ -2,77 +2,35 @@
 
 from __future__ import annotations
 
-import os
-import select
 import signal
-import sys
-import textwrap
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from chaosrunner.app.gameday_telling import When
+from chaosrunner.app.lead import PACE
 from chaosrunner.app.leading import Leading
 from chaosrunner.cli import terms
-from chaosrunner.cli._following import painted, written
+from chaosrunner.cli._asking import LOOK, AskAnew, Asking, Gone, LeadsNoMore
+from chaosrunner.cli._following import painted
 from chaosrunner.cli._showing import view
 from chaosrunner.errors import NotPossibleNow
 from chaosrunner.model import gameday_log as log
 from chaosrunner.model.gameday import AgendaItem
-from chaosrunner.person import who
-from chaosrunner.reports.gameday_words import WORD_TONES, Teller, agenda_text
-from chaosrunner.reports.words import SIGNS, Tone, lasting
+from chaosrunner.reports.gameday_words import WORD_TONES, agenda_text
+from chaosrunner.reports.words import Tone, lasting
 from chaosrunner.stages.gameday import Move, Step, repeatable
 
-LOOK = 0.3
-"""Seconds between two looks at what others wrote, while a question waits."""
+TAKES_OVER = 1.0
+"""Seconds between two looks at whether the lead is free."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_OTHERS = (log.NoteTaken, log.Joined, log.HaltAsked)
-"""What of others is shown to the facilitator at once."""
 
 
-class Gone(Exception):
-    """Nobody is there any more who could answer."""
-
-
-class _Elsewhere(Exception):
-    """Somebody else decided: what is next must be asked anew."""
-
-
-class _Typed:
-    """Lines of standard input, waited for a moment at a time. Past Python's own buffer: what waits in that, nobody can
-    be told of."""
-
-    def __init__(self) -> None:
-        self._held = b""
-
-    def line(self, seconds: float) -> str | None:
-        """The next line without blanks around it; None: there is none yet. Raises `Gone` at the end of the input."""
-        file = sys.stdin.fileno()
-        if b"\n" not in self._held:
-            if not select.select([file], [], [], seconds)[0]:
-                return None
-            try:
-                read = os.read(file, 4096)
-            except OSError:  # the terminal is gone
-                read = b""
-            if not read:
-                raise Gone
-            self._held += read
-        line, end, rest = self._held.partition(b"\n")
-        if not end:
-            return None
-        self._held = rest
-        return line.decode(errors="replace").strip()
-
-
-class Terminal:
+class Terminal(Asking):
     """Leads through one game day. `run` returns its exit code; 6 where it waits to be gone on with."""
 
     def __init__(self, leading: Leading, *, plain: bool) -> None:
-        self._leading = leading
+        super().__init__(leading)
         self._plain = plain
-        self._teller = Teller()
-        self._typed = _Typed()
         self._steps: Mapping[Step, Callable[[Move], None]] = {
             Step.CHECK: self._check,
             Step.BEGIN: self._begin,
@@ -83,16 +41,22 @@ class Terminal:
             Step.END: self._end,
         }
 
-    def run(self) -> int:
-        """Until it is over, or nobody is there any more."""
+    def run(self, *, take_over: bool = False) -> int:
+        """Until it is over, or nobody is there any more. `take_over`: where somebody leads, they are asked to hand it
+        over."""
+        if take_over and not self._take_over():
+            return 6
         went_on = self._leading.begin()
         self._head(went_on)
         if went_on:
             self._take_back()
         try:
             while (move := self._leading.move()).step is not Step.OVER:
-                with suppress(_Elsewhere):
+                with suppress(AskAnew):
+                    self._still_leads()
                     self._steps[move.step](move)
+        except LeadsNoMore:
+            return 6
         except (Gone, KeyboardInterrupt):
             if not self._leading.left_by:
                 self._wait()
@@ -105,6 +69,35 @@ class Terminal:
             terms.wait_for(self._leading.take_back())
         except NotPossibleNow as error:
             self._say(Tone.BAD, f"what was left in force cannot be told: {error}")
+
+    def _take_over(self) -> bool:
+        """Wait until the lead is free; False: nobody waits any more. It is asked for once; whoever has it hands it
+        over, or is not heard of any more."""
+        told = False
+        try:
+            while other := self._leading.ask_for_lead():
+                if not told:
+                    told = True
+                    silent = f"their terminal is silent for {lasting(PACE.counts)}"
+                    self._say(Tone.WARN, f"{other} leads through {self._leading.book.id} and is asked to hand it over.")
+                    self._say(Tone.INFO, f"You lead as soon as they do, or {silent}. Ctrl-C: do not take over.")
+                self._typed.line(TAKES_OVER)
+        except (Gone, KeyboardInterrupt):
+            return False
+        return True
+
+    def _still_leads(self) -> None:
+        """Nothing is asked or begun while somebody else may lead. Raises `LeadsNoMore` where somebody does."""
+        lead, told = self._leading.lead, False
+        while lead.trouble:
+            if lead.lost_to:
+                self._say(Tone.WARN, f"{lead.trouble}. What was in force here is taken back.")
+                terms.say("    follow with: chaosrunner gameday watch")
+                raise LeadsNoMore
+            if not told:
+                told = True
+                self._say(Tone.BAD, f"{lead.trouble}: nothing goes on here until it is back. Ctrl-C: leave it.")
+            self._typed.line(LOOK)
 
     def _wait(self) -> None:
         path = self._leading.loaded.source.path
@@ -120,72 +113,15 @@ class Terminal:
         terms.say("everybody else: chaosrunner gameday watch · chaosrunner gameday note TEXT")
         terms.say(f"log: {book.id}; at any question `note TEXT` writes a note, Ctrl-C leaves it where it is")
         standing = self._leading.standing
+        if before := self._leading.lead.before:
+            cut = any(each.state == "cut" for each in standing.items)
+            terms.say(
+                f"you lead now, in place of {before}{'; what was in force there ended with its process' if cut else ''}"
+            )
         if went_on and standing.go:
             done = sum(each.state in ("done", "skipped") for each in standing.items)
             terms.say(f"going on: {done} of {len(standing.items)} items are through")
         terms.say()
-
-    def _title(self, text: str) -> None:
-        terms.say()
-        terms.say(painted(f"── {text} {'─' * max(0, 76 - len(text))}", Tone.INFO, bold=True))
-
-    def _say(self, tone: Tone, text: str) -> None:
-        for number, line in enumerate(text.splitlines() or [""]):
-            sign = SIGNS[tone] if not number else " "
-            whole = textwrap.fill(line, 100, initial_indent=f"  {sign} ", subsequent_indent="    ")
-            terms.say(painted(whole, tone))
-
-    # -- asking
-
-    def _line(self, prompt: str) -> str:
-        """What the facilitator types; what others write meanwhile is shown above. Raises `Gone`, and `_Elsewhere` where
-        somebody asked for a halt."""
-        self._others()
-        terms.write(f"{prompt} ")
-        sys.stdout.flush()
-        while True:
-            said = self._typed.line(LOOK)
-            if said is None:
-                if self._others(above=True):
-                    terms.write(f"{prompt} ")
-                    sys.stdout.flush()
-                continue
-            if not said.lower().startswith("note "):
-                return said
-            self._leading.write(log.NoteTaken(text=said[5:].strip()))
-            terms.write(f"noted. {prompt} ")
-            sys.stdout.flush()
-
-    def _others(self, *, above: bool = False) -> bool:
-        """Show what others wrote; whether there was anything."""
-        halted = self._leading.standing.halted
-        shown = False
-        for entry in self._leading.look():
-            line = self._teller.tell(entry)
-            if line is not None and entry.who != who() and isinstance(entry.told, _OTHERS):
-                terms.say(("\n" if above and not shown else "") + written(line))
-                shown = True
-        if self._leading.standing.halted and not halted:
-            raise _Elsewhere
-        return shown
-
-    def _choose(self, prompt: str, choices: Mapping[str, str]) -> str:
-        """One of the letters; the first is what an empty line means."""
-        first = next(iter(choices))
-        words = " · ".join(f"{'Enter' if letter == first else letter} {words}" for letter, words in choices.items())
-        while True:
-            said = self._line(f"{prompt} [{words}]").lower()
-            if not said:
-                return first
-            if said[0] in choices and said in (said[0], *choices[said[0]].split()):
-                return said[0]
-            terms.say(f"expected one of {', '.join(choices)}")
-
-    def _yes(self, question: str) -> bool:
-        while True:
-            said = self._line(f"  {question} [y/n]").lower()
-            if said in ("y", "yes", "n", "no"):
-                return said.startswith("y")
 
     # -- go or no-go
 
@@ -309,6 +245,8 @@ class Terminal:
             with view(plain=self._plain) as observe:
                 ended = terms.wait_for_run(self._leading.run_item(number, observe))
         except (OSError, NotPossibleNow):  # nobody sees the last picture any more
+            if self._leading.lead.trouble:
+                raise AskAnew from None
             if not self._leading.left_by:
                 raise
         finally:

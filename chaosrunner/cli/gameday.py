@@ -10,7 +10,7 @@ import click
 from chaosrunner.cli import _scheduling, terms
 
 if TYPE_CHECKING:
-    from chaosrunner.app.gamedays import Shelf
+    from chaosrunner.app.gamedays import DayBook, Shelf
 
 _ROLES = ("facilitator", "scribe", "on-call", "observers")
 _which = click.argument("game_day", metavar="[GAME-DAY]", required=False)
@@ -114,12 +114,19 @@ def schedule(*, game_day: str, **given: Any) -> None:
 @terms.production_option
 @terms.second_option
 @click.option("--new", is_flag=True, help="Begin anew, although the last one of this name is not over.")
+@click.option("--take-over", is_flag=True, help="Lead through the one that somebody else began or leads.")
 @click.pass_obj
-def run(settings: terms.Settings, game_day: str, plain: bool, production: bool, second: str, new: bool) -> None:
+def run(
+    settings: terms.Settings, game_day: str, plain: bool, production: bool, second: str, new: bool, take_over: bool
+) -> None:
     """Lead through GAME-DAY (a name or path): go or no-go, each experiment, its questions, the report.
 
     One that was begun and is not over goes on where it was. Ctrl-C while an experiment runs takes everything back at
     once; at a question it leaves the game day where it is.
+
+    With --take-over from another terminal, or where --register names a database from another machine. Only one leads:
+    whoever does is asked to hand it over, and types `hand over` at a question; where they were not heard of for a
+    minute it is taken from them, and what their experiment had in force has ended with its process.
 
     \b
     Exit codes: the worst of its experiments, as of `chaosrunner run`; 4 no-go · 6 halted, or it waits to go on
@@ -133,19 +140,38 @@ def run(settings: terms.Settings, game_day: str, plain: bool, production: bool, 
     for warning in loaded.warnings:
         terms.warn(warning)
     shelf = _shelf(settings)
-    book = None if new else shelf.unfinished(loaded.day.name)
-    leading = Leading(
-        loaded,
-        book or shelf.new(loaded.day.name),
-        Office(settings.state, SystemClock(), terms.warn),
-        second,
-        production=production,
-    )
+    book = _to_lead(shelf, loaded.day.name, new=new, take_over=take_over)
+    leading = Leading(loaded, book, Office(settings.state, SystemClock(), terms.warn), second, production=production)
     try:
-        code = Terminal(leading, plain=plain).run()
+        code = Terminal(leading, plain=plain).run(take_over=take_over)
     finally:
         leading.leave()
     terms.leave(code)
+
+
+def _to_lead(shelf: Shelf, name: str, *, new: bool, take_over: bool) -> DayBook:
+    """The game day that is begun, or gone on with."""
+    from chaosrunner.errors import UsageError
+
+    if new and take_over:
+        raise UsageError(
+            "--new and --take-over contradict each other: one begins a game day, the other goes on with one"
+        )
+    if new:
+        return shelf.new(name)
+    if here := shelf.unfinished(name):
+        return here
+    there = shelf.elsewhere(name)
+    if there is None and take_over:
+        raise UsageError(f"no game day {name} is under way that could be taken over")
+    if there is not None and not take_over:
+        leader = there.leader
+        led = f"{leader} leads through it" if leader else "nobody leads through it now"
+        raise UsageError(
+            f"{there.id} was begun on another machine and is not over; {led}. Follow it with `gameday watch`, take it "
+            f"over with `gameday run {name} --take-over`, or begin another one with `gameday run {name} --new`"
+        )
+    return there or shelf.new(name)
 
 
 @command.command("watch", short_help="Follow one, from anywhere.")

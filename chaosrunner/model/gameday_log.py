@@ -50,9 +50,23 @@ class Began(_Event):
 
 
 class Resumed(_Event):
-    """Its facilitator has come back, from a terminal that was closed or died."""
+    """Its facilitator has come back, from a terminal that was closed or died; or somebody else leads from now on."""
 
     type: Literal["resumed"] = "resumed"
+    instead_of: str = ""
+    """Who led before; empty: the same facilitator."""
+
+
+class HandOverAsked(_Event):
+    """Somebody asks the facilitator to leave the lead to them."""
+
+    type: Literal["hand-over-asked"] = "hand-over-asked"
+
+
+class HandedOver(_Event):
+    """The facilitator leads no more; somebody else may."""
+
+    type: Literal["handed-over"] = "handed-over"
 
 
 class Joined(_Event):
@@ -318,6 +332,8 @@ class Unknown(_Event):
 Known = (
     Began
     | Resumed
+    | HandOverAsked
+    | HandedOver
     | Joined
     | Checked
     | Decided

@@ -42,8 +42,9 @@ T = TypeVar("T")
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def connect(where: Path | str) -> sa.Engine:
-    """An engine on an up-to-date register: of a state folder, at a URL, or in a file of JSON Lines.
+def connect(where: Path | str, answers_within: float | None = None) -> sa.Engine:
+    """An engine on an up-to-date register: of a state folder, at a URL, or in a file of JSON Lines. `answers_within`:
+    seconds after which a PostgreSQL that says nothing is out of reach; None: when the operating system says so.
 
     Raises `NotPossibleNow` where it cannot be reached or was written by a newer chaosrunner.
     """
@@ -56,7 +57,7 @@ def connect(where: Path | str) -> sa.Engine:
                 _make_file(where)
             engine = _engine(f"sqlite:///{where}")
         else:
-            engine = _engine(where)
+            engine = _engine(where, answers_within)
             _make_tables(engine)
         try:
             bring_up_to_date(engine)
@@ -185,7 +186,7 @@ def _name(engine: sa.Engine) -> str:
     return engine.url.database or str(engine.url) if engine.dialect.name == "sqlite" else engine.url.render_as_string()
 
 
-def _engine(url: str) -> sa.Engine:
+def _engine(url: str, answers_within: float | None = None) -> sa.Engine:
     more: dict[str, Any] = {}
     try:
         where = sa.make_url(url)
@@ -196,6 +197,8 @@ def _engine(url: str) -> sa.Engine:
             where = where.set(drivername=sqlite.DRIVER)
         if of_sqlite:
             more = {"connect_args": {"timeout": BUSY_SECONDS}, "execution_options": sqlite.ONE_CACHE}
+        elif answers_within is not None and where.get_driver_name() == POSTGRESQL_DRIVER:
+            more = {"connect_args": {"timeout": answers_within}}
         engine = sa.create_engine(where, **more)
     except ModuleNotFoundError as error:
         raise NotPossibleNow(

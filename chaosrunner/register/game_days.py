@@ -1,5 +1,5 @@
-"""The logs of game days in a register that many share: followed, and written, from other machines than the
-facilitator's."""
+"""Game days in a register that many share: their logs, followed and written from other machines than the
+facilitator's, and who leads through them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,24 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.records.light import dataclass
 from chaosrunner.register import schema
 from chaosrunner.register.database import connect, reading, written
 
+ANSWERS_WITHIN = 10.0
+"""Seconds after which a database that says nothing is out of reach: people wait for the answer at a prompt."""
 _TABLE = schema.game_day_log
+_LEAD = schema.game_day_lead
+
+
+@dataclass(frozen=True, slots=True)
+class Led:
+    """Who leads through a game day, or was the last one to."""
+
+    who: str
+    token: str
+    left: float
+    """Seconds for which that still counts, unless it is renewed; zero or less: nobody leads."""
 
 
 class SharedGameDays:
@@ -22,7 +36,7 @@ class SharedGameDays:
 
     def __init__(self, where: Path | str) -> None:
         """`where`: a URL, or the path of an SQLite file."""
-        self._engine = connect(where)
+        self._engine = connect(where, ANSWERS_WITHIN)
 
     def __enter__(self) -> Self:
         return self
@@ -57,6 +71,65 @@ class SharedGameDays:
         with reading(self._engine) as connection:
             found = connection.execute(sa.select(_TABLE.c.game_day).distinct()).scalars()
             return sorted(found, reverse=True)
+
+    def led(self, game_day: str) -> Led | None:
+        """Who leads through it or did last; None: nobody ever has."""
+        with reading(self._engine) as connection:
+            return _led(connection, game_day, _now(connection))
+
+    def take(self, game_day: str, token: str, who: str, seconds: float) -> Led:
+        """Lead for so long, where nobody else does; who leads now."""
+
+        def work(connection: sa.Connection) -> Led:
+            now = _now(connection)
+            led = _led(connection, game_day, now, lock=True)
+            if led is not None and led.token != token and led.left > 0:
+                return led
+            _set(connection, game_day, led is None, token=token, who=who, until=now + seconds)
+            return Led(who, token, seconds)
+
+        return written(self._engine, work)
+
+    def renew(self, game_day: str, token: str, seconds: float) -> Led | None:
+        """Lead on for so long, unless somebody else does by now or did meanwhile; who led last."""
+
+        def work(connection: sa.Connection) -> Led | None:
+            now = _now(connection)
+            led = _led(connection, game_day, now, lock=True)
+            if led is None or led.token != token:
+                return led
+            _set(connection, game_day, False, until=now + seconds)
+            return Led(led.who, token, seconds)
+
+        return written(self._engine, work)
+
+    def let_go(self, game_day: str, token: str) -> None:
+        """From now on nobody leads, where this one did."""
+        own = sa.and_(_LEAD.c.game_day == game_day, _LEAD.c.token == token)
+        written(self._engine, lambda connection: connection.execute(_LEAD.update().where(own).values(until=0.0)))
+
+
+def _now(connection: sa.Connection) -> float:
+    """The database's time, in seconds since 1970."""
+    said: sa.ColumnElement[Any]
+    if connection.dialect.name == "postgresql":
+        said = sa.extract("epoch", sa.func.clock_timestamp())
+    else:
+        said = sa.literal_column("(julianday('now') - 2440587.5) * 86400.0")
+    return float(connection.execute(sa.select(said)).scalar_one())
+
+
+def _led(connection: sa.Connection, game_day: str, now: float, *, lock: bool = False) -> Led | None:
+    wanted = sa.select(_LEAD).where(_LEAD.c.game_day == game_day)
+    row = connection.execute(wanted.with_for_update() if lock else wanted).first()
+    return None if row is None else Led(row.who, row.token, row.until - now)
+
+
+def _set(connection: sa.Connection, game_day: str, new: bool, **values: object) -> None:
+    if new:
+        connection.execute(_LEAD.insert().values(game_day=game_day, **values))
+    else:
+        connection.execute(_LEAD.update().where(_LEAD.c.game_day == game_day).values(**values))
 
 
 def _add(connection: sa.Connection, game_day: str, rows: list[dict[str, Any]]) -> None:

@@ -26,7 +26,7 @@ from sqlalchemy import (
     event,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration; a register with another one is upgraded when it is opened."""
 
 NAMING = {
@@ -217,9 +217,20 @@ game_day_log = Table(
 """What happened on game days and who said what, for those who follow from other machines; in the order in which it came
 here. An entry has an id of its own, so it is here once, whoever brings it."""
 
+game_day_lead = Table(
+    "game_day_lead",
+    metadata,
+    Column("game_day", String(150), primary_key=True),
+    Column("token", String(40), nullable=False),
+    Column("who", String(200), nullable=False),
+    Column("until", Float, nullable=False),
+)
+"""Who leads through a game day, and until when that counts unless it is renewed: by the database's own time, so that
+machines need not agree on what time it is. A token stands for a state folder, not for a process."""
+
 TABLES = (
     near_miss, near_miss_record, fingerprint, split, occurrence, passing, history, recorded_run, item, counter,
-    game_day_log, sums, counted,
+    game_day_log, game_day_lead, sums, counted,
 )  # fmt: skip
 
 REFUSE_CHANGES = {

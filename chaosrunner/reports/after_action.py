@@ -8,7 +8,7 @@ note. Time to recover: from the last undo to the system being back, as the run w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from statistics import median
 
@@ -128,7 +128,10 @@ def after_action(
     if began is None:
         return None
     found = AfterAction(id, began[1], began[0].at, max(entry.at for entry in entries), before=before)
-    leaders = {entry.who for entry, event in told if isinstance(event, log.Began | log.Resumed | log.ItemBegan)}
+    leaders: dict[str, float] = {}
+    for entry, event in told:
+        if isinstance(event, log.Began | log.Resumed | log.ItemBegan):
+            leaders.setdefault(entry.who, entry.at)
     for entry, event in told:
         _take(found, entry, event)
     found.trials = list(_trials(found, told, leaders))
@@ -178,7 +181,7 @@ def _agenda_title(found: AfterAction, item: int) -> str:
 
 
 def _trials(
-    found: AfterAction, told: Sequence[tuple[log.GameDayEntry, log.GameDayEvent]], leaders: set[str]
+    found: AfterAction, told: Sequence[tuple[log.GameDayEntry, log.GameDayEvent]], leaders: Mapping[str, float]
 ) -> Iterable[Trial]:
     starts = [(entry.at, event) for entry, event in told if isinstance(event, log.ItemBegan)]
     for number, (at, event) in enumerate(starts):
@@ -192,18 +195,16 @@ def _trials(
 def _trial(
     found: AfterAction,
     told: Sequence[tuple[log.GameDayEntry, log.GameDayEvent]],
-    leaders: set[str],
+    leaders: Mapping[str, float],
     began: log.ItemBegan,
     within: tuple[float, float],
 ) -> Trial:
-    over = next(
-        (
-            (entry.at, event)
-            for entry, event in told
-            if isinstance(event, log.ItemEnded) and (event.item, event.attempt) == (began.item, began.attempt)
-        ),
-        None,
-    )
+    ends = [
+        (entry.at, event)
+        for entry, event in told
+        if isinstance(event, log.ItemEnded) and (event.item, event.attempt) == (began.item, began.attempt)
+    ]  # two, where a terminal that somebody had taken for dead told what had become of it
+    over = max(ends, key=lambda end: end[1].facts is not None, default=None)
     ended = over[1] if over is not None else log.ItemEnded(item=began.item, attempt=began.attempt, cut=True)
     facts, line = ended.facts, found.began.agenda[began.item - 1]
     notes = tuple(note for note in found.notes if within[0] <= note.at <= within[1])
@@ -227,10 +228,10 @@ def _trial(
     )
 
 
-def _knew(note: Note, leaders: set[str], found: AfterAction) -> bool:
-    """Whether whoever wrote it leads, and so knew what would come."""
+def _knew(note: Note, leaders: Mapping[str, float], found: AfterAction) -> bool:
+    """Whether whoever wrote it led by then, and so knew what would come."""
     named = found.began.roles.get(Role.FACILITATOR, ())
-    return note.who in leaders or any(is_same(name, note.who) for name in named)
+    return leaders.get(note.who, float("inf")) <= note.at or any(is_same(name, note.who) for name in named)
 
 
 def in_force(facts: log.Facts | None) -> float | None:

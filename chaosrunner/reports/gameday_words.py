@@ -17,6 +17,8 @@ _ENDINGS = {
     "stopped": ("The game day was stopped", Tone.WARN),
     "broken-off": ("The game day was broken off", Tone.WARN),
 }
+_BY_SOMEBODY = ("note", "responds", "halt", "lead")
+"""Topics of which it matters who said or did it."""
 WORD_TONES = {"HELD": Tone.GOOD, "BROKEN": Tone.BAD, "GAP FOUND": Tone.BAD, "UNDO FAILED": Tone.BAD, "DEFECT": Tone.BAD}
 """Of a run's answer in one word; any other is a warning."""
 
@@ -37,7 +39,7 @@ class Line:
     @property
     def said(self) -> str:
         """The text, with who said it where that matters."""
-        return f"{self.who}: {self.text}" if self.who and self.topic in ("note", "responds", "halt") else self.text
+        return f"{self.who}: {self.text}" if self.who and self.topic in _BY_SOMEBODY else self.text
 
 
 @dataclass(slots=True)
@@ -75,7 +77,15 @@ class Teller:
         return (Tone.INFO, "game day", f"{event.title} (on {event.environment})", True)
 
     def _resumed(self, event: log.Resumed) -> _Told:
+        if event.instead_of:
+            return (Tone.INFO, "lead", f"leads from now on, in place of {event.instead_of}", True)
         return (Tone.INFO, "game day", "The facilitator is back: it goes on where it was", True)
+
+    def _hand_over_asked(self, event: log.HandOverAsked) -> _Told:
+        return (Tone.WARN, "lead", "asks to take the lead over", False)
+
+    def _handed_over(self, event: log.HandedOver) -> _Told:
+        return (Tone.INFO, "lead", "hands the lead over", True)
 
     def _joined(self, event: log.Joined) -> _Told:
         role = f", {event.role.value}" if event.role is not None else ""
@@ -154,6 +164,8 @@ _Told = tuple[Tone, str, str, bool]
 _TELLERS: dict[type, Callable[[Teller, Any], _Told | None]] = {
     log.Began: Teller._began,
     log.Resumed: Teller._resumed,
+    log.HandOverAsked: Teller._hand_over_asked,
+    log.HandedOver: Teller._handed_over,
     log.Joined: Teller._joined,
     log.Checked: Teller._checked,
     log.Decided: Teller._decided,

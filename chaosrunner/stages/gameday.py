@@ -90,6 +90,8 @@ class Standing:
     paused: bool = False
     stop: log.StopReached | None = None
     """Met, and nobody has decided to go on."""
+    wanted_by: str = ""
+    """Who asked to take the lead over and has not got it yet; empty: nobody."""
     halted: bool = False
     silence: log.SilenceOrdered | None = None
     """One that may still be there."""
@@ -142,6 +144,10 @@ def after(standing: Standing, entry: log.GameDayEntry) -> Standing:
         case log.Began():
             items = tuple(ItemStands() for _ in event.agenda)
             return replace(standing, began=event, began_at=entry.at, items=items)
+        case log.HandOverAsked():
+            return replace(standing, wanted_by=entry.who)
+        case log.Resumed() | log.HandedOver():
+            return replace(standing, wanted_by="")
         case log.Joined():
             others = tuple(one for one in standing.here if one[0] != event.person)
             return replace(standing, here=(*others, (event.person, event.role)) if event.here else others)
@@ -181,7 +187,8 @@ def _of_item(standing: Standing, event: log.GameDayEvent) -> Standing:
         case log.RunBegan():
             item = replace(item, run=event.run)
         case log.ItemEnded():
-            item = replace(item, state="cut" if event.cut else "done")
+            if event.attempt >= item.attempts:  # else: of a terminal whose place somebody has taken meanwhile
+                item = replace(item, state="cut" if event.cut else "done")
             if event.facts is not None:
                 item = replace(item, facts=(*item.facts, event.facts))
                 # That it was halted says nothing once it is done again, or left out; what it had found does.
