@@ -46,8 +46,7 @@ async def examine(environment: str | None, state: Path, *, deep: bool = False) -
     checks = [_versions(), *_machine(), _state(state)]
     if environment is None:
         return checks
-    found, path, _ = load_environment(environment, Path())
-    folder = path.parent
+    found, folder, _ = load_environment(environment, Path())
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(Http(clock, folder=folder))
         context = ProbeContext(clock, http, folder, environment=found, state=state)

@@ -148,8 +148,8 @@ def _options(order: ToolkitOrder) -> dict[str, Any]:
 
 def _environment(word: object, folder: Path) -> tuple[Environment, Path]:
     if word:
-        environment, path, _ = load_environment(str(word), folder)
-        return environment, path.parent.resolve()
+        environment, place, _ = load_environment(str(word), folder)
+        return environment, place.resolve()
     made = Environment.model_validate(
         {
             "apiVersion": "chaosrunner.dev/v1",

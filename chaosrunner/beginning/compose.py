@@ -5,7 +5,9 @@ depends on what. The format: https://github.com/compose-spec/compose-spec/blob/m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,9 +19,9 @@ from chaosrunner.model.surroundings import FoundPlatform, FoundService, file_nam
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
 
-def compose(data: bytes, file: str) -> FoundPlatform:
-    """The services of a Compose file that are reached by a port of this machine. Raises `FileProblems` where it is no
-    YAML or has no services."""
+def compose(data: bytes, file: str, variables: Mapping[str, str] = MappingProxyType({})) -> FoundPlatform:
+    """The services of a Compose file that are reached by a port of this machine. `variables`: what `${NAME}` in it
+    stands for. Raises `FileProblems` where it is no YAML or has no services."""
     parsed = read(data, file)
     if parsed.problems:
         raise FileProblems(parsed.problems)
@@ -32,31 +34,82 @@ def compose(data: bytes, file: str) -> FoundPlatform:
     names = {str(name): file_name(str(name)) for name in listed.value}
     for name, body in listed.value.items():
         service = body if isinstance(body, dict) else {}
-        port = next(_published(service.get("ports")), None)
+        ports = list(_ports(service.get("ports"), variables))
+        port = next((one for one in ports if isinstance(one, tuple)), None)
         if port is None:
-            passed_over.append(f"{name} publishes no port on this machine")
+            why = next((one for one in ports if isinstance(one, str)), "publishes no port on this machine")
+            passed_over.append(f"{name} {why}")
             continue
-        calls = sorted({names[other] for other in _depends(service.get("depends_on")) if other in names})
+        others = {*_depends(service.get("depends_on")), *_named(service.get("environment"), variables, names)}
+        calls = sorted({names[other] for other in others if other in names and other != name})
         found.append(FoundService(names[str(name)], port=port[0], calls=tuple(calls), health=_health(service, *port)))
     return FoundPlatform("local", tuple(found), source=file, passed_over=tuple(passed_over))
 
 
-def _published(ports: JsonValue) -> Iterator[tuple[int, int]]:
-    """(port of this machine, port of the container)"""
+def settings(folder: Path) -> dict[str, str]:
+    """What stands in the `.env` beside a Compose file."""
+    try:
+        lines = (folder / ".env").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    pairs = [line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#")]
+    return {name.removeprefix("export ").strip(): value.strip().strip("'\"") for name, value in pairs}
+
+
+_PORT = re.compile(r"(?:(?P<host>\[[^]]*\]|[\d.]+|localhost):)?(?P<out>\d+)(?:-\d+)?:(?P<into>\d+)(?:-\d+)?(?:/tcp)?")
+_HERE = ("", "0.0.0.0", "localhost", "::")
+"""Addresses on which 127.0.0.1 is answered."""
+
+
+def _ports(ports: JsonValue, variables: Mapping[str, str]) -> Iterator[tuple[int, int] | str]:
+    """(port of this machine, port of the container); or why one cannot be used. Of a range it is the first."""
     for each in ports if isinstance(ports, list) else ():
         if isinstance(each, dict):
-            pair = (each.get("published"), each.get("target"))
-            if each.get("protocol", "tcp") == "tcp" and all(str(one).isdecimal() for one in pair):
-                yield int(str(pair[0])), int(str(pair[1]))
+            if each.get("protocol", "tcp") != "tcp":
+                continue
+            host, out, into = (
+                _filled(str(each.get(key) or ""), variables) for key in ("host_ip", "published", "target")
+            )
+            text = f"{f'{host}:' if host else ''}{out}:{into}" if out else into
+        else:
+            text = _filled(str(each), variables)
+        match = _PORT.fullmatch(text)
+        if match is None:
+            if re.fullmatch(r"\d+(?:/tcp)?", text):
+                yield f"publishes {text} under a port that changes: give it one, such as `{text}:{text}`"
+            elif "$" in text:
+                yield f"publishes a port that depends on a variable without a value: {text}"
             continue
-        match = re.fullmatch(r"(?:.*:)?(\d+):(\d+)(?:/tcp)?", _filled(str(each)))
-        if match is not None:
-            yield int(match[1]), int(match[2])
+        host = (match["host"] or "").strip("[]")
+        if host in _HERE or host.startswith("127."):
+            yield int(match["out"]), int(match["into"])
+        else:
+            yield f"publishes its port on {host} only"
 
 
-def _filled(text: str) -> str:
-    """With the defaults of its variables: `${PORT:-8080}:80`."""
-    return re.sub(r"\$\{\w+:?-([^}]*)\}", r"\1", text)
+def _filled(text: str, variables: Mapping[str, str]) -> str:
+    """With the values of its variables, or their defaults: `${PORT:-8080}:80`."""
+
+    def value(match: re.Match[str]) -> str:
+        name, rule, default = match[1] or match[2], match[3] or "", match[4] or ""
+        kept = variables.get(name, "")
+        if kept or (name in variables and not rule.startswith(":")):
+            return kept
+        return default if rule.endswith("-") else match[0]
+
+    return re.sub(r"\$(?:(\w+)|\{(\w+)(?:(:?[-?+])([^}]*))?\})", value, text)
+
+
+def _named(given: JsonValue, variables: Mapping[str, str], names: Mapping[str, str]) -> Iterator[str]:
+    """The services whose names stand as hosts in a service's settings: `http://api:8080`, `db:5432`."""
+    values = given.values() if isinstance(given, dict) else given if isinstance(given, list) else ()
+    for value in values:
+        text = _filled(str(value), variables)
+        for host in re.findall(r"(?://(?:[^@/\s]*@)?|(?:^|[\s,=]))([A-Za-z0-9_-]+)(?=[:/]|$)", text):
+            if host in names and (
+                f"//{host}" in text or f"@{host}" in text or re.search(rf"{re.escape(host)}:\d", text)
+            ):
+                yield host
 
 
 def _depends(value: JsonValue) -> list[str]:

@@ -5,10 +5,12 @@ for each. Pure: nothing is read or written here.
 # ruff: noqa: E501  a line of a file that is written stands in one line
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
-from chaosrunner.beginning.first_hypotheses import Promise, promises
-from chaosrunner.files.written import scalar
+from chaosrunner.beginning.first_hypotheses import Promise, promises, taken_over
+from chaosrunner.files.written import node_of, scalar, yaml_lines
+from chaosrunner.model.quantities import write_duration
 from chaosrunner.model.surroundings import FoundPlatform, FoundService, Surroundings
 from chaosrunner.records.light import dataclass
 
@@ -43,8 +45,10 @@ def proposal(
 ) -> Proposal:
     """The files. `environment`: its name; `opt_in`: `LABEL=VALUE` that pods must have, on Kubernetes; `is_free`: whether
     a link could listen on a port of this machine."""
-    platform = found.platform or FoundPlatform("local", (), source="nothing")
     made = promises(found)
+    if found.platform is None or not found.platform.services:
+        return _without_services(found, made)
+    platform = found.platform
     own = list(_kubernetes(platform, opt_in) if platform.kind == "kubernetes" else _local(platform, is_free))
     files = [_environment(found, platform, environment, own)]
     files += [NewFile(f"hypotheses/{one.name}.yaml", one.text, one.why) for one in made if one.text]
@@ -60,9 +64,26 @@ def proposal(
     if len(experiments) > MOST_EXPERIMENTS:
         names = ", ".join(file.path for file in experiments[MOST_EXPERIMENTS:])
         left.append(f"a first set has {MOST_EXPERIMENTS} experiments; not written: {names}")
-    if not platform.services:
-        left.append("no experiments: no services were found that something could be done to")
+    left += _nobodys(found, {one.name for one in platform.services})
     return Proposal((*files, *experiments[:MOST_EXPERIMENTS]), tuple(left))
+
+
+def _without_services(found: Surroundings, made: Sequence[Promise]) -> Proposal:
+    """What can be written where nothing is known that something could be done to."""
+    files = tuple(NewFile(f"hypotheses/{one.name}.yaml", one.text, one.why) for one in made if one.text)
+    where = f"in {found.platform.source} " if found.platform is not None else ""
+    what = f"no services were found {where}that something could be done to"
+    more = "name where they run, a namespace (--namespace) or a Compose file (--compose)"
+    left = [*(found.platform.passed_over if found.platform is not None else ()), *found.passed_over]
+    return Proposal(files, (*left, *_nobodys(found, set()), f"an environment and experiments: {what}; {more}"))
+
+
+def _nobodys(found: Surroundings, names: set[str]) -> Iterator[str]:
+    """Objectives that are somebody's who was not found."""
+    for one in found.objectives:
+        if one.service not in names:
+            whose = f"its service {one.service} was not found" if one.service else "it names no service"
+            yield f"the objective {one.name}: {whose}; an experiment has it with `{taken_over(one)}`"
 
 
 # ------------------------------------------------------------------------------------------------------- environment
@@ -71,7 +92,7 @@ def proposal(
 def _environment(found: Surroundings, platform: FoundPlatform, name: str, own: Sequence[str]) -> NewFile:
     lines = [
         f"# What chaosrunner found in {platform.source}. Nothing that does not stand here is ever touched or asked.",
-        "# `chaosrunner doctor -e " + name + "` says what is missing before anything is tried.",
+        "# `chaosrunner doctor " + name + "` says what is missing before anything is tried.",
         "apiVersion: chaosrunner.dev/v1",
         "kind: Environment",
         f"metadata: {{name: {scalar(name)}}}",
@@ -83,10 +104,11 @@ def _environment(found: Surroundings, platform: FoundPlatform, name: str, own: S
         lines += [
             "  prometheus:                          # secrets are only ever named: bearerToken: {env: PROM_TOKEN}",
             f"    url: {scalar(found.metrics.url)}",
+            *(f"    {line}" for line in yaml_lines(node_of(dict(found.metrics.access)), "")),
         ]
     lines += [
         "  guards:                              # one that cannot be answered refuses the run",
-        "    production: false                  # true: every run needs a flag and a second name",
+        *_production(platform, name),
         "    maxAffected: {share: 50%, atLeastOne: true}    # never more than half of what a service has",
         '    # windows: ["Mon-Fri 09:00-16:00 Europe/Berlin"]   # when somebody is there to look',
     ]
@@ -99,6 +121,16 @@ def _environment(found: Surroundings, platform: FoundPlatform, name: str, own: S
         lines.append('    # refuseWhileFiring: ["severity=critical"]          # not on top of a real incident')
     what = f"{len(platform.services)} service{'' if len(platform.services) == 1 else 's'} of {platform.source}"
     return NewFile(f"environments/{name}.yaml", "\n".join(lines) + "\n", what)
+
+
+def _production(platform: FoundPlatform, name: str) -> Iterator[str]:
+    said = " ".join((name, platform.context, *platform.namespaces)).lower()
+    if re.search(r"(?<![a-z])(?:prod|production|prd|live)(?![a-z])", said) and not re.search(
+        r"(?:non|pre)[-_ ]?pro?d", said
+    ):
+        yield "    production: true                   # by its name: every run needs a flag and a second name; false if it is none"
+    else:
+        yield "    production: false                  # true: every run needs a flag and a second name"
 
 
 def _kubernetes(platform: FoundPlatform, opt_in: str) -> Iterator[str]:
@@ -250,8 +282,20 @@ def _gone(service: FoundService, callee: str) -> _Idea:
     )
 
 
+PATIENT = 120.0
+"""Seconds that the measures of a first experiment may look back: its fault lasts more than twice as long."""
+
+
+def _too_slow(mine: Sequence[Promise]) -> list[Promise]:
+    """Those that look back too far for a first experiment, where others tell how users fare, too."""
+    quick = [one for one in mine if one.lag <= PATIENT and not one.name.endswith("-has-pods")]
+    return [one for one in mine if one.lag > PATIENT] if quick else []
+
+
 def _experiment(environment: str, service: FoundService, mine: Sequence[Promise], idea: _Idea) -> NewFile:
-    slowest = max((one.lag for one in mine), default=0.0)
+    slow = _too_slow(mine)
+    judged = [one for one in mine if one not in slow]
+    slowest = max((one.lag for one in judged), default=0.0)
     lasts = max(60, 60 * round((2.5 * slowest + 59) // 60))
     baseline = max(30, 30 * round((2 * slowest + 29) // 30))
     time = f"for: {lasts}s" if idea.lasting else f"observe: {lasts}s"
@@ -266,7 +310,11 @@ def _experiment(environment: str, service: FoundService, mine: Sequence[Promise]
         "  # owner: team-checkout              # who gets the work if a gap is found",
         f"  environment: {scalar(environment)}",
         "  hypotheses:",
-        *(f"    - {one.reference}" for one in mine),
+        *(f"    - {one.reference}" for one in judged),
+        *(
+            f"    # - {one.reference}    # looks back {write_duration(one.lag)}: a fault takes at least twice as long"
+            for one in slow
+        ),
         f"  baseline: {{for: {baseline}s, within: {5 * baseline}s}}",
         "  method:",
         f"    - {idea.step[0]}",

@@ -37,6 +37,8 @@ def promises(found: Surroundings) -> list[Promise]:
     counters = found.metrics.counters if found.metrics is not None else ()
     if not services:
         names = dict.fromkeys(name for counter in counters for name in counter.services)
+        recorded = found.metrics.objectives if found.metrics is not None else ()
+        names |= dict.fromkeys(one.service for one in recorded if one.service)
         services = [FoundService(name) for name in names]
     made: list[Promise] = []
     for service in services:
@@ -55,11 +57,15 @@ def _written_down(service: FoundService, found: Surroundings) -> Iterator[Promis
     """Objectives that somebody has written down already."""
     for one in found.objectives:
         if one.service == service.name:
-            openslo = f"openslo: {{slo: {scalar(one.file)}, name: {scalar(one.name)}, over: 60s}}"
-            yield Promise(one.name, service.name, openslo, "", one.file, OVER + 15)
+            yield Promise(one.name, service.name, taken_over(one), "", one.file, OVER + 15)
     for one in found.metrics.objectives if found.metrics is not None else ():
         if one.service == service.name and file_name(one.name):
             yield _recorded(service, one)
+
+
+def taken_over(one: FoundObjective) -> str:
+    """How an experiment names an objective of an OpenSLO file."""
+    return f"openslo: {{slo: {scalar(one.file)}, name: {scalar(one.name)}, over: 60s}}"
 
 
 def _recorded(service: FoundService, one: FoundObjective) -> Promise:
@@ -75,11 +81,20 @@ def _recorded(service: FoundService, one: FoundObjective) -> Promise:
         "      unit: ratio",
         f"      lag: {write_duration(one.window + 2 * _SAMPLE)}                    # the rule looks back {write_duration(one.window)}",
         "      every: 15s",
-        "      tolerance: {atMost: 1%}            # put your objective here",
+        f"      tolerance: {{atMost: {_allowed(one)}}}            # {_told(one)}",
         "      abortAt: {atMost: 20%, for: 30s}",
     ]
     why = f"{service.name}: the error ratio that is recorded already"
     return Promise(name, service.name, name, _file(lines), why, one.window + 2 * _SAMPLE)
+
+
+def _allowed(one: FoundObjective) -> str:
+    """The share of bad events that an objective leaves."""
+    return "1%" if one.objective is None else f"{round((1 - one.objective) * 100, 6):g}%"
+
+
+def _told(one: FoundObjective) -> str:
+    return "put your objective here" if one.objective is None else f"the objective: {round(one.objective * 100, 6):g}%"
 
 
 def _served(service: FoundService, counter: FoundCounter) -> Promise:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from chaosrunner import catalog
-from chaosrunner.beginning.compose import NAMES, compose
+from chaosrunner.beginning.compose import NAMES, compose, settings
+from chaosrunner.beginning.credentials import Credentials, access, from_there, source
 from chaosrunner.beginning.metrics import metrics, openslo
 from chaosrunner.beginning.writing import why_not
 from chaosrunner.clock import Clock
@@ -17,10 +18,14 @@ from chaosrunner.errors import UsageError
 from chaosrunner.files.openslo import is_openslo
 from chaosrunner.files.reader import read
 from chaosrunner.files.references import Library, files_in
-from chaosrunner.http import Http, check_url
-from chaosrunner.model.environment import PrometheusSource
+from chaosrunner.files.validation import nearest
+from chaosrunner.http import Http
+from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.surroundings import FoundObjective, FoundPlatform, Surroundings
 from chaosrunner.records.light import replace
+
+FILES = "environments"
+"""The folder of the environment that is written: relative paths in it start there."""
 
 
 class Wanted(NamedTuple):
@@ -32,6 +37,7 @@ class Wanted(NamedTuple):
     context: str = ""
     namespaces: tuple[str, ...] = ()
     prometheus: str = ""
+    credentials: Credentials = Credentials()
     compose: str = ""
     openslo: tuple[str, ...] = ()
 
@@ -53,17 +59,17 @@ async def look(wanted: Wanted, folder: Path, clock: Clock) -> Surroundings:
     if wanted.cluster:
         platform = await _cluster(wanted, folder, clock)
     elif wanted.compose:
-        platform = compose(_data(folder / wanted.compose, wanted.compose), wanted.compose)
+        path = folder / wanted.compose
+        platform = compose(_data(path, wanted.compose), wanted.compose, {**settings(path.parent), **os.environ})
     objectives, passed_over = _objectives(wanted, folder)
     if not wanted.prometheus:
         return Surroundings(platform, None, objectives, passed_over)
-    try:
-        source = PrometheusSource(url=check_url(wanted.prometheus))
-    except ValueError as error:
-        raise UsageError(f"--prometheus: {error}") from None
+    given = access(wanted.credentials, os.environ)
     names = [one.name for one in platform.services] if platform is not None else []
     async with Http(clock, folder=folder) as http:
-        return Surroundings(platform, await metrics(source, http, names), objectives, passed_over)
+        known = await metrics(source(wanted.prometheus, given), http, names)
+    known = replace(known, access=from_there(given, folder, folder / FILES))
+    return Surroundings(platform, known, objectives, passed_over)
 
 
 def _objectives(wanted: Wanted, folder: Path) -> tuple[tuple[FoundObjective, ...], tuple[str, ...]]:
@@ -91,7 +97,7 @@ async def _cluster(wanted: Wanted, folder: Path, clock: Clock) -> FoundPlatform 
         await platform.close()
     if found is None or not wanted.kubeconfig:
         return found
-    return replace(found, kubeconfig=_from(folder / "environments", folder / wanted.kubeconfig))
+    return replace(found, kubeconfig=_from(folder / FILES, folder / wanted.kubeconfig))
 
 
 def _from(folder: Path, path: Path) -> str:
@@ -141,33 +147,44 @@ def openslo_here(folder: Path) -> list[str]:
 
 
 def contexts(kubeconfig: str) -> tuple[str, Sequence[Context]]:
-    """(the current one, all) of a kubeconfig file, or of the usual one. It is read, and nobody is asked.
+    """(the current one, all) of a kubeconfig file, or of the usual ones, put together as kubectl does: what comes first
+    counts. They are read, and nobody is asked.
 
     Empty where there is none. Raises `UsageError` where one that was named cannot be read.
     """
-    named = kubeconfig or os.environ.get("KUBECONFIG", "").partition(os.pathsep)[0]
-    path = Path(named) if named else Path.home() / ".kube" / "config"
-    if not path.is_file():
-        if kubeconfig:
-            raise UsageError(f"there is no file {kubeconfig}")
-        return "", ()
-    documents = read(_data(path, str(path)), str(path)).documents
-    top = documents[0].value if documents else None
-    if not isinstance(top, dict):
-        return "", ()
-    servers = {}
-    for one in _items(top.get("clusters")):
-        body = one.get("cluster")
-        servers[str(one.get("name"))] = str(body.get("server", "")) if isinstance(body, dict) else ""
-    found = []
-    for one in _items(top.get("contexts")):
-        body = one.get("context")
-        body = body if isinstance(body, dict) else {}
-        found.append(
-            Context(str(one.get("name")), str(body.get("namespace") or ""), servers.get(str(body.get("cluster")), ""))
-        )
-    return str(top.get("current-context") or ""), tuple(found)
+    if kubeconfig and not Path(kubeconfig).is_file():
+        raise UsageError(f"there is no file {kubeconfig}")
+    named = [kubeconfig] if kubeconfig else [one for one in os.environ.get("KUBECONFIG", "").split(os.pathsep) if one]
+    usual = Path.home() / ".kube" / "config"
+    current, clusters, found = "", dict[str, str](), dict[str, dict[str, JsonValue]]()
+    for path in [Path(one) for one in named] or [usual]:
+        documents = read(_data(path, str(path)), str(path)).documents if path.is_file() else ()
+        top = documents[0].value if documents else None
+        if isinstance(top, dict):
+            current = current or str(top.get("current-context") or "")
+            clusters = {name: str(one.get("server", "")) for name, one in _named(top, "cluster").items()} | clusters
+            found |= {name: one for name, one in _named(top, "context").items() if name not in found}
+    known = [
+        Context(name, str(one.get("namespace") or ""), clusters.get(str(one.get("cluster")), ""))
+        for name, one in found.items()
+    ]
+    return current, tuple(known)
 
 
-def _items(value: object) -> list[dict[str, object]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+def chosen_context(wanted: Wanted) -> str:
+    """The context that was named, or the current one: the environment that is written says which, as the current one
+    is another tomorrow. Empty where there is no kubeconfig. Raises `UsageError` for one that is not there."""
+    current, known = contexts(wanted.kubeconfig)
+    names = [one.name for one in known]
+    if wanted.context and known and wanted.context not in names:
+        near = nearest(wanted.context, names)
+        told = f"did you mean {near}?" if near else f"expected one of {', '.join(names[:10])}"
+        raise UsageError(f"--context {wanted.context}: the kubeconfig has no such context; {told}")
+    return wanted.context or (current if current in names else "")
+
+
+def _named(top: Mapping[str, JsonValue], what: str) -> dict[str, dict[str, JsonValue]]:
+    """The bodies of a kubeconfig's clusters or contexts, by name."""
+    listed = top.get(f"{what}s")
+    items = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return {str(one.get("name")): body for one in items if isinstance(body := one.get(what), dict)}

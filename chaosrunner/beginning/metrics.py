@@ -19,8 +19,13 @@ T = TypeVar("T", list[Any], dict[str, Any])
 _COUNTERS = re.compile(r"(.*(http|rpc|grpc|requests?|orders|calls).*_(total|count))")
 _CODES = ("code", "status", "status_code", "response_code", "http_status", "http_response_status_code", "grpc_code")
 _SERVICES = ("app", "service", "job", "service_name", "destination_workload", "container", "app_kubernetes_io_name")
-_RATIO = re.compile(r"(sli_error|error|fail).*ratio")
-_WINDOW = re.compile(r"(?:_|:)?(?:rate)?(\d+)([smhd])$")
+_RATIO = re.compile(r"(sli_error|error|fail).*ratio|:burnrate\d+[smhd]$")
+"""As recording rules call the share of bad events: Sloth's `slo:sli_error:ratio_rate5m`, Pyrra's `…:burnrate5m`."""
+_PROMISE = "slo:objective:ratio"
+"""Where Sloth records the objective itself."""
+_OWNER = ("sloth_service", "service", "service_name", "app", "job")
+"""Labels that name whose objective it is, where no services are known."""
+_WINDOW = re.compile(r"(?:_|:)?(?:burnrate|rate)?(\d+)([smhd])$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MOST_COUNTERS = 20
 """Metrics that are looked at more closely."""
@@ -46,7 +51,8 @@ async def metrics(source: PrometheusSource, http: Http, names: Sequence[str]) ->
             counters.append(counter)
     groups = rules.get("groups") or []
     every = [rule for group in groups for rule in group.get("rules") or ()]
-    return FoundMetrics(source.url, tuple(counters), tuple(_objectives(every, names)), tuple(_alerts(every)))
+    objectives = tuple(_objectives(every, names))
+    return FoundMetrics(source.url, counters=tuple(counters), objectives=objectives, alerts=tuple(_alerts(every)))
 
 
 class _Questions:
@@ -64,6 +70,11 @@ class _Questions:
         except ValueError:
             answer = None
         data = answer.get("data") if isinstance(answer, dict) else None
+        if reply.status in (401, 403):
+            raise NotPossibleNow(
+                f"{self._source.url} does not let us in ({reply.says() or reply}): expected --prometheus-token, or "
+                "--prometheus-user with --prometheus-password, that it knows"
+            )
         if not isinstance(data, kind):
             what = reply.says() or str(reply)
             raise NotPossibleNow(f"{self._source.url} does not answer as a Prometheus does: {what}")
@@ -97,20 +108,42 @@ def _histograms(metric: str) -> list[str]:
 def _objectives(rules: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[FoundObjective]:
     """Recorded ratios of errors, of each service the one with the shortest window."""
     found: dict[tuple[str, str], FoundObjective] = {}
-    for rule in rules:
-        record = str(rule.get("name", ""))
-        if rule.get("type") != "recording" or not _RATIO.search(record):
+    recorded = [rule for rule in rules if rule.get("type") == "recording"]
+    for rule in recorded:
+        record, labels = str(rule.get("name", "")), _labels(rule)
+        if not _RATIO.search(record):
             continue
-        labels = {str(name): str(value) for name, value in (rule.get("labels") or {}).items()}
-        service = next((value for value in labels.values() if value in names), "")
+        service = _owner(labels, names)
         window = _window(record, labels)
         stem = file_name(labels.get("sloth_slo") or labels.get("slo") or re.sub(_WINDOW, "", record))
         chosen = ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items()) if '"' not in value)
-        one = FoundObjective(stem, service, f"{record}{{{chosen}}}" if chosen else record, window=window)
+        query = f"{record}{{{chosen}}}" if chosen else record
+        one = FoundObjective(stem, service, query, objective=_promised(recorded, labels), window=window)
         before = found.get((stem, service))
         if before is None or window < before.window:
             found[stem, service] = one
     return list(found.values())
+
+
+def _labels(rule: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in (rule.get("labels") or {}).items()}
+
+
+def _owner(labels: Mapping[str, str], names: Sequence[str]) -> str:
+    """Whose objective it is: one of these services, or where none are known whom its labels name."""
+    if names:
+        return next((value for value in labels.values() if value in names), "")
+    return next((labels[name] for name in _OWNER if file_name(labels.get(name, "")) == labels.get(name)), "")
+
+
+def _promised(recorded: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> float | None:
+    """The objective that Sloth records beside the ratio: `vector(0.999)`."""
+    for rule in recorded:
+        said = re.fullmatch(r"vector\((0\.\d+)\)", str(rule.get("query", "")).replace(" ", ""))
+        own = _labels(rule)
+        if rule.get("name") == _PROMISE and said and own.get("sloth_id") == labels.get("sloth_id"):
+            return float(said[1])
+    return None
 
 
 def _window(record: str, labels: Mapping[str, str]) -> float:

@@ -78,7 +78,7 @@ def _right(
         for name in beside:
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / name, place / name)
-        while True:
+        while kept:
             for file in kept:
                 (place / file.path).parent.mkdir(parents=True, exist_ok=True)
                 (place / file.path).write_text(file.text, encoding="utf-8")
@@ -93,3 +93,4 @@ def _right(
                 if file.path in wrong:
                     (place / file.path).unlink()
             kept = [file for file in kept if file.path not in wrong]
+        return kept, left

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
+
+from chaosrunner.model.marks import JsonValue
 from chaosrunner.records.light import dataclass
 
 
@@ -90,6 +94,8 @@ class FoundMetrics:
     """What a Prometheus has."""
 
     url: str
+    access: Mapping[str, JsonValue] = field(default_factory=dict)
+    """As whom it was asked, in the words of an environment: references to secrets, and paths from its folder."""
     counters: tuple[FoundCounter, ...] = ()
     objectives: tuple[FoundObjective, ...] = ()
     alerts: tuple[FoundAlert, ...] = ()

@@ -23,6 +23,7 @@ from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config.config_exception import ConfigException
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from yaml import YAMLError
 
 from chaosrunner import __version__
 from chaosrunner.errors import NotPossibleNow, UsageError
@@ -506,10 +507,12 @@ class Cluster:
                     client_configuration=configuration,
                     persist_config=False,
                 )
-        except (ConfigException, OSError, ValueError) as error:
+        except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, YAMLError) as error:
+            # the package does not look whether a kubeconfig is one before it takes it apart
             where = self._kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
             context = f", context {self._context}" if self._context else ""
-            raise UsageError(f"kubeconfig {where}{context}: {error}") from None
+            said = error if isinstance(error, ConfigException | OSError) else "it is no kubeconfig, or lacks a part"
+            raise UsageError(f"kubeconfig {where}{context}: {said}") from None
         return configuration
 
 
