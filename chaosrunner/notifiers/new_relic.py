@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any
 
 from chaosrunner.errors import NotPossibleNow
-from chaosrunner.http import Asked, Url, request_as
-from chaosrunner.model.access import Access
+from chaosrunner.http import Asked, request_as
 from chaosrunner.model.frozen import JsonObject
-from chaosrunner.model.marks import Field, JsonValue, model_validator
-from chaosrunner.model.secret import SecretRef
+from chaosrunner.model.marks import Field, JsonValue
+from chaosrunner.new_relic import NERDGRAPH, OfNewRelic
 from chaosrunner.ports import Notifier
 
-_HOSTS = {"us": "https://api.newrelic.com", "eu": "https://api.eu.newrelic.com", "jp": "https://api.jp.newrelic.com"}
 _LONGEST = 1000
 _EVENTS = ("fault-began", "fault-ended", "near-miss")
 
 
-class Params(Access):
+class Params(OfNewRelic):
     """Which entity's charts show the marks."""
 
     entity: str = Field(min_length=1)
     """A search that finds exactly one entity: `name='checkout' AND domain='APM' AND type='APPLICATION'`."""
-    api_key: SecretRef
-    """Where a user key (`NRAK-…`) is."""
-    region: Literal["us", "eu", "jp"] = "us"
-    """Where the account's data is; default us."""
-    url: Url | None = None
-    """Instead of `region`: the base URL of a proxy, without `/graphql`."""
-
-    @model_validator(mode="after")
-    def _key_is_the_way_in(self) -> Params:
-        if self.bearer_token is not None or self.basic is not None:
-            raise ValueError("New Relic is asked with apiKey, not with bearerToken or basic")
-        return self
 
 
 class NewRelic(Notifier[Params]):
@@ -62,12 +48,11 @@ notify:
 
     async def _ask(self, query: str) -> Any:
         access = self.params
-        base = (access.url or _HOSTS[access.region]).rstrip("/")
         request = request_as(
             access,
-            f"{base}/graphql",
+            access.host + NERDGRAPH,
             method="POST",
-            headers={**access.headers, "API-Key": access.api_key},
+            headers={**access.headers, **access.key},
             json={"query": query},
             asked=Asked.SERVICE,
             keep=256 * 1024,

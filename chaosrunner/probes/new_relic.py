@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from chaosrunner.http import Exchange, Url
+from chaosrunner.http import Exchange
 from chaosrunner.instrument import Instrument
-from chaosrunner.model.access import Access
-from chaosrunner.model.marks import AfterValidator, Field, JsonValue, model_validator
+from chaosrunner.model.marks import AfterValidator, Field, JsonValue
 from chaosrunner.model.quantities import Duration
-from chaosrunner.model.secret import SecretRef
+from chaosrunner.new_relic import NERDGRAPH, OfNewRelic
 from chaosrunner.ports import Probe, Value
 
-_HOSTS = {"us": "https://api.newrelic.com", "eu": "https://api.eu.newrelic.com", "jp": "https://api.jp.newrelic.com"}
 _SINCE = re.compile(r"\bSINCE\s+(\d+)\s+(SECOND|MINUTE|HOUR|DAY|WEEK)S?\s+AGO\b", re.IGNORECASE)
 _SECONDS = {"SECOND": 1.0, "MINUTE": 60.0, "HOUR": 3600.0, "DAY": 86400.0, "WEEK": 604800.0}
 _FROM = re.compile(r"\bFROM\s+((?:`[^`]+`|[A-Za-z_][\w:.]*)(?:\s*,\s*(?:`[^`]+`|[A-Za-z_][\w:.]*))*)", re.IGNORECASE)
@@ -34,7 +32,7 @@ def _check_query(text: str) -> str:
     return text.strip()
 
 
-class Params(Access):
+class Params(OfNewRelic):
     """Which account, and what to ask."""
 
     account: int = Field(ge=1)
@@ -42,20 +40,8 @@ class Params(Access):
     query: Annotated[str, AfterValidator(_check_query)]
     """NRQL that gives one number, with `SINCE n seconds ago` (or minutes, hours, days), and without FACET or
     TIMESERIES."""
-    api_key: SecretRef
-    """Where a user key (`NRAK-…`) is."""
-    region: Literal["us", "eu", "jp"] = "us"
-    """Where the account's data is; default us."""
-    url: Url | None = None
-    """Instead of `region`: the base URL of a proxy, without `/graphql`."""
     timeout: Duration = Field(default=10.0, gt=0, le=70)
     """Of one query, also New Relic's own limit for it; default 10s, at most 70s."""
-
-    @model_validator(mode="after")
-    def _key_is_the_way_in(self) -> Params:
-        if self.bearer_token is not None or self.basic is not None:
-            raise ValueError("New Relic is asked with apiKey, not with bearerToken or basic")
-        return self
 
     @property
     def since(self) -> float:
@@ -88,8 +74,7 @@ class NewRelic(Probe[Params]):
         return params.since
 
     async def open(self) -> None:
-        url = self.params.url or _HOSTS[self.params.region]
-        self._new_relic = Instrument(self.context.http, "New Relic", url, self.params)
+        self._new_relic = Instrument(self.context.http, "New Relic", self.params.host, self.params)
         self._exchange = self._prepare(self._new_relic, self.params.query)
 
     async def read(self) -> Value:
@@ -116,7 +101,7 @@ class NewRelic(Probe[Params]):
         # A text of JSON is one of GraphQL, too.
         asked = f"nrql(query: {json.dumps(nrql)}, timeout: {max(1, round(self.params.timeout))})"
         body: JsonValue = {"query": f"{{ actor {{ account(id: {self.params.account}) {{ {asked} {{ results }} }} }} }}"}
-        return new_relic.prepare("/graphql", json=body, headers={"API-Key": self.params.api_key})
+        return new_relic.prepare(NERDGRAPH, json=body, headers=self.params.key)
 
     async def _number(self, new_relic: Instrument, exchange: Exchange) -> float:
         answer = await new_relic.ask(exchange)
