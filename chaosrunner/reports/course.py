@@ -9,6 +9,7 @@ from chaosrunner.model.course import Course, Stretch
 from chaosrunner.model.quantities import UNITS, show
 from chaosrunner.model.words import Phase
 from chaosrunner.reports.account import Account, PhaseSpan, Series
+from chaosrunner.reports.scales import BLOCKS
 
 COLUMNS = 60
 """Of all phases together, about; it fits beside the labels in an item of any tracker."""
@@ -16,7 +17,6 @@ HIGH = 6
 """Lines of a drawing."""
 _LEAST = 8
 """Columns of a phase: its name fits below."""
-_BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 def course_of(account: Account, measure: str, *, low_is_worse: bool) -> Course | None:
@@ -102,7 +102,7 @@ def _cell(value: float | None, line: int, low: float, step: float, limit: bool) 
     eighths = round((value - low - line * step) / step * 8)
     if line == 0:
         eighths = max(1, eighths)  # a reading of nothing is one, too
-    return empty if eighths <= 0 else _BLOCKS[min(8, eighths)]
+    return empty if eighths <= 0 else BLOCKS[min(8, eighths) - 1]
 
 
 def _number(value: float, unit: str | None) -> str:

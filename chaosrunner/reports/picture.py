@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from chaosrunner.model.words import Phase
+from chaosrunner.reports.scales import block
 from chaosrunner.reports.scene import Dial, Scene, Step
 from chaosrunner.reports.words import SIGNS, Tone, clean, lasting, moment, value_text
 
-BLOCKS = "▁▂▃▄▅▆▇█"
 STYLES = {Tone.GOOD: "green", Tone.BAD: "red", Tone.WARN: "yellow", Tone.INFO: "bright_black"}
 _STATES = {"outside": "bold red", "no answer": "bold red", "no reading": "yellow", "inside": "green"}
 
@@ -155,7 +155,7 @@ def sparkline(steps: Sequence[Step]) -> Text:
             text.append("×" if step.outside else "?", style="bold red" if step.outside else "yellow")
             continue
         share = (step.value - low) / (high - low) if high > low else 0.0
-        text.append(BLOCKS[round(share * (len(BLOCKS) - 1))], style="red" if step.outside else "green")
+        text.append(block(share), style="red" if step.outside else "green")
     return text
 
 

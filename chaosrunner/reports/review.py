@@ -13,9 +13,9 @@ from chaosrunner.model.words import Phase, Source
 from chaosrunner.records.light import dataclass
 from chaosrunner.reports.account import Account, Series
 from chaosrunner.reports.digest import plain
+from chaosrunner.reports.scales import block
 from chaosrunner.reports.words import count, lasting, moment, value_text, wall
 
-BLOCKS = "▁▂▃▄▅▆▇█"
 _WIDE = 72
 _QUESTION = "_To be said by those who know the system._"
 _LUCK = {
@@ -152,7 +152,7 @@ def _plot(account: Account, key: str, series: Series) -> Iterator[str]:
         columns[column] = value if columns[column] is None else max(columns[column] or 0.0, value)
     lowest, highest = min(series.values), max(series.values)
     reach = (highest - lowest) or 1.0
-    marks = [" " if each is None else BLOCKS[int((each - lowest) / reach * (len(BLOCKS) - 1))] for each in columns]
+    marks = [" " if each is None else block((each - lowest) / reach) for each in columns]
     for t, _ in series.no_answers:
         marks[min(_WIDE - 1, int(t / seconds * _WIDE))] = "✗"
     unit = series.measure.unit

@@ -13,6 +13,8 @@ WIDE = 1000.0
 HIGH = 100.0
 TOP = 14.0
 """The strip above the values, where readings without a value are marked."""
+BLOCKS = "▁▂▃▄▅▆▇█"
+"""Eighths of a line of text, for plots in letters."""
 _LOG_FROM = 60.0
 """Ratio of the highest to the lowest value from which a logarithmic axis shows more."""
 
@@ -44,6 +46,11 @@ class Scale:
         inside = [value for value in values if self.low <= value <= self.high * 1.0001]
         step = max(1, math.ceil(len(inside) / 5))
         return [(value, tick_text(value, unit)) for value in inside[::step]]
+
+
+def block(share: float) -> str:
+    """The block nearest to a share of a line's height, from 0 to 1; of nothing the lowest, as a reading of 0 is one, too."""
+    return BLOCKS[round(share * (len(BLOCKS) - 1))]
 
 
 def tick_text(value: float, unit: str | None) -> str:
