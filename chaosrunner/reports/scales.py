@@ -49,7 +49,7 @@ class Scale:
 
 
 def block(share: float) -> str:
-    """The block nearest to a share of a line's height, from 0 to 1; of nothing the lowest, as a reading of 0 is one, too."""
+    """The block nearest to a share of a line's height, from 0 to 1; of nothing the lowest, as 0 is a reading, too."""
     return BLOCKS[round(share * (len(BLOCKS) - 1))]
 
 
