@@ -45,6 +45,8 @@ class PlannedDay:
             if item.blind and reveal:
                 shown |= {"title": item.title or self.loaded.items[number - 1].title}
                 shown |= {"experiment": self.loaded.items[number - 1].experiment}
+            if parameters := self.loaded.items[number - 1].parameters if reveal or not item.blind else {}:
+                shown |= {"parameters": parameters}
             if number in self.seconds and (reveal or not item.blind):
                 shown |= {"seconds": self.seconds[number]}
             shown.pop("mark", None)

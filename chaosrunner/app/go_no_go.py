@@ -132,11 +132,11 @@ def open_incidents(desk: Desk, environment_class: str) -> list[str]:
 def orders_of(
     loaded: LoadedDay, state: Path, second: str = "", *, production: bool = False
 ) -> list[tuple[int, str, Order]]:
-    """(item, experiment, what to run) for each experiment of the agenda."""
+    """(item, experiment and what sets it apart, what to run) for each experiment of the agenda."""
     return [
         (
             number,
-            item.experiment,
+            item.label,
             Order(
                 experiment=item.reference,
                 environment=loaded.environment_reference,
@@ -144,6 +144,7 @@ def orders_of(
                 state=state,
                 second=second,
                 production_confirmed=production,
+                parameters=item.parameters,
             ),
         )
         for number, item in enumerate(loaded.items, 1)

@@ -182,7 +182,7 @@ class Leading:
     async def check(self) -> list[log.Checked]:
         """Ask everything that needs nobody in the room, and write the answers down."""
         spec = self.loaded.day.spec
-        orders = [(item, self.loaded.items[item - 1].experiment, order) for item, order in self._orders.items()]
+        orders = [(item, self.loaded.items[item - 1].label, order) for item, order in self._orders.items()]
         looked: list[Looked] = await look_at(orders, read=spec.go_no_go.steady_state)
         async with self.desk() as desk:
             found = await answers(self.loaded, looked, desk)

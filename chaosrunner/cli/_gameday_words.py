@@ -36,7 +36,7 @@ def plan_lines(planned: PlannedDay, *, reveal: bool) -> Iterator[str]:
         takes = item.pause if item.pause is not None else planned.seconds.get(number)
         yield f"  {number}. {title}{f'  ({lasting(takes)})' if takes and not hidden else ''}"
         if found.experiment and not hidden:
-            yield f"       {found.experiment}{' (a surprise)' if item.blind else ''}"
+            yield f"       {found.label}{' (a surprise)' if item.blind else ''}"
         if item.briefing and not hidden:
             yield textwrap.fill(" ".join(item.briefing.split()), 100, initial_indent=" " * 7, subsequent_indent=" " * 7)
         yield from (f"       ? {question}" for question in item.questions if not hidden)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 from chaosrunner.model.experiment import Metadata, Silence
-from chaosrunner.model.frozen import Call, Frozen
+from chaosrunner.model.frozen import Call, Frozen, JsonObject
 from chaosrunner.model.marks import Field, field_validator, model_validator
 from chaosrunner.model.quantities import Duration
 from chaosrunner.records.patterns import pattern
@@ -81,7 +81,9 @@ class AgendaItem(Frozen):
     """One item of the agenda: an experiment, or a pause."""
 
     experiment: str | None = None
-    """Name or path of the experiment."""
+    """Name or path of the experiment. One with a matrix is an item for each of its combinations."""
+    with_: JsonObject = {}
+    """Values of the experiment's parameters; one that its matrix has is not varied."""
     pause: Duration | None = None
     """How long nothing is done; the facilitator may go on earlier, or later."""
     title: str = ""
@@ -97,8 +99,8 @@ class AgendaItem(Frozen):
     def _one_of_two(self) -> AgendaItem:
         if (self.experiment is None) == (self.pause is None):
             raise ValueError("expected one of experiment and pause")
-        if self.pause is not None and (self.blind or self.questions):
-            raise ValueError("a pause has no questions and is no surprise")
+        if self.pause is not None and (self.blind or self.questions or self.with_):
+            raise ValueError("a pause has no questions and no parameters, and is no surprise")
         return self
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,12 +11,14 @@ from chaosrunner.errors import FileProblems, Problem, UsageError
 from chaosrunner.files.documents import document, kind_of, name_of
 from chaosrunner.files.node import Spot
 from chaosrunner.files.references import File, Library, NotFound, has_kindless
+from chaosrunner.files.reuse import Given, combinations, reuses
 from chaosrunner.model.alerts import naming
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.experiment import Experiment
+from chaosrunner.model.frozen import JsonObject, in_text
 from chaosrunner.model.gameday import GameDay
 from chaosrunner.model.plan import Source
-from chaosrunner.records.light import dataclass
+from chaosrunner.records.light import dataclass, replace
 
 if TYPE_CHECKING:
     from chaosrunner.stages.load import Look
@@ -30,6 +34,16 @@ class LoadedItem:
     """Where the reference starts."""
     experiment: str = ""
     title: str = ""
+    """Of one combination of a matrix: with its values, where the title does not have them itself."""
+    parameters: JsonObject = field(default_factory=dict)
+    """Values that its run is given, by name."""
+    variant: str = ""
+    """Of one combination of a matrix: what sets it apart, `delay=2s`."""
+
+    @property
+    def label(self) -> str:
+        """The experiment's name, told apart from those of other combinations."""
+        return f"{self.experiment} ({self.variant})" if self.variant else self.experiment
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,7 @@ class LoadedDay:
     """A game day with everything that its files say, checked."""
 
     day: GameDay
+    """As its file says; in place of an experiment with a matrix, an item of the agenda for each combination."""
     source: Source
     path: Path
     """Its file."""
@@ -73,19 +88,19 @@ def look_at(look: Look, file: File, spot: Spot) -> LoadedDay | None:
     if spec is None:
         return None
     environment = _environment(look, file, spec)
-    items = [_item(look, file, place, environment) for place in _listed(spec, "agenda")]
+    found = [_items(look, file, place, environment) for place in _listed(spec, "agenda")]
     if environment is not None and isinstance(day, GameDay):
         look.problems += _cannot_be(spec, day, environment.document)
-    if not isinstance(day, GameDay) or environment is None or None in items:
+    if not isinstance(day, GameDay) or environment is None or not all(found):
         return None
     return LoadedDay(
-        day=day,
+        day=_each_apart(day, found),
         source=file.source,
         path=file.path,
         environment=environment.document,
         environment_reference=environment.reference,
         environment_folder=environment.folder,
-        items=tuple(item for item in items if item is not None),
+        items=tuple(item for items in found for item in items),
         warnings=tuple(map(str, sorted(dict.fromkeys(look.warnings)))),
     )
 
@@ -109,20 +124,59 @@ def _environment(look: Look, file: File, spec: Spot) -> _Environment | None:
     return _Environment(result, _reference(its_file, spot, "Environment"), its_file.path.parent)
 
 
-def _item(look: Look, file: File, place: Spot, environment: _Environment | None) -> LoadedItem | None:
+def _items(look: Look, file: File, place: Spot, environment: _Environment | None) -> list[LoadedItem]:
+    """What one item of the agenda stands for: an experiment, or each combination of its matrix; or a pause. None of
+    them, with problems added to `look`, where anything is wrong."""
     named = place.child("experiment") if isinstance(place.value, dict) else None
     if named is None or named.value is None:
-        return LoadedItem()
+        return [LoadedItem()]
     found = _refer(look, "Experiment", file, named)
     if found is None:
-        return None
-    its_file, spot = found
+        return []
+    told = place.get("with")
+    values: Given = {str(one.path[-1]): one for one in told.items()} if told and isinstance(told.value, dict) else {}
+    ways = combinations(look.library, *found, values, look.problems) if reuses(found[1]) else [values]
     override = environment.reference if environment is not None else None
-    experiment = look.experiment(its_file, spot, override, required=False)
+    items = [_item(look, *found, override, way) for way in ways]
+    whole = [item for item in items if item is not None]
+    return _told_apart(whole, values.keys()) if len(whole) == len(items) else []
+
+
+def _item(look: Look, file: File, spot: Spot, override: str | None, values: Given) -> LoadedItem | None:
+    look.given = values
+    experiment = look.experiment(file, spot, override, required=override is not None)
+    look.given = {}
     if not isinstance(experiment, Experiment):
         return None
-    reference = _reference(its_file, spot, "Experiment")
-    return LoadedItem(reference, look.library.folder, experiment.metadata.name, experiment.spec.title)
+    reference = _reference(file, spot, "Experiment")
+    parameters = {name: told.value if isinstance(told, Spot) else told for name, told in values.items()}
+    metadata, spec = experiment.metadata, experiment.spec
+    return LoadedItem(reference, look.library.folder, metadata.name, spec.title, parameters)
+
+
+def _told_apart(items: Sequence[LoadedItem], fixed: Collection[str]) -> list[LoadedItem]:
+    """The combinations of one experiment, each with what sets it apart."""
+    if len(items) == 1:
+        return list(items)
+    own_titles = len({item.title for item in items}) == len(items)
+    apart = []
+    for item in items:
+        varied = {name: value for name, value in item.parameters.items() if name not in fixed}
+        variant = ", ".join(f"{name}={in_text(value)}" for name, value in varied.items())
+        apart.append(replace(item, variant=variant, title=item.title if own_titles else f"{item.title} ({variant})"))
+    return apart
+
+
+def _each_apart(day: GameDay, found: Sequence[Sequence[LoadedItem]]) -> GameDay:
+    """The game day with an item for each combination."""
+    if all(len(items) == 1 for items in found):
+        return day
+    agenda = []
+    for item, items in zip(day.spec.agenda, found, strict=True):
+        for one in items:
+            title = f"{item.title} ({one.variant})" if item.title and one.variant else item.title
+            agenda.append(item.model_copy(update={"title": title, "with_": one.parameters}))
+    return day.model_copy(update={"spec": day.spec.model_copy(update={"agenda": tuple(agenda)})})
 
 
 def _reference(file: File, spot: Spot, kind: str) -> str:

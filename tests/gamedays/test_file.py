@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from chaosrunner.app.go_no_go import orders_of
 from chaosrunner.errors import UsageError
+from chaosrunner.stages.gameday import mark_of
 from chaosrunner.stages.gameday_file import load_game_day
-from chaosrunner.stages.load import check
+from chaosrunner.stages.load import check, load_experiment
 
 ENVIRONMENT = """\
 apiVersion: chaosrunner.dev/v1
@@ -72,7 +74,7 @@ def test_it_is_found_by_its_name_with_its_experiments_and_its_environment(folder
         ("  agenda: [{experiment: nothing-hapens}]", "7:25: there is no Experiment 'nothing-hapens', did you mean"),
         (
             "  agenda: [{pause: 5m, blind: true}]",
-            "7:12: item 1 of `agenda`: a pause has no questions and is no surprise",
+            "7:12: item 1 of `agenda`: a pause has no questions and no parameters, and is no surprise",
         ),
         ("  agenda: [{title: lunch}]", "7:12: item 1 of `agenda` is not right, expected one of experiment and pause"),
         ("  agenda: []", "7:11: `agenda` has 0, expected at least 1 of them"),
@@ -110,3 +112,58 @@ def test_a_mistake_in_an_experiment_of_the_agenda_is_told(folder: Path) -> None:
     (folder / "nothing.yaml").write_text(EXPERIMENT.replace("fault: noop", "fault: nop"))
     (problem,) = said(folder, "")
     assert problem.startswith("nothing.yaml:8:") and "'noop'" in problem
+
+
+REUSE = "  parameters: {often: {meaning: How often, type: number, example: 2}}\n  matrix: {length: [1s, 2s]}\n"
+MANY = EXPERIMENT.replace("spec:\n", f"spec:\n{REUSE}").replace("for: 1s", "for: '${length}'")
+
+
+def test_an_experiment_with_a_matrix_is_an_item_for_each_combination(folder: Path) -> None:
+    (folder / "nothing.yaml").write_text(MANY.replace("tolerance: {equals: 1}", "tolerance: {atMost: '${often}'}"))
+    spec = "  agenda: [{experiment: nothing-happens, with: {often: 3}, questions: [Who?]}, {pause: 5m}]"
+    assert said(folder, spec) == []
+    loaded = load_game_day("bad-day", folder)
+    assert [(item.title, item.parameters, item.label) for item in loaded.items] == [
+        ("Nothing happens (length=1s)", {"often": 3, "length": "1s"}, "nothing-happens (length=1s)"),
+        ("Nothing happens (length=2s)", {"often": 3, "length": "2s"}, "nothing-happens (length=2s)"),
+        ("", {}, ""),
+    ]
+    agenda = loaded.day.spec.agenda
+    assert [item.questions for item in agenda] == [("Who?",), ("Who?",), ()]
+    assert mark_of(agenda[0]) != mark_of(agenda[1]), "a matrix that changes is an agenda that changes"
+    orders = orders_of(loaded, folder / "state")
+    assert [(number, order.parameters["length"]) for number, _, order in orders] == [(1, "1s"), (2, "2s")]
+    for _, name, order in orders:
+        one = load_experiment(order.experiment, order.environment, order.folder, order.parameters)
+        assert one.experiment.spec.method[0].model_dump()["for_"] == (1.0 if "1s" in name else 2.0)
+
+
+def test_a_combination_is_called_by_its_own_title_or_by_that_of_the_agenda_with_its_values(folder: Path) -> None:
+    (folder / "nothing.yaml").write_text(
+        MANY.replace("Nothing happens", "Nothing for ${length}").replace(REUSE, "  matrix: {length: [1s, 2s]}\n")
+    )
+    assert said(folder, "") == []
+    assert [item.title for item in load_game_day("bad-day", folder).items][:2] == ["Nothing for 1s", "Nothing for 2s"]
+    said(folder, "  agenda: [{experiment: nothing-happens, title: Quiet}]")
+    agenda = load_game_day("bad-day", folder).day.spec.agenda
+    assert [item.title for item in agenda] == ["Quiet (length=1s)", "Quiet (length=2s)"]
+    said(folder, "  agenda: [{experiment: nothing-happens, with: {length: 3s}}]")
+    (only,) = load_game_day("bad-day", folder).items
+    assert (only.title, only.variant, only.parameters) == ("Nothing for 3s", "", {"length": "3s"})
+
+
+@pytest.mark.parametrize(
+    ("agenda", "told"),
+    [
+        ("{experiment: nothing-happens}", "`often` has no value"),
+        ("{experiment: nothing-happens, with: {oftn: 3}}", "oftn"),
+        ("{experiment: nothing-happens, with: {often: no}}", "often"),
+        ("{pause: 1m, with: {often: 3}}", "a pause has no questions and no parameters"),
+    ],
+)
+def test_values_that_do_not_fit_are_told(folder: Path, agenda: str, told: str) -> None:
+    (folder / "nothing.yaml").write_text(MANY.replace("tolerance: {equals: 1}", "tolerance: {atMost: '${often}'}"))
+    problems = said(folder, f"  agenda: [{agenda}]")
+    assert problems and any(told in problem for problem in problems), problems
+    with pytest.raises(UsageError):
+        load_game_day("bad-day", folder)
