@@ -18,6 +18,7 @@ its kind, the others stand in `also`. An inconclusive run opens only what was re
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from chaosrunner.judging.tally import share
 from chaosrunner.model.frozen import JsonObject
@@ -26,7 +27,6 @@ from chaosrunner.model.plan import Plan, PlannedFault, PlannedMeasure
 from chaosrunner.model.quantities import show
 from chaosrunner.model.verdict import FaultVerdict, HypothesisVerdict, MeasureVerdict, PhaseVerdict, Verdict
 from chaosrunner.model.words import Answer, FindingClass, GapKind, Phase
-from chaosrunner.records.light import dataclass
 
 CLOSE_CALL = 0.10
 """Less room than this, as a share of the limit, is a close call."""
@@ -80,22 +80,16 @@ def _failed(hypothesis: HypothesisVerdict, kinds: list[GapKind], verdict: Verdic
     faults = [fault for fault in verdict.faults if fault.fault in hypothesis.broken_during] or _all_in_force(verdict)
     failed = [measure for measure in hypothesis.measures if measure.answer is Answer.BROKEN]
     verb = {GapKind.NO_RECOVERY: "does not come back after", GapKind.ABORTED: "reaches its abort limit under"}
-    marks = _marks(faults, plan)
-    title = f"{plan.service}: {hypothesis.name} {verb.get(kinds[0], 'breaks under')} {_faults(faults, plan)}"
     return Gap(
         kind=kinds[0],
         also=tuple(kinds[1:]),
         finding=FindingClass.NEAR_MISS,
-        title=title,
+        title=f"{plan.service}: {hypothesis.name} {verb.get(kinds[0], 'breaks under')} {_faults(faults, plan)}",
         story=_story(hypothesis, failed, faults, verdict),
-        environment_class=plan.environment.class_name,
-        service=plan.service,
         hypothesis=hypothesis.name,
         strength=hypothesis.strength,
         measures=tuple(_numbers(measure, verdict) for measure in failed),
-        fault_classes=marks.classes,
-        identity=marks.identity,
-        target_services=marks.services,
+        **_marks(faults, plan),
     )
 
 
@@ -176,7 +170,6 @@ def _close_call(
     plan: Plan,
 ) -> Gap:
     faults = _all_in_force(verdict)
-    marks = _marks(faults, plan)
     said = [
         f"{measure.name} held with {share(phase.margin or 0.0)} room: {phase.reason}." for _, measure, phase in close
     ]
@@ -186,13 +179,9 @@ def _close_call(
         title=f"{plan.service}: {hypothesis.name} holds by a hair's breadth under {_faults(faults, plan)}",
         story=" ".join(said)
         + f" Less than {share(CLOSE_CALL)} is a close call: a little more, and it would have broken.",
-        environment_class=plan.environment.class_name,
-        service=plan.service,
         hypothesis=hypothesis.name,
         measures=tuple(_numbers(measure, verdict) for _, measure, _ in close),
-        fault_classes=marks.classes,
-        identity=marks.identity,
-        target_services=marks.services,
+        **_marks(faults, plan),
     )
 
 
@@ -216,18 +205,13 @@ def _undetected(verdict: Verdict, plan: Plan) -> list[Gap]:
 
 
 def _silent(subject: str, title: str, story: str, faults: Sequence[FaultVerdict], plan: Plan) -> Gap:
-    marks = _marks(faults, plan)
     return Gap(
         kind=GapKind.UNDETECTED,
         finding=FindingClass.NEAR_MISS,
         title=f"{plan.service}: {title} under {_faults(faults, plan)}",
         story=story,
-        environment_class=plan.environment.class_name,
-        service=plan.service,
         subject=subject,
-        fault_classes=marks.classes,
-        identity=marks.identity,
-        target_services=marks.services,
+        **_marks(faults, plan),
     )
 
 
@@ -245,12 +229,8 @@ def _spilled(verdict: Verdict, plan: Plan) -> list[Gap]:
             finding=FindingClass.INCIDENT,
             title=f"{service} is hit, though no target, by {_faults(faults, plan)}",
             story=f"{service} was not a target of {_faults(faults, plan)}, and changed: {'; '.join(details)}.",
-            environment_class=plan.environment.class_name,
-            service=plan.service,
             subject=service,
-            fault_classes=marks.classes,
-            identity=marks.identity,
-            target_services=marks.services,
+            **marks,
         )
         for service, details in hit.items()
     ]
@@ -266,18 +246,13 @@ def _not_undone(verdict: Verdict, plan: Plan) -> list[Gap]:
 
 
 def _left(kind: str, faults: Sequence[FaultVerdict], plan: Plan) -> Gap:
-    marks = _marks(faults, plan)
     return Gap(
         kind=GapKind.UNDO_FAILED,
         finding=FindingClass.NEAR_MISS,
         title=f"{kind} could not be taken back",
         story=" ".join(f"{fault.fault} on {fault.target.name}: {fault.trouble}." for fault in faults),
-        environment_class=plan.environment.class_name,
-        service=plan.service,
         subject=kind,
-        fault_classes=marks.classes,
-        identity=marks.identity,
-        target_services=marks.services,
+        **_marks(faults, plan),
     )
 
 
@@ -327,13 +302,14 @@ def _join(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
-@dataclass(frozen=True, slots=True)
-class _Marks:
-    """What makes it another near miss."""
+class _Marks(TypedDict):
+    """What makes it another near miss, besides its kind and what it is about."""
 
-    classes: tuple[str, ...]
+    environment_class: str
+    service: str
+    fault_classes: tuple[str, ...]
     identity: dict[str, str]
-    services: tuple[str, ...]
+    target_services: tuple[str, ...]
 
 
 def _marks(faults: Sequence[FaultVerdict], plan: Plan) -> _Marks:
@@ -347,8 +323,10 @@ def _marks(faults: Sequence[FaultVerdict], plan: Plan) -> _Marks:
     for verdict in faults:
         if verdict.target.to is not None:
             values.setdefault("to", set()).add(verdict.target.to)
-    return _Marks(
-        classes=tuple(sorted({fault.fault_class for fault in planned})),
-        identity={name: ",".join(sorted(found)) for name, found in sorted(values.items())},
-        services=tuple(sorted({fault.target.service for fault in faults if fault.target.service is not None})),
-    )
+    return {
+        "environment_class": plan.environment.class_name,
+        "service": plan.service,
+        "fault_classes": tuple(sorted({fault.fault_class for fault in planned})),
+        "identity": {name: ",".join(sorted(found)) for name, found in sorted(values.items())},
+        "target_services": tuple(sorted({one.target.service for one in faults if one.target.service is not None})),
+    }
