@@ -97,36 +97,29 @@ def definitions(shape: object) -> list[dict[str, object]]:
     return found
 
 
+def below(shape: JsonObject, *keys: str) -> JsonObject:
+    for key in keys:
+        found = shape[key]
+        assert isinstance(found, dict)
+        shape = found
+    return shape
+
+
 def test_a_measure_shows_its_probes_and_not_how_they_are_kept_inside() -> None:
-    whole = of()
-    defs = whole["$defs"]
-    assert isinstance(defs, dict)
-    measure = defs["Measure"]
-    assert isinstance(measure, dict)
-    fields = measure["properties"]
-    assert isinstance(fields, dict)
+    fields = below(of(), "$defs", "Measure", "properties")
     assert not {"probe", "params"} & set(fields)
     assert set(catalog.kinds("probes")) <= set(fields)
 
 
 def test_every_reference_leads_to_a_definition_and_every_definition_is_used() -> None:
     whole = of()
-    defs = whole["$defs"]
-    assert isinstance(defs, dict)
+    defs = below(whole, "$defs")
     targets = {str(shape["$ref"]) for shape in definitions(whole) if "$ref" in shape}
     assert targets == {f"#/$defs/{name}" for name in defs}
 
 
 def test_editors_can_show_what_a_field_means() -> None:
-    experiment = of("Experiment")
-    defs = experiment["$defs"]
-    assert isinstance(defs, dict)
-    spec = defs["ExperimentSpec"]
-    assert isinstance(spec, dict)
-    fields = spec["properties"]
-    assert isinstance(fields, dict)
-    title = fields["title"]
-    assert isinstance(title, dict)
+    title = below(of("Experiment"), "$defs", "ExperimentSpec", "properties", "title")
     assert title["description"] == "What is expected of the system, as a sentence."
 
 

@@ -29,6 +29,32 @@ def labels(code: str, instance: str = "a") -> str:
     return f'r{{job="shop",instance="{instance}",code="{code}"}}'
 
 
+def restarted(now: float) -> History:
+    """Counters of 90 good and 10 bad events a scrape, whose process starts again half a minute ago."""
+    times = every(STEP, 300, 0, now)
+    cut = len(times) - 6
+    codes = {
+        code: grown(times[:cut], 1e6, pace) + grown(times[cut:], pace, pace)
+        for code, pace in ((labels("200"), 90), (labels("500"), 10))
+    }
+    return {**codes, **up(now)}
+
+
+def joined_by(old: str, young: str, now: float, **more: list[tuple[float, float]]) -> History:
+    """Another counter has been there for long; this one is first scraped 10 s ago, and is at 120 already."""
+    return {
+        old: grown(every(STEP, 300, 0, now), 1000, 100),
+        young: grown(every(STEP, 10, 0, now), 120, 0),
+        **up(now),
+        **more,
+    }
+
+
+def begun(at: float, now: float) -> dict[str, list[tuple[float, float]]]:
+    """What instance b says of when it began."""
+    return {'process_start_time_seconds{job="shop",instance="b"}': [(t, at) for t in every(STEP, 10, 0, now)]}
+
+
 @pytest.fixture
 def read(probe, tmp_path):
     """Read once from a Prometheus with this past."""
@@ -48,28 +74,14 @@ async def test_a_ratio_of_steady_counters(read):
 
 
 async def test_counters_that_restart_with_their_process_lose_nothing(read):
-    now = time.time()
-    times = every(STEP, 300, 0, now)
-    cut = len(times) - 6
-    restarted = {
-        code: grown(times[:cut], 1e6, pace) + grown(times[cut:], pace, pace)
-        for code, pace in ((labels("200"), 90), (labels("500"), 10))
-    }
-    assert await read({**restarted, **up(now)}, ratio=RATIO) == pytest.approx(0.1, rel=0.02)
+    assert await read(restarted(time.time()), ratio=RATIO) == pytest.approx(0.1, rel=0.02)
 
 
 GOOD = {"good": 'r{code="200"}', "total": "r", "over": "60s"}
 
 
 async def test_good_events_in_place_of_bad_ones_with_restarts_too(read):
-    now = time.time()
-    times = every(STEP, 300, 0, now)
-    cut = len(times) - 6
-    restarted = {
-        code: grown(times[:cut], 1e6, pace) + grown(times[cut:], pace, pace)
-        for code, pace in ((labels("200"), 90), (labels("500"), 10))
-    }
-    assert await read({**restarted, **up(now)}, ratio=GOOD) == pytest.approx(0.1, rel=0.02)
+    assert await read(restarted(time.time()), ratio=GOOD) == pytest.approx(0.1, rel=0.02)
 
 
 async def test_where_all_events_are_bad_the_good_ones_are_none(read):
@@ -79,46 +91,24 @@ async def test_where_all_events_are_bad_the_good_ones_are_none(read):
 
 
 async def test_good_events_of_a_counter_that_appears_are_counted(read):
-    now = time.time()
-    past = {
-        labels("500"): grown(every(STEP, 300, 0, now), 1000, 100),
-        labels("200"): grown(every(STEP, 10, 0, now), 120, 0),
-        **up(now),
-    }
+    past = joined_by(labels("500"), labels("200"), time.time())
     assert await read(past, ratio=GOOD) == pytest.approx(1200 / 1320, rel=0.1)
 
 
 async def test_a_first_scrape_that_is_already_high_counts_where_its_target_was_scraped_before(read):
-    now = time.time()
-    past = {
-        labels("200"): grown(every(STEP, 300, 0, now), 1000, 100),
-        labels("500"): grown(every(STEP, 10, 0, now), 120, 0),
-        **up(now),
-    }
+    past = joined_by(labels("200"), labels("500"), time.time())
     assert await read(past, ratio=RATIO) == pytest.approx(120 / 1320, rel=0.1)
 
 
 async def test_a_first_scrape_that_is_already_high_counts_where_its_process_is_young(read):
     now = time.time()
-    times = every(STEP, 10, 0, now)
-    past = {
-        labels("200"): grown(every(STEP, 300, 0, now), 1000, 100),
-        labels("500", "b"): grown(times, 120, 0),
-        'process_start_time_seconds{job="shop",instance="b"}': [(at, now - 20) for at in times],
-        **up(now),
-    }
+    past = joined_by(labels("200"), labels("500", "b"), now, **begun(now - 20, now))
     assert await read(past, ratio=RATIO) == pytest.approx(120 / 1320, rel=0.1)
 
 
 async def test_a_first_scrape_that_is_already_high_of_a_target_nobody_knew_is_no_reading(read):
     now = time.time()
-    times = every(STEP, 10, 0, now)
-    past = {
-        labels("200"): grown(every(STEP, 300, 0, now), 1000, 100),
-        labels("500", "b"): grown(times, 120, 0),
-        'process_start_time_seconds{job="shop",instance="b"}': [(at, now - 7200) for at in times],
-        **up(now),
-    }
+    past = joined_by(labels("200"), labels("500", "b"), now, **begun(now - 7200, now))
     with pytest.raises(NoReading, match="with 120 bad and 0 good events already counted, and nobody knows when"):
         await read(past, ratio=RATIO)
 

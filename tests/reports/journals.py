@@ -189,8 +189,7 @@ def _phase(phase: str, answer: str, reason: str, **more: object) -> dict[str, ob
     return {"phase": phase, "judged": True, "answer": answer, "reason": reason, "readings": 10, **more}
 
 
-def verdict(*, broken: bool = True, run: str = RUN, **changes: object) -> Verdict:
-    """What the judge says of `payments_are_slow`."""
+def _p99(broken: bool) -> dict[str, object]:
     answer = Answer.BROKEN if broken else Answer.HELD
     worst, margin = (0.698, -3.256) if broken else (0.112, 0.317)
     because = (
@@ -198,7 +197,22 @@ def verdict(*, broken: bool = True, run: str = RUN, **changes: object) -> Verdic
         if broken
         else "112 ms at most, 164 ms was allowed"
     )
-    p99 = {
+    usual = {"rule": "at most 200ms", "high": 0.2, "median": 0.041, "least": 0.04, "most": 0.053}
+    fault = {
+        "rule": "at most 4x baseline",
+        "high": 0.164,
+        "median": 0.66 if broken else 0.1,
+        "least": 0.04,
+        "most": worst,
+        "worst": worst,
+        "worst_at": 21.1,
+        "margin": margin,
+        "missing": 1,
+        "no_answers": 3 * broken,
+        "violated_for": 19.2 * broken,
+    }
+    after = {"rule": "at most 1.5x baseline", "high": 0.0615, "median": 0.044, "least": 0.04, "most": 0.052}
+    return {
         "key": "checkout-slo/p99",
         "name": "p99",
         "unit": "s",
@@ -207,45 +221,17 @@ def verdict(*, broken: bool = True, run: str = RUN, **changes: object) -> Verdic
         "reason": because,
         "baseline": 0.041,
         "phases": [
-            _phase(
-                "baseline",
-                "held",
-                "53 ms at most",
-                rule="at most 200ms",
-                high=0.2,
-                median=0.041,
-                least=0.04,
-                most=0.053,
-            ),
-            _phase(
-                "fault",
-                answer,
-                because,
-                rule="at most 4x baseline",
-                high=0.164,
-                median=0.66 if broken else 0.1,
-                least=0.04,
-                most=worst,
-                worst=worst,
-                worst_at=21.1,
-                margin=margin,
-                missing=1,
-                no_answers=3 * broken,
-                violated_for=19.2 * broken,
-            ),
-            _phase(
-                "recovery",
-                "held",
-                "52 ms at most",
-                rule="at most 1.5x baseline",
-                high=0.0615,
-                median=0.044,
-                least=0.04,
-                most=0.052,
-            ),
+            _phase("baseline", "held", "53 ms at most", **usual),
+            _phase("fault", answer, because, **fault),
+            _phase("recovery", "held", "52 ms at most", **after),
         ],
     }
-    errors = {
+
+
+def _errors(broken: bool) -> dict[str, object]:
+    answer = Answer.BROKEN if broken else Answer.HELD
+    said: dict[str, object] = {"rule": "at most 1%", "high": 0.01, "median": 0.0}
+    return {
         "key": "checkout-slo/error-ratio",
         "name": "error-ratio",
         "unit": "ratio",
@@ -253,57 +239,66 @@ def verdict(*, broken: bool = True, run: str = RUN, **changes: object) -> Verdic
         "answer": answer,
         "reason": "7.6 % at 28.1 s, at most 1 % was allowed" if broken else "no errors",
         "phases": [
-            _phase(
-                phase, answer if phase == "fault" else "held", "as allowed", rule="at most 1%", high=0.01, median=0.0
-            )
+            _phase(phase, answer if phase == "fault" else "held", "as allowed", **said)
             for phase in ("baseline", "fault", "recovery")
         ],
     }
+
+
+def _checkout_slo(broken: bool) -> dict[str, object]:
+    p99 = _p99(broken)
+    return {
+        "name": "checkout-slo",
+        "title": "Shoppers can check out",
+        "answer": p99["answer"],
+        "reason": p99["reason"],
+        "closest": "checkout-slo/p99",
+        "margin": -3.256 if broken else 0.317,
+        "broken_during": ("slow/1",) if broken else (),
+        "strength": "1 of 1" if broken else "",
+        "measures": [p99, _errors(broken)],
+    }
+
+
+def _storefront_up() -> dict[str, object]:
     plain = {"judged": True, "answer": "held", "reason": "always 200", "phases": []}
+    return {
+        "name": "storefront-up",
+        "title": "The storefront is there",
+        "answer": "held",
+        "reason": "always 200",
+        "measures": [
+            {"key": "storefront-up/status", "name": "status", **plain},
+            {"key": "storefront-up/mode", "name": "mode", **plain, "judged": False, "reason": "observed only"},
+        ],
+    }
+
+
+_SLOW = {
+    "fault": "slow/1",
+    "step": "slow",
+    "kind": "network-latency",
+    "target": LINK,
+    "injected_at": 10.2,
+    "in_force_at": 10.9,
+    "undone_at": 30.4,
+    "share_in_force": 0.98,
+    "touched": 1204,
+    "seen_gone": True,
+}
+
+
+def verdict(*, broken: bool = True, run: str = RUN, **changes: object) -> Verdict:
+    """What the judge says of `payments_are_slow`."""
     fields: dict[str, object] = {
         "run": run,
         "experiment": "checkout-when-payments-is-slow",
-        "answer": answer,
+        "answer": Answer.BROKEN if broken else Answer.HELD,
         "ending": "finished",
         "exit_code": 1 if broken else 0,
         "summary": "checkout-slo was broken while payments was slow." if broken else "Every promise was kept.",
-        "hypotheses": [
-            {
-                "name": "checkout-slo",
-                "title": "Shoppers can check out",
-                "answer": answer,
-                "reason": because,
-                "closest": "checkout-slo/p99",
-                "margin": margin,
-                "broken_during": ("slow/1",) if broken else (),
-                "strength": "1 of 1" if broken else "",
-                "measures": [p99, errors],
-            },
-            {
-                "name": "storefront-up",
-                "title": "The storefront is there",
-                "answer": "held",
-                "reason": "always 200",
-                "measures": [
-                    {"key": "storefront-up/status", "name": "status", **plain},
-                    {"key": "storefront-up/mode", "name": "mode", **plain, "judged": False, "reason": "observed only"},
-                ],
-            },
-        ],
-        "faults": [
-            {
-                "fault": "slow/1",
-                "step": "slow",
-                "kind": "network-latency",
-                "target": LINK,
-                "injected_at": 10.2,
-                "in_force_at": 10.9,
-                "undone_at": 30.4,
-                "share_in_force": 0.98,
-                "touched": 1204,
-                "seen_gone": True,
-            }
-        ],
+        "hypotheses": [_checkout_slo(broken), _storefront_up()],
+        "faults": [_SLOW],
         "recovery": {"answer": "held", "seconds": 1.8, "reason": "all measures were inside from 32.2 s on, for 5 s"},
         "seconds": 40.0,
     }
