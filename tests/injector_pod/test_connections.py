@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -59,14 +60,22 @@ def test_refused_means_refused_for_new_connections_and_breaks_open_ones(stage: L
     assert stage.pod.round_trip(OTHER, 7000) < 3
 
 
-def test_refused_on_udp_is_told_as_unreachable(stage: Lab, injector: Injector) -> None:
-    injector.begin("gone", traffic(to(7001), connections={"loss": "refuse"}))
+@contextmanager
+def refused_on_udp(stage: Lab) -> Iterator[socket.socket]:
+    """A socket whose first word was answered with a refusal."""
     with stage.pod.do(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as door:
         door.settimeout(2)
         door.connect((OTHER, 7001))
         with pytest.raises(ConnectionRefusedError):
             door.send(b"x")
             door.recv(10)
+        yield door
+
+
+def test_refused_on_udp_is_told_as_unreachable(stage: Lab, injector: Injector) -> None:
+    injector.begin("gone", traffic(to(7001), connections={"loss": "refuse"}))
+    with refused_on_udp(stage):
+        pass
 
 
 def test_a_socket_on_udp_that_was_refused_is_answered_after_the_undo(stage: Lab, injector: Injector) -> None:
@@ -74,12 +83,7 @@ def test_a_socket_on_udp_that_was_refused_is_answered_after_the_undo(stage: Lab,
     stage.pod.run("nft", "add table ip mesh; add chain ip mesh out { type nat hook output priority -100; }")
     try:
         injector.begin("gone", traffic(to(7001), connections={"loss": "refuse"}))
-        with stage.pod.do(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as door:
-            door.settimeout(2)
-            door.connect((OTHER, 7001))
-            with pytest.raises(ConnectionRefusedError):
-                door.send(b"x")
-                door.recv(10)
+        with refused_on_udp(stage) as door:
             injector.end("gone")
             door.send(b"y")
             assert door.recv(10) == b"y"
