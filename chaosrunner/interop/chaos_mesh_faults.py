@@ -164,7 +164,10 @@ class _Chaos:
         action, target = self._spec.text("action"), self._target()
         if action == "pod-kill":
             grace = self._spec.number("gracePeriod")
-            return [self._step("pod-kill", {"grace": f"{grace:g}s"} if grace else {}, target, instant=True)]
+            # Chaos Mesh's default is 0: the pod is deleted without time to end.
+            return [
+                self._step("pod-kill", {"grace": f"{grace:g}s"} if grace else {"force": True}, target, instant=True)
+            ]
         if action == "pod-failure":
             return [self._step("pod-failure", {}, target)]
         if action == "container-kill":

@@ -13,6 +13,9 @@ from chaosrunner.interop.toolkit_file import slug
 
 WHAT = "Krkn"
 _POWER = "chaosrunner acts on nodes through the API only: it stops, restarts or crashes none"
+_FLOOD = "chaosrunner floods nothing; `traffic` is a load with a rate"
+_MACHINES = "virtual machines are no targets here"
+_CLOUD = "chaosrunner changes nothing at a cloud"
 _NODE_ACTIONS = {
     "node_drain_scenario": "node-drain",
     "node_cordon_scenario": "node-cordon",
@@ -21,8 +24,16 @@ _IMPOSSIBLE = {
     "time_scenarios": "the clock of processes cannot be shifted from outside; where Chaos Mesh is, see the fault "
     "`chaos-mesh` with a TimeChaos",
     "cluster_shut_down_scenario": _POWER,
-    "syn_flood_scenarios": "chaosrunner floods nothing; `traffic` is a load with a rate",
-    "kubevirt_scenarios": "virtual machines are no targets here",
+    "syn_flood_scenarios": _FLOOD,
+    "packet-size": _FLOOD,
+    "target-service": _FLOOD,
+    "http_load_scenario": "a load is no fault here: `traffic` of an experiment is one, with a rate (`50/1s` is `50/s`)",
+    "kubevirt_scenarios": _MACHINES,
+    "storage_throttle_scenario": "chaosrunner sets no limits for volumes; `io-stress` makes a disk slow by load",
+    "aws_s3_replication_scenarios": _CLOUD,
+    "chaos_duration": _CLOUD,
+    "managedcluster_scenarios": "clusters that are managed by another one are no targets here",
+    "iterations": "a composite names other scenarios: convert those, one by one",
 }
 """Top keys of what is known and has no counterpart."""
 _HIJACK = "answers of a plan of your own are not served here; http-fault gives a status and a body"
@@ -56,7 +67,9 @@ Maker = Callable[[Draft, Fields], list[Said]]
 
 def _maker(document: object) -> Maker | None:
     if isinstance(document, list):
-        return _listed if document and all(isinstance(each, dict) and "id" in each for each in document) else None
+        mappings = [each if isinstance(each, dict) else None for each in document]
+        made = [_listed if each is not None and "id" in each else _maker(each) for each in mappings]
+        return None if None in made or not made else _listed if set(made) == {_listed} else _each
     if not isinstance(document, dict) or "apiVersion" in document:
         return None
     for key, maker in _MAKERS.items():
@@ -70,6 +83,16 @@ def _refused(key: str) -> Maker:
         return [left_out(draft, f"The scenario `{key}`", _IMPOSSIBLE[key])]
 
     return made
+
+
+def _each(draft: Draft, top: Fields) -> list[Said]:
+    """A list of scenarios that have no `id`, each under its top key."""
+    steps: list[Said] = []
+    for each in top.each(""):
+        made = next((maker for key, maker in _MAKERS.items() if key in each), None)
+        key = next((key for key in _IMPOSSIBLE if key in each), "")
+        steps += (made or _refused(key))(draft, each)
+    return steps
 
 
 # ------------------------------------------------------------------------------------------------------- lists by id
@@ -98,8 +121,10 @@ def _listed(draft: Draft, top: Fields) -> list[Said]:
 
 
 def _unknown(name: str) -> str:
-    if name.startswith("node_network"):
+    if name.startswith("node_"):
         return "the network of whole nodes is not touched here: pods of a node can be (`target.node` beside labels)"
+    if name.startswith(("vmi_", "kubevirt")):
+        return _MACHINES
     return "there is nothing like it here"
 
 
@@ -140,7 +165,11 @@ def _containers_or_namespaces(draft: Draft, top: Fields) -> list[Said]:
     """`scenarios`: containers that are killed, or (service disruption) all that is in a namespace deleted."""
     steps: list[Said] = []
     for each in top.each("scenarios"):
-        steps += _container(draft, each) if _is_container(each) else _disruption(draft, each)
+        if "scenario" in each:
+            name = each.text("scenario")
+            steps.append(left_out(draft, f"The scenario {name}", _unknown(name)))
+        else:
+            steps += _container(draft, each) if _is_container(each) else _disruption(draft, each)
     return steps
 
 
@@ -225,13 +254,16 @@ def _hog(draft: Draft, top: Fields) -> list[Said]:
     )
     draft.inside("default")
     target: Said = {"namespace": "default", "selector": LABEL}
-    workers = top.number("workers") or 1
+    workers = top.number("workers")
+    if not workers:
+        draft.note(place, "It had as many workers as the node has processors: here it is one, say how many.")
+        workers = 1
     params: Said
     if kind == "cpu":
         fault, params = "cpu-stress", {"cores": round(workers * (top.number("cpu-load-percentage") or 100) / 100, 3)}
     elif kind == "memory":
         wanted = top.text("memory-vm-bytes", "256m")
-        held = None if "%" in wanted else size(wanted.rstrip("bB") if wanted[-1:] in "bB" else wanted)
+        held = None if "%" in wanted else size(_binary(wanted))
         if held is None:
             draft.note(place, f"The size was {wanted} of the node's memory: `size` is a stand-in.")
         fault, params = "memory-stress", {"size": held or "256MiB"}
@@ -240,6 +272,18 @@ def _hog(draft: Draft, top: Fields) -> list[Said]:
     if number := top.number("number-of-nodes"):
         target["take"] = int(number)
     return [step_of(fault, target, params, name=f"{kind}-hog", **{"for": time}) | place]
+
+
+def _binary(amount: str) -> str:
+    """As stress-ng reads it: `1g` is 1024 to the third, `100` are bytes."""
+    bare = amount.strip().rstrip("bB")
+    return (
+        f"{bare}i"
+        if bare[-1:].lower() in ("k", "m", "g", "t")
+        else f"{float(bare) / 1024:g}Ki"
+        if bare.isdigit()
+        else bare
+    )
 
 
 def _zone(draft: Draft, top: Fields) -> list[Said]:

@@ -6,17 +6,26 @@ from chaosrunner.interop.krkn_targets import pods_of, step_of
 from chaosrunner.interop.peer_draft import Draft, Said, left_out, side_by_side
 from chaosrunner.interop.peer_fields import Fields, bandwidth, lasts, percent, seconds
 from chaosrunner.model.quantities import write_duration
+from chaosrunner.records.patterns import pattern
 
 
 def _time(given: Fields) -> str:
-    found = lasts(given.take("test_duration", given.take("duration")))
+    found = lasts(given.take("test_duration", given.take("duration")), 120.0)
     given.take("wait_duration")
     given.take("duration")
     return found
 
 
+def _one_pod(target: Said, named: str) -> Said:
+    """The target, where a pod is named in place of labels."""
+    if not named or named == ".*":
+        return target
+    return {**{key: value for key, value in target.items() if key != "selector"}, "names": [named]}
+
+
 def _network_target(draft: Draft, given: Fields, place: Said) -> Said:
-    target = pods_of(draft, given, place)
+    named = given.text("target")
+    target = _one_pod(pods_of(draft, given, place, known=bool(named)), named)
     for field in ("execution", "execution_type", "kraken_config", "image", "service_account", "taints"):
         if field in given:
             draft.note(place, f"`{field}` ({given.text(field)}) was left out: it is about how Krkn does it.")
@@ -39,10 +48,7 @@ def outage(draft: Draft, given: Fields, name: str) -> list[Said]:
 def filtered(draft: Draft, given: Fields, name: str) -> list[Said]:
     """Packets that are dropped on the pod."""
     place: Said = {}
-    named = given.text("target")
     target = _network_target(draft, given, place)
-    if named:
-        target = {**{k: v for k, v in target.items() if k != "selector"}, "names": [named]}
     out, into = given.take("egress", True) is not False, given.take("ingress", True) is not False
     for field in ("ports", "protocols", "interfaces"):
         if found := given.take(field):
@@ -58,24 +64,56 @@ def shaping(draft: Draft, given: Fields, name: str) -> list[Said]:
     params = given.inside("network_params") if "network_params" in given else given
     if "ingress" in name:
         draft.note(place, "It shaped what comes in; here it is what the pod sends: aim it at the callers instead.")
-    return _shaped(draft, params, target, time, name, place)
+    elif given.take("ingress") is True:
+        draft.note(place, "`ingress: true` was left out: what the pod sends is shaped; aim a step at the callers, too.")
+    given.take("egress")
+    if not given.many("interfaces"):
+        given.take("interfaces")
+    # Krkn's newer module adds the units `ms` and `mbit` to bare numbers; what it had before handed them to tc, which
+    # reads a bare delay as microseconds and a bare rate as bits.
+    newer = name == "pod_network_chaos"
+    return _shaped(draft, _Shape(params, newer), target, (time, name), place)
 
 
-def _shaped(draft: Draft, params: Fields, target: Said, time: str, name: str, place: Said) -> list[Said]:
+class _Shape:
+    """Latency, loss and bandwidth as they come out of a scenario."""
+
+    def __init__(self, params: Fields, newer: bool) -> None:
+        latency, rate = params.text("latency"), params.text("bandwidth")
+        bare = _NUMBER.fullmatch(latency) is not None
+        self.delay = seconds(latency + ("ms" if newer else "us") if bare else latency) or 0.0
+        self.rate = bandwidth(rate + ("mbit" if newer else "bit") if _NUMBER.fullmatch(rate) else rate)
+        self.loss = params.number("loss") or 0.0
+        self.strange = [f"`bandwidth: {rate}`"] if rate and self.rate is None else []
+        if latency and not self.delay and not latency.startswith("0"):
+            self.strange.append(f"`latency: {latency}`")
+
+
+_NUMBER = pattern(r"\d+(\.\d+)?")
+
+
+def _shaped(draft: Draft, shape: _Shape, target: Said, when: tuple[str, str], place: Said) -> list[Said]:
+    time, name = when
     steps: list[Said] = []
-    if delay := seconds(params.take("latency")):
-        said = {"delay": write_duration(delay), "direction": "request"}
+    for each in shape.strange:
+        draft.note(place, f"{each} is no quantity with a unit that is known here, and was left out.")
+    if shape.delay:
+        said = {"delay": write_duration(shape.delay), "direction": "request"}
         steps.append(step_of("network-latency", target, said, name=name, **{"for": time}))
-    share = params.number("loss")
-    if share:
-        # `50%` and a bare `0.5` are both written.
-        loss = percent(share * 100 if share < 1 else share)
-        steps.append(step_of("network-loss", target, {"share": loss}, name=name, **{"for": time}))
-    if rate := bandwidth(params.take("bandwidth", "")):
-        said = {"rate": rate, "direction": "request"}
+    if shape.loss:
+        if shape.loss < 1:
+            draft.note(
+                place,
+                f"`loss: {shape.loss:g}` is {shape.loss:g} % to what Krkn hands it to, although comments in "
+                f"its examples say that it is a fraction: {percent(shape.loss * 100)} was perhaps meant.",
+            )
+        steps.append(step_of("network-loss", target, {"share": percent(shape.loss)}, name=name, **{"for": time}))
+    if shape.rate:
+        said = {"rate": shape.rate, "direction": "request"}
         steps.append(step_of("network-bandwidth", target, said, name=name, **{"for": time}))
     if not steps:
-        return [left_out(draft, f"The scenario {name}", "it says nothing of latency, loss or bandwidth", lasts=time)]
+        made = left_out(draft, f"The scenario {name}", "it says nothing of latency, loss or bandwidth", lasts=time)
+        return [made | place]
     steps[0] |= place
     for step in steps[1:]:
         step |= {"id": f"{steps[0]['id']}-{step['fault']}", "target": {"sameAs": steps[0]["id"]}}

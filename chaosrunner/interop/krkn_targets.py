@@ -22,8 +22,8 @@ def space_of(draft: Draft, pattern: str, place: Said) -> str:
     return draft.inside("default")
 
 
-def pods_of(draft: Draft, given: Fields, place: Said, namespace: str = "namespace") -> Said:
-    """The pods that labels and names stand for."""
+def pods_of(draft: Draft, given: Fields, place: Said, namespace: str = "namespace", *, known: bool = False) -> Said:
+    """The pods that labels and names stand for. `known`: something else says which, where no labels do."""
     made: Said = {"namespace": space_of(draft, given.text(namespace), place)}
     labels, name = given.text("label_selector"), given.text("name_pattern") or given.text("pod_name")
     if name and plain(name) and not labels:
@@ -33,12 +33,13 @@ def pods_of(draft: Draft, given: Fields, place: Said, namespace: str = "namespac
     if "=" in labels or labels:
         draft.ready = {"namespace": made["namespace"], "selector": labels}
         made["selector"] = labels
-    else:
+    elif not known:
         made["selector"] = LABEL
         draft.note(place, f"No labels say which pods are meant: `{LABEL}` is a stand-in.")
     if excluded := given.text("exclude_label"):
         key, equals, value = excluded.partition("=")
-        made["selector"] += f",{key}!={value}" if equals else f",!{key}"
+        more = f"{key}!={value}" if equals else f"!{key}"
+        made["selector"] = f"{made['selector']},{more}" if "selector" in made else more
     return made
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from chaosrunner.errors import UsageError
 from chaosrunner.interop import litmus_probes
 from chaosrunner.interop.litmus_faults import FAULTS, LEFT_OUT, Given
-from chaosrunner.interop.peer_draft import DURATION, Draft, Said, left_out, time_of
+from chaosrunner.interop.peer_draft import Draft, Said, left_out, time_of
 from chaosrunner.interop.peer_fields import Fields, seconds
 from chaosrunner.interop.toolkit_file import listed, mapping, slug
 from chaosrunner.model.quantities import write_duration
@@ -87,12 +87,23 @@ class _Engine:
             return {"namespace": self._draft.inside(pods[0].text("namespace") or space), "names": names}
         if kind:
             self._draft.note(self._draft.about, f"`appkind: {kind}` was left out: the labels say which pods.")
-        labels = labels.removeprefix("[").removesuffix("]")
-        if "=" not in labels:
-            labels = "say=which-pods"
-            self._draft.note(self._draft.about, f"No labels say which pods are hit: `{labels}` is a stand-in.")
+        labels = self._labels(labels.removeprefix("[").removesuffix("]"))
         self._draft.ready = {"namespace": space, "selector": labels}
         return {**made, "selector": labels}
+
+    def _labels(self, text: str) -> str:
+        """A selector; several sets of labels with the same key were alternatives."""
+        pairs = [each.strip() for each in text.split(",") if each.strip()]
+        keys = [each.partition("=")[0] for each in pairs]
+        if len(set(keys)) < len(keys) and "(" not in text:
+            kept = [each for place, each in enumerate(pairs) if keys[place] not in keys[:place]]
+            others = ", ".join(each for each in pairs if each not in kept)
+            self._draft.note(self._draft.about, f"A target has one set of labels; left out: {others}.")
+            pairs = kept
+        if not pairs:
+            pairs = ["say=which-pods"]
+            self._draft.note(self._draft.about, "No labels say which pods are hit: `say=which-pods` is a stand-in.")
+        return ",".join(pairs)
 
     def _workload(self, workloads: list[Fields], made: Said) -> Said:
         first = workloads[0]
@@ -148,7 +159,7 @@ class _Engine:
             if given.take("SEQUENCE") == "serial":
                 given.remarks.append("`SEQUENCE: serial` was left out: all targets of a step are hit at the same time.")
             return made
-        lasts = write_duration(seconds(given.take("TOTAL_CHAOS_DURATION")) or DURATION)
+        lasts = write_duration(given.lasts)
         why = LEFT_OUT.get(name, "chaosrunner has no fault that does the same")
         step = left_out(self._draft, f"The experiment {name}", why, lasts=lasts)
         assert time_of(step) > 0

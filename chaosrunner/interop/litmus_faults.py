@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-from chaosrunner.interop.peer_draft import DURATION, Draft, Said
+from chaosrunner.interop.peer_draft import DURATION, Draft, Said, left_out
 from chaosrunner.interop.peer_fields import bandwidth, percent, seconds, shown, size
 from chaosrunner.interop.toolkit_file import slug
 from chaosrunner.model.quantities import write_duration
 
 MOST_KILLS = 6
+USUAL: dict[str, dict[str, str]] = {
+    "pod-delete": {"TOTAL_CHAOS_DURATION": "15", "CHAOS_INTERVAL": "5", "FORCE": "true"},
+    "container-kill": {"TOTAL_CHAOS_DURATION": "20", "CHAOS_INTERVAL": "10"},
+    "pod-io-stress": {"TOTAL_CHAOS_DURATION": "120", "NUMBER_OF_WORKERS": "4"},
+}
+"""What the ChaosExperiments of LitmusChaos's hub say where the engine says nothing, as far as it differs from one to
+another. Source: faults/kubernetes/*/fault.yaml in https://github.com/litmuschaos/chaos-charts (2026)."""
+LASTS = "60"
+"""TOTAL_CHAOS_DURATION of all others there."""
 """Steps that a kill which came back again and again is written out as."""
 
 
@@ -21,12 +30,27 @@ class Given:
         self.draft, self.name = draft, name
         self.remarks: list[str] = []
         self._variables, self._asked, self._target = variables, set[str](), target
+        self._supposed: set[str] = set()
 
     def take(self, name: str, otherwise: str = "") -> str:
-        """A variable's text; what is empty is as good as absent."""
+        """A variable's text; what is empty is as good as absent, and is what the ChaosExperiment usually says."""
         self._asked.add(name)
         found = self._variables.get(name)
-        return otherwise if found in (None, "") else str(found).strip()
+        if found not in (None, ""):
+            return str(found).strip()
+        usual = USUAL.get(self.name, {}).get(name, LASTS if name == "TOTAL_CHAOS_DURATION" else "")
+        if usual and name not in self._supposed:
+            self._supposed.add(name)
+            self.remarks.append(
+                f"{name} is not in the file: {usual} is taken, as the ChaosExperiment {self.name} of LitmusChaos's hub "
+                "says it. If yours says otherwise, put it into the file."
+            )
+        return usual or otherwise
+
+    @property
+    def nothing(self) -> list[Said]:
+        """The step for a strength of zero."""
+        return [left_out(self.draft, f"The experiment {self.name}", "its strength is 0, so that nothing happened")]
 
     def number(self, name: str, otherwise: float = 0.0) -> float:
         """A variable that is a number."""
@@ -128,7 +152,7 @@ def _io(given: Given) -> list[Said]:
                 f"{name} ({value}) was left out: io-stress takes 64 MiB for each worker; see disk-fill."
             )
     return [
-        given.step("io-stress", {"folder": folder or "/data", "workers": int(given.number("NUMBER_OF_WORKERS", 2))})
+        given.step("io-stress", {"folder": folder or "/data", "workers": int(given.number("NUMBER_OF_WORKERS", 4))})
     ]
 
 
@@ -159,6 +183,8 @@ def _to(given: Given) -> Said:
 def _latency(given: Given) -> list[Said]:
     delay, jitter = given.number("NETWORK_LATENCY", 2000), given.number("JITTER")
     given.take("NETWORK_INTERFACE")
+    if not delay:
+        return given.nothing
     params = {"delay": write_duration(delay / 1000), "direction": "request"}
     params |= {"jitter": write_duration(min(jitter, delay) / 1000)} if jitter else {}
     given.remarks.append(
@@ -170,7 +196,9 @@ def _latency(given: Given) -> list[Said]:
 
 def _share_of(fault: str, variable: str, otherwise: float) -> Callable[[Given], list[Said]]:
     def made(given: Given) -> list[Said]:
-        share = given.number(variable, otherwise) or otherwise
+        share = given.number(variable, otherwise)
+        if not share:
+            return given.nothing
         given.take("NETWORK_INTERFACE")
         return [given.step(fault, {"share": percent(share)}, target=_to(given))]
 
@@ -230,8 +258,10 @@ def _web(what: Callable[[Given], Said]) -> Callable[[Given], list[Said]]:
         params, port = what(given), given.number("TARGET_SERVICE_PORT", 80)
         for name in ("PROXY_PORT", "NETWORK_INTERFACE"):
             given.take(name)
-        if share := given.number("TOXICITY", 100):
-            params |= {"share": percent(share)} if share < 100 else {}
+        share = given.number("TOXICITY", 100)
+        if not share or not any(params.values()):
+            return given.nothing
+        params |= {"share": percent(share)} if share < 100 else {}
         given.target()
         to, space = given.service("server"), given.draft.namespaces[0]
         given.draft.services[to]["service"] = to
@@ -246,23 +276,29 @@ def _web(what: Callable[[Given], Said]) -> Callable[[Given], list[Said]]:
 
 
 def _web_latency(given: Given) -> Said:
-    return {"delay": write_duration(given.number("LATENCY", 2000) / 1000)}
+    delay = given.number("LATENCY", 2000)
+    return {"delay": write_duration(delay / 1000)} if delay else {}
 
 
 def _web_status(given: Given) -> Said:
-    codes = [each.strip() for each in given.take("STATUS_CODE", "500").split(",") if each.strip()]
+    codes = [each.strip() for each in given.take("STATUS_CODE").split(",") if each.strip()]
+    if not codes:
+        given.remarks.append("STATUS_CODE was not said: LitmusChaos takes a status by chance, here it is 500.")
     if len(codes) > 1:
         given.remarks.append(f"One status is answered; left out: {', '.join(codes[1:])}.")
     body = given.take("RESPONSE_BODY")
-    given.take("MODIFY_RESPONSE_BODY")
+    if given.take("MODIFY_RESPONSE_BODY", "true").lower() == "false":
+        given.remarks.append(
+            "MODIFY_RESPONSE_BODY: false kept the server's body; here it is not asked, and there is none."
+        )
+        body = ""
     status = int(codes[0]) if codes and codes[0].isdigit() else 500
     return {"status": status, **({"body": body} if body else {})}
 
 
 def _web_reset(given: Given) -> Said:
-    if after := given.take("RESET_TIMEOUT"):
-        return {"abort": True, **({"delay": write_duration(float(after) / 1000)} if after.isdigit() else {})}
-    return {"abort": True}
+    after = given.number("RESET_TIMEOUT")
+    return {"abort": True, **({"delay": write_duration(after / 1000)} if after else {})}
 
 
 def _on_node(fault: str) -> Callable[[Given], list[Said]]:

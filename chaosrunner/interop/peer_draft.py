@@ -121,10 +121,11 @@ class Draft:
         made: Said = {"name": f"{self.name[:70]}-holds", "title": f"{self.title}: the system is as it should be"}
         if self.measures:
             return {**made, "measures": self.measures}
+        looks = "only looks whether all is ready before and after" if self.ready else "looks at nothing"
         self.note(
             made,
-            "The file watches nothing: this stand-in only looks whether all is ready before and after. Say what must "
-            "hold while something is broken (a measure of what users get), or little can be learnt.",
+            f"The file watches nothing: this stand-in {looks}. Say what must hold while something is broken (a measure "
+            "of what users get), or little can be learnt.",
         )
         if self.ready:
             rule = {"tolerance": {"equals": True}, "during": "edge", "every": "5s"}

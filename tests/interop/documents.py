@@ -19,6 +19,7 @@ CART = "mode: all\nselector: {namespaces: [shop], labelSelectors: {app: cart}}\n
 PAY = "target: {mode: all, selector: {namespaces: [shop], labelSelectors: {app: pay}}}\n"
 
 CHAOS_MESH: dict[str, tuple[str, Wanted]] = {
+    "pod-kill-at-once": (_mesh("PodChaos", CART + "action: pod-kill\n"), ("fault: pod-kill", "force: true")),
     "pod-kill": (
         _mesh("PodChaos", CART + "action: pod-kill\ngracePeriod: 5\n"),
         ("fault: pod-kill", "grace: 5s", "take: all", "selector: app=cart"),
@@ -293,6 +294,32 @@ LITMUS: dict[str, tuple[str, Wanted]] = {
         _litmus("container-kill", {"TARGET_CONTAINER": "main", "TOTAL_CHAOS_DURATION": 20, "CHAOS_INTERVAL": 1}),
         ("fault: container-kill", "container: main", "It came 20 times"),
     ),
+    "usual": (
+        _litmus("pod-delete", {"PODS_AFFECTED_PERC": ""}),
+        (
+            "force: true",
+            "observe: 5s",
+            "CHAOS_INTERVAL is not in the file: 5 is taken",
+            "TOTAL_CHAOS_DURATION is not in",
+        ),
+    ),
+    "usual-stress": (_litmus("pod-io-stress", {}), ("workers: 4", "for: 2m")),
+    "usual-network": (_litmus("pod-network-loss", {}), ("share: 100%", "for: 1m")),
+    "zero-loss": (_litmus("pod-network-loss", {"NETWORK_PACKET_LOSS_PERCENTAGE": 0}), ("fault: noop", "strength is 0")),
+    "zero-latency": (_litmus("pod-network-latency", {"NETWORK_LATENCY": "0"}), ("fault: noop", "strength is 0")),
+    "zero-toxicity": (_litmus("pod-http-latency", {"TOXICITY": "0"}), ("fault: noop", "strength is 0")),
+    "status-by-chance": (
+        _litmus("pod-http-status-code", {"MODIFY_RESPONSE_BODY": "false", "RESPONSE_BODY": "x"}),
+        ("status: 500", "a status by chance", "kept the server's body"),
+    ),
+    "labels": (
+        _litmus("pod-delete", {}, info="appinfo: {appns: shop, applabel: '[app=a,app=b]', appkind: deployment}"),
+        ("selector: app=a", "A target has one set of labels; left out: app=b"),
+    ),
+    "labels-in": (
+        _litmus("pod-delete", {}, info="appinfo: {appns: shop, applabel: 'app in (a,b)', appkind: deployment}"),
+        ("selector: app in (a,b)",),
+    ),
     "memory": (_litmus("pod-memory-hog", {"MEMORY_CONSUMPTION": 700}), ("size: 700MiB",)),
     "io": (
         _litmus("pod-io-stress", {"VOLUME_MOUNT_PATH": "/var/data", "NUMBER_OF_WORKERS": 4}),
@@ -422,7 +449,51 @@ KRKN: dict[str, tuple[str, Wanted]] = {
     "shaping": (
         "- id: pod_egress_shaping\n  config: {namespace: shop, label_selector: app=cart, test_duration: 60,"
         " execution_type: serial, network_params: {latency: 500ms, loss: 0.02, bandwidth: 10mbit}}\n",
-        ("together:", "delay: 500ms", "share: 2%", "rate: 1250kB/s", "execution_type"),
+        ("together:", "delay: 500ms", "share: 0.02%", "2% was perhaps meant", "rate: 1250kB/s", "execution_type"),
+    ),
+    "shaping-new": (
+        "- {id: pod_network_chaos, namespace: shop, target: cart-0, ingress: true, egress: true, interfaces: [],"
+        " latency: 250ms, loss: 10, bandwidth: 1gbit, wait_duration: 1, instance_count: 1, execution: parallel}\n",
+        (
+            "looks at nothing",
+            "delay: 250ms",
+            "share: 10%",
+            "rate: 125000kB/s",
+            "- cart-0",
+            "for: 2m",
+            "`ingress: true` was left out",
+        ),
+    ),
+    "shaping-bare": (
+        "- {id: pod_network_chaos, label_selector: app=cart, latency: 80, loss: '0.5', bandwidth: 2}\n",
+        ("delay: 80ms", "share: 0.5%", "rate: 250kB/s"),
+    ),
+    "shaping-older": (
+        "- id: pod_egress_shaping\n  config: {pod_name: cart-0, network_params: {latency: 3000, bandwidth: 9 pc}}\n",
+        ("delay: 3ms", "`bandwidth: 9 pc` is no quantity", "- cart-0"),
+    ),
+    "machine": (
+        "scenarios:\n- {name: x, scenario: kubevirt_vm_outage, parameters: {vm_name: v, namespace: d}}\n",
+        ("fault: noop", "virtual machines are no targets", "parameters.vm_name"),
+    ),
+    "machine-network": ("- {id: vmi_network_chaos, target: '.*'}\n", ("fault: noop", "virtual machines")),
+    "interface": ("- {id: node_interface_down, recovery_time: 30}\n", ("fault: noop", "network of whole nodes")),
+    "load": (
+        "- http_load_scenario: {targets: {endpoints: [{url: 'http://x/', method: GET}]}, rate: 50/1s, duration: 30s}\n",
+        ("fault: noop", "`traffic` of an experiment", "http_load_scenario.rate"),
+    ),
+    "flood": (
+        "packet-size: 120\nduration: 10\ntarget-service: shop\ntarget-port: 80\n",
+        ("fault: noop", "floods nothing", "target-port"),
+    ),
+    "storage": (
+        "storage_throttle_scenario: {pod_name: p, throttle_type: iops, read_iops: 100, duration: 1m}\n",
+        ("fault: noop", "`io-stress` makes a disk slow"),
+    ),
+    "replication": ("aws_s3_replication_scenarios: {bucket_name: b}\n", ("fault: noop", "nothing at a cloud")),
+    "workers": (
+        "hog-type: memory\nworkers: ''\nmemory-vm-bytes: 1g\nnode-selector: {a: ''}\n",
+        ("size: 1GiB", "as many workers as the node has processors", "node-selector.a"),
     ),
     "filter": (
         "- {id: pod_network_filter, namespace: shop, target: cart-0, ingress: false, egress: true, ports: [53],"
