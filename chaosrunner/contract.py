@@ -21,7 +21,10 @@ from chaosrunner.files.reader import read
 from chaosrunner.model.experiment import FaultStep
 from chaosrunner.model.frozen import Frozen, Parameters
 from chaosrunner.model.hypothesis import Measure
+from chaosrunner.model.passing import OF_FAULTS
 from chaosrunner.model.quantities import UNITS
+from chaosrunner.model.secret import SecretRef
+from chaosrunner.model.step_values import WORDS
 from chaosrunner.model.words import ActsOn, FaultClass
 from chaosrunner.ports import Fault, Plugin, Probe, Runbook
 
@@ -40,6 +43,8 @@ def defects(role: str, kind: str, plugin: type[Any]) -> list[str]:
     found += _unsaid(plugin, model)
     if issubclass(plugin, Fault):
         found += _unknown_words(plugin)
+    if issubclass(plugin, Fault | Probe):
+        found += _passed_on(plugin)
     if issubclass(plugin, Plugin):
         found += _example(role, kind, plugin)
     return found
@@ -76,6 +81,29 @@ def _unknown_words(plugin: type[Fault[Any]]) -> Iterator[str]:
             yield f"harder: {name!r} is no number"
         if way not in ("more", "less"):
             yield f"harder: {name!r} is {way!r}, expected 'more' or 'less'"
+
+
+def _passed_on(plugin: type[Fault[Any] | Probe[Any]]) -> Iterator[str]:
+    """What earlier steps may tell it, and what it tells later ones."""
+    names = {info.alias or name: info for name, info in plugin.Params.model_fields.items()}
+    for path in plugin.late:
+        first = path.partition(".")[0]
+        if first not in names:
+            near = catalog.nearest(first, list(names))
+            yield f"late: it has no parameter {first!r} (as files write it)" + (
+                f", did you mean {near!r}?" if near else ""
+            )
+        elif issubclass(plugin, Fault) and first in plugin.harder:
+            yield f"late: {first!r} says how hard it is (`harder`), which must be known before"
+        elif any(_may_hold_secret(arm.kind) for arm in fields.arms(names[first].annotation)) and "." not in path:
+            yield f"late: {first!r} may hold a secret"
+    for word in plugin.reports if issubclass(plugin, Fault) else ():
+        if word in {**WORDS, **OF_FAULTS} or not word.isidentifier():
+            yield f"reports: {word!r} is no word, or one that has a meaning already"
+
+
+def _may_hold_secret(kind: Any) -> bool:
+    return kind is SecretRef or any(_may_hold_secret(one) for one in get_args(kind))
 
 
 def _is_number(kind: Any) -> bool:

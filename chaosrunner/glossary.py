@@ -27,6 +27,9 @@ WORDS: Mapping[str, str] = {
     "broken": "A reading was outside its tolerance while a fault was in force.",
     "fault": "One way of breaking something; a plugin. `chaosrunner catalog faults` lists them.",
     "probe": "Reads one value from the live system; a plugin. `chaosrunner catalog probes` lists them.",
+    "read": "A step of the method that takes one reading between faults, for later steps: `${steps.ID.value}`.",
+    "steps": "`${steps.ID.WORD}` in a later step: what an earlier one chose (known when the plan is made) or reports "
+    "in the run (known when it has run). `chaosrunner explain CR045` says where the latter may not stand.",
     "target": "One concrete thing that a fault acts on, found by a selector.",
     "selector": "`target:` of a step: how targets are found, by service, connection, link, workload or node.",
     "platform": "Where targets live: processes and TCP connections of this machine, or a Kubernetes cluster.",

@@ -97,6 +97,14 @@ def _said(plugin: type[Any]) -> tuple[str, str]:
     return sentence + ("." if stop else ""), text
 
 
+def _passed_on(plugin: type[Any]) -> Iterator[tuple[str, str]]:
+    """What it tells later steps, and where it may be told something by earlier ones."""
+    if reports := getattr(plugin, "reports", {}):
+        yield "reports", "; ".join(f"`{word}`, {meaning}" for word, meaning in reports.items())
+    if late := getattr(plugin, "late", {}):
+        yield "an earlier step may tell", ", ".join(f"`{name}`" for name in late)
+
+
 def _facts(plugin: type[Any]) -> Iterator[tuple[str, str]]:
     if issubclass(plugin, Fault):
         yield "platforms", ", ".join(sorted(plugin.platforms))
@@ -114,6 +122,7 @@ def _facts(plugin: type[Any]) -> Iterator[tuple[str, str]]:
         if lag := plugin.lag(params):
             yield "lag", f"{lag:g} s"
         yield "when it gets no answer", "the system did not answer" if plugin.answers else "there is no reading"
+    yield from _passed_on(plugin)
 
 
 def _phrase(said: str) -> str:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Sel
 from chaosrunner.clock import Clock
 from chaosrunner.model.experiment import Selector
 from chaosrunner.model.frozen import JsonObject, Parameters
+from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.target import Target
 from chaosrunner.model.tolerance import Value
 from chaosrunner.records.light import dataclass
@@ -104,6 +105,11 @@ class Plugin(Generic[P]):
     """Found from the generic argument."""
     example: ClassVar[str] = ""
     """A YAML snippet as it stands in a file, under the key that it belongs to."""
+    late: ClassVar[Mapping[str, JsonValue]] = {}
+    """Parameters (as files write them, `undo.arguments`) that may be known only when an earlier step has run: neither
+    targets nor permissions, strength, time limits nor identity may depend on them. Each with a value of the type that
+    it takes, which stands in for it until then; None: any type. Never one that holds a secret, as what is put there is
+    kept in the journal."""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -172,6 +178,8 @@ class Fault(Plugin[P], ABC):
     harder: ClassVar[Mapping[str, Literal["more", "less"]]] = {}
     """Numeric parameters (by field name) with which the fault grows: more `delay` is harder, less `bandwidth` is. A run
     that passes a harder fault counts towards verifying a fix; any other difference in parameters does not."""
+    reports: ClassVar[Mapping[str, str]] = {}
+    """What `report` tells beside what all faults do: words for later steps (`${steps.ID.WORD}`) with their meaning."""
 
     def __init__(self, params: P, target: Target, platform: Platform, hold: Hold) -> None:
         self.params = params
@@ -221,6 +229,11 @@ class Fault(Plugin[P], ABC):
     async def confirm(self, prepared: JsonObject) -> Sighting:
         """Look whether it is in force, by another path than the injection. Called again and again while it should
         be, and after the undo, when it must answer `seen=False`. For an instant fault: whether it happened."""
+
+    async def report(self, prepared: JsonObject) -> JsonObject:
+        """A value for each word of `reports`, for later steps. Asked once, when it was seen in force, and only if a
+        later step uses it. Changes nothing; what it tells is kept in the journal."""
+        return {}
 
     async def touched(self) -> int | None:
         """How often something met the fault, chaosrunner's own confirmations not counted; None: cannot be said.
@@ -1053,6 +1066,11 @@ class Probe(Plugin[P], ABC):
     def asks(cls, params: P) -> int | None:
         """The TCP port that it asks, where one service alone answers on it; None: that cannot be told."""
         return None
+
+    @classmethod
+    def reads_text(cls, params: P) -> bool:
+        """Whether what it reads may be text, in which a later step may look for a part (`${steps.ID.value.a}`)."""
+        return cls.unit(params) is None and cls.kind_of(params) is None
 
     @classmethod
     def promql(cls, params: P) -> Sequence[str]:

@@ -107,11 +107,17 @@ class Prepared:
     def probes(self, load: TrafficSource | None) -> list[tuple[PlannedMeasure, Probe[Any]]]:
         """One probe for each measure of the plan."""
         context = self.context(load)
-        made = []
-        for measure in self.plan.measures:
-            plugin = catalog.find("probes", measure.probe)
-            made.append((measure, plugin(plugin.Params.model_validate(measure.params), context)))
-        return made
+        return [(measure, _probe(measure, context)) for measure in self.plan.measures]
+
+    def probe(self, measure: PlannedMeasure, load: TrafficSource | None) -> Probe[Any]:
+        """For one reading."""
+        return _probe(measure, self.context(load))
+
+
+def _probe(measure: PlannedMeasure, context: ProbeContext) -> Probe[Any]:
+    plugin = catalog.find("probes", measure.probe)
+    probe: Probe[Any] = plugin(plugin.Params.model_validate(measure.params), context)
+    return probe
 
 
 @asynccontextmanager

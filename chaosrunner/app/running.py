@@ -71,8 +71,8 @@ async def run_experiment(
         for warning in ready.plan.warnings:
             tell(warning)
         desk = Desk(order.state, ready.clock, ready.http, tell)
-        await look_at_items(ready.plan, desk)
         run_id = new_run_id(ready.clock)
+        await look_at_items(ready.plan, desk, run_id)
         there = _sources(ready.plan, desk)
         if there is not None:
             observers = (*observers, there.observe)
@@ -179,6 +179,8 @@ def _setting(
         stop=stop,
         find_fault=FINDING.fault,
         make_probes=ready.probes,
+        make_probe=ready.probe,
+        find_probe=FINDING.probe,
         make_load=make_load,
         ask_again=ready.ask_again if ready.plan.environment.spec.guards.always else None,
         may_join=ready.may_join,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Literal, TypeVar
 
 from chaosrunner.engine.leash import Outcome
@@ -38,6 +38,8 @@ LOOKS = 500.0
 ENOUGH = 0.95
 """A target that goes away by itself counts as undone; after this share of the step that costs nothing."""
 
+OnSight = Callable[[Fault[Any], JsonObject, Sighting], Coroutine[Any, Any, None]]
+
 Because = Literal["finished", "aborted", "halted", "failed", "barrier", "deadline", "target-gone", "heal"]
 
 
@@ -52,6 +54,9 @@ _BECAUSE: dict[Ending, Because] = {
 
 class FaultRun:
     """One fault on one target. `go` never raises for what the fault does, only for defects of our own."""
+
+    on_sight: OnSight | None = None
+    """Hears of its first sighting in force; None: nobody does."""
 
     def __init__(
         self,
@@ -222,6 +227,8 @@ class FaultRun:
                 self.in_force = True
                 self.since = self._means.clock.monotonic()
                 self._means.recorder.record(FaultInForce(fault=self.id))
+                if self.on_sight is not None and self._prepared is not None:
+                    await self.on_sight(self._fault, self._prepared, sighting)
                 return True
             if self._means.clock.monotonic() - began >= within:
                 await self._did_not("confirm", f"not seen in force within {within:g} s: {sighting.how}")

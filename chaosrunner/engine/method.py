@@ -10,13 +10,16 @@ from chaosrunner.engine.fault_run import FaultRun
 from chaosrunner.engine.following import Following, Joining
 from chaosrunner.engine.means import AT_ONCE, Means
 from chaosrunner.engine.muster import Muster
+from chaosrunner.engine.passing import Passing, ReadOnce, nobody_reads
 from chaosrunner.model.journal import FaultFailed, StepBegan, StepEnded
-from chaosrunner.model.plan import Plan, PlannedFault, PlannedItem
+from chaosrunner.model.passing import NotPassed
+from chaosrunner.model.plan import Plan, PlannedFault, PlannedItem, PlannedRead
 from chaosrunner.model.target import Target
 from chaosrunner.model.words import Ending
-from chaosrunner.ports import Fault
+from chaosrunner.ports import Fault, Plugin
 
 FindFault = Callable[[str], type[Fault[Any]]]
+FindProbe = Callable[[str], type[Plugin[Any]]]
 
 
 async def nobody_joins(planned: PlannedFault, in_force: Sequence[Target], new: Target) -> str:
@@ -27,8 +30,19 @@ async def nobody_joins(planned: PlannedFault, in_force: Sequence[Target], new: T
 class Method:
     """All faults of a run. Whatever happens, `carry_out` and `sweep` leave nothing in force that can be undone."""
 
-    def __init__(self, plan: Plan, find: FindFault, means: Means, joining: Joining = nobody_joins) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        find: FindFault,
+        means: Means,
+        joining: Joining = nobody_joins,
+        *,
+        read: ReadOnce = nobody_reads,
+        find_probe: FindProbe | None = None,
+    ) -> None:
         self._plan = plan
+        self._passing = Passing(plan, means, read)
+        self._find_probe = find_probe or find
         self._find = find
         self._means = means
         self._joining = joining
@@ -61,6 +75,8 @@ class Method:
                 return
             if item.faults:
                 await self._together(item)
+            elif item.read is not None:
+                await self._read(item.read)
             else:
                 await self._wait(item.wait)
 
@@ -68,6 +84,12 @@ class Method:
         self._means.recorder.record(StepBegan(step="", lasts=seconds))
         await self._means.stop.wait(seconds)
         self._means.recorder.record(StepEnded(step=""))
+
+    async def _read(self, planned: PlannedRead) -> None:
+        self._means.recorder.record(StepBegan(step=planned.id, lasts=planned.timeout))
+        if trouble := await self._passing.read(planned, self._find_probe):
+            self._means.stop.now(Ending.FAULT_FAILED, planned.id, f"nothing was read: {trouble}")
+        self._means.recorder.record(StepEnded(step=planned.id))
 
     async def _together(self, item: PlannedItem) -> None:
         await _all(self._step(fault) for fault in item.faults)
@@ -80,6 +102,11 @@ class Method:
             return
         self._means.recorder.record(StepBegan(step=planned.id, lasts=planned.lasts))
         if planned.targets:
+            try:
+                planned = await self._passing.filled(planned, self._find(planned.fault))
+            except NotPassed as error:
+                self._did_not_begin(planned, str(error))
+                return
             runs = self._fault_runs(planned)
             if planned.selector is not None and planned.selector.follow:
                 await self._follow(planned, runs)
@@ -87,10 +114,13 @@ class Method:
                 self._steps += runs
                 await _all(run.go() for run in runs)
         else:
-            self._means.recorder.record(
-                FaultFailed(fault=f"{planned.id}/0", stage="prepare", error="no target matched")
-            )
-            self._means.stop.now(Ending.FAULT_FAILED, planned.id, "no target matched")
+            self._did_not_begin(planned, "no target matched")
+            return
+        self._means.recorder.record(StepEnded(step=planned.id))
+
+    def _did_not_begin(self, planned: PlannedFault, why: str) -> None:
+        self._means.recorder.record(FaultFailed(fault=f"{planned.id}/0", stage="prepare", error=why))
+        self._means.stop.now(Ending.FAULT_FAILED, planned.id, why)
         self._means.recorder.record(StepEnded(step=planned.id))
 
     async def _follow(self, planned: PlannedFault, runs: Sequence[FaultRun]) -> None:
@@ -109,10 +139,12 @@ class Method:
             plugin = self._find(planned.fault)
             many, follows = len(planned.targets), planned.selector is not None and planned.selector.follow
             muster = Muster(many) if many > AT_ONCE and not follows else None
-            return [
+            runs = [
                 FaultRun(plugin, planned, target, number, self._means, muster=muster)
                 for number, target in enumerate(planned.targets, 1)
             ]
+            runs[0].on_sight = self._passing.hears_of(planned)
+            return runs
         except Exception as error:
             # The others of this moment must not go on for their full time.
             self._means.stop.now(Ending.DEFECT, "chaosrunner", f"{type(error).__name__}: {error}")

@@ -69,5 +69,8 @@ class Setting:
     """Where silences are made; None: the environment names no Alertmanager."""
     elsewhere: Callable[[], Sequence[Target]] = tuple
     """Targets of other runs that the same command carries out meanwhile: what becomes of them does not spill over."""
+    make_probe: Callable[[PlannedMeasure, TrafficSource | None], Probe[Any]] | None = None
+    """For a reading between faults; None: the plan has none."""
+    find_probe: Callable[[str], type[Probe[Any]]] | None = None
     notes: Callable[[], Sequence[Noted]] = tuple
     """What people said since it was asked last; asked a few times a second, and must be quick."""

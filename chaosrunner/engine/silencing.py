@@ -46,6 +46,7 @@ def longest_from_fault(plan: Plan) -> float:
     method = sum(
         item.wait + max((fault.after + fault.lasts for fault in item.faults), default=0.0) for item in plan.method
     )
+    method += sum(item.read.timeout for item in plan.method if item.read is not None)
     waited = max((fault.expect_alert.within for fault in plan.faults if fault.expect_alert is not None), default=0.0)
     holds = plan.recovery.holds or 0.0
     return method + max(plan.recovery.within + holds + plan.slowest_lag, waited)

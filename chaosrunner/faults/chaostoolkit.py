@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from chaosrunner.errors import CannotDoHonestly, FaultFailed, UndoFailed
 from chaosrunner.extensions import Extensions, NoWord, revealed
@@ -72,6 +72,13 @@ class ChaosToolkit(Fault[Params]):
     platforms = frozenset({"local", "kubernetes"})
     acts_on = frozenset({"nothing"})
     fault_class = "extension"
+    late: ClassVar[Mapping[str, JsonValue]] = {
+        "arguments": None,
+        "undo.arguments": None,
+        "confirm.arguments": None,
+        "confirm.equals": None,
+    }
+    reports: ClassVar[Mapping[str, str]] = {"output": "what the action returned; a part of it is `output.a.b`"}
     example = """\
 - fault: chaostoolkit
   with:
@@ -84,6 +91,7 @@ class ChaosToolkit(Fault[Params]):
 """
 
     _extensions: Extensions | None = None
+    _output: JsonValue = None
 
     @classmethod
     def identity(cls, params: Params, target: Target) -> dict[str, str]:
@@ -120,6 +128,10 @@ class ChaosToolkit(Fault[Params]):
             raise FaultFailed(f"{_name(self.params)}: {answer['failed']}")
         if why := _refused(answer.get("value")):
             raise FaultFailed(f"{_name(self.params)}: {why}")
+        self._output = answer.get("value")
+
+    async def report(self, prepared: JsonObject) -> JsonObject:
+        return {"output": self._output}
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
         look = self.params.confirm

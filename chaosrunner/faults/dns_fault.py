@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal
 
 from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
-from chaosrunner.model.marks import AfterValidator, Field, model_validator
+from chaosrunner.model.marks import AfterValidator, Field, JsonValue, model_validator
 from chaosrunner.model.quantities import Duration, Ratio, show, write_duration
 from chaosrunner.network import PodFault, looks_to_see, share_seen_in
 from chaosrunner.ports import Parameters, Sighting, Target
@@ -67,6 +67,7 @@ class DnsFault(PodFault[Params]):
     acts_on = frozenset({"link", "pod"})
     fault_class = "name-resolution"
     harder = {"delay": "more", "share": "more"}
+    late: ClassVar[Mapping[str, JsonValue]] = {"address": "192.0.2.1"}
     example = """\
 - fault: dns-fault
   target: {service: checkout, to: payments}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
-from chaosrunner.model.marks import Field, model_validator
+from chaosrunner.model.marks import Field, JsonValue, model_validator
 from chaosrunner.model.quantities import Duration, Ratio, show, write_duration
 from chaosrunner.network import PodFault, looks_to_see, share_seen_in
 from chaosrunner.ports import Parameters, Sighting, Target
@@ -77,6 +77,7 @@ class HttpFault(PodFault[Params]):
     acts_on = frozenset({"link"})
     fault_class = "dependency-flaky"
     harder = {"delay": "more", "share": "more"}
+    late: ClassVar[Mapping[str, JsonValue]] = {"status": 503, "body": "known later"}
     example = """\
 - fault: http-fault
   target: {service: checkout, to: payments}

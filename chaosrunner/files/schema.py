@@ -16,11 +16,12 @@ from pydantic.json_schema import models_json_schema
 from chaosrunner import catalog
 from chaosrunner.files.documents import KINDS
 from chaosrunner.files.openslo import Settings
-from chaosrunner.files.plugins import facts
+from chaosrunner.files.plugins import facts, own
 from chaosrunner.files.schema_examples import explained
 from chaosrunner.model.frozen import Frozen, JsonObject
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.quantities import NUMBER, UNITS
+from chaosrunner.ports import Plugin
 from chaosrunner.records.law import law
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -130,10 +131,21 @@ def _parameters(role: str, kind: str, shapes: dict[str, Shape]) -> Shape:
     inner: Mapping[str, Any] = shape.pop("$defs", {})
     shape.pop("$schema", None)
     shapes[name] = _renamed(shape, name)
+    _known_later(role, kind, shapes[name])
     for part, value in inner.items():
         shapes[f"{name}.{part}"] = _renamed(value, name)
     whole: Shape = {"$ref": f"#/$defs/{name}"}
     return whole if shape.get("required") else {"anyOf": [whole, {"type": "null"}]}
+
+
+def _known_later(role: str, kind: str, shape: Shape) -> None:
+    """A parameter that an earlier step may tell is also text: `${steps.ID.WORD}`."""
+    plugin = own(role, kind)
+    for name, stands in plugin.late.items() if plugin is not None and issubclass(plugin, Plugin) else ():
+        if name in shape["properties"] and not isinstance(stands, str | None):
+            field = shape["properties"][name]
+            told = {"type": "string", "pattern": r"^\$\{steps\.[^}]+\}$"}
+            shape["properties"][name] = _described(field, {"anyOf": [field, told]})
 
 
 def _renamed(value: Any, name: str) -> Any:
@@ -162,6 +174,10 @@ def _environment(shape: Shape, shapes: dict[str, Shape]) -> None:
     fields["platform"] = _described(fields["platform"], _one_of("platforms", shapes))
     fields["tracker"] = _described(fields["tracker"], {"anyOf": [_one_of("trackers", shapes), {"type": "null"}]})
     fields["notify"]["items"] = _one_of("notifiers", shapes)
+
+
+def _read_step(shape: Shape, shapes: dict[str, Shape]) -> None:
+    shape["properties"]["read"] = _described(shape["properties"]["read"], _one_of("probes", shapes))
 
 
 def _communications(shape: Shape, shapes: dict[str, Shape]) -> None:
@@ -201,7 +217,7 @@ def _experiment(shape: Shape, shapes: dict[str, Shape]) -> None:
     known = [{"$ref": f"#/$defs/{name}"} for name in ("Hypothesis", "HypothesisUse")]
     items: list[Shape] = [{"type": "string"}, *known, objective]
     shape["properties"]["hypotheses"]["items"] = {"anyOf": items}
-    steps = ("FaultStep", "WaitStep", "TogetherStep")
+    steps = ("FaultStep", "WaitStep", "ReadStep", "TogetherStep")
     shape["properties"]["method"]["items"] = {"anyOf": [{"$ref": f"#/$defs/{step}"} for step in steps]}
     _made_of_others(shape)
 
@@ -284,6 +300,7 @@ _CHANGES: Mapping[str, Callable[[Shape, dict[str, Shape]], None]] = {
     "Communications": _communications,
     "AgendaItem": _exactly_one("experiment", "pause"),
     "SuiteEntry": _suite_entry,
+    "ReadStep": _read_step,
     "Remediation": _remediation,
     "ExperimentSpec": _experiment,
     "Hypothesis": _hypothesis_in_place,

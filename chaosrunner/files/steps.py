@@ -7,19 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from chaosrunner.errors import Problem
 from chaosrunner.files import plugins
 from chaosrunner.files.node import Spot
+from chaosrunner.files.passing import Passed, read_steps, read_value
 from chaosrunner.files.validation import called, nearest, validated
-from chaosrunner.model.experiment import FaultStep, TogetherStep, WaitStep
+from chaosrunner.model.experiment import FaultStep, Step, TogetherStep
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.quantities import parse_duration
-from chaosrunner.model.step_values import WORDS, uses
+from chaosrunner.model.step_values import uses
 from chaosrunner.records.light import dataclass
 
 DEFAULT_OBSERVE = 30.0
 """Seconds that a fault which is over at once is observed for."""
-_WAYS = ("fault", "wait", "together")
+_WAYS = ("fault", "wait", "read", "together")
 _FIELDS = tuple(FaultStep.model_names())
 _KNOWN = frozenset(_FIELDS)
+_TIMES = ("for", "observe", "settle", "after", "timeout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,20 @@ def method_value(spot: Spot, problems: list[Problem]) -> JsonValue:
             )
         elif not ways and isinstance(step.value, dict):
             problems.append(_no_step(step))
-    steps = list(fault_steps(spot))
+    steps, reads = list(fault_steps(spot)), list(read_steps(spot))
+    passed = Passed(_default_ids(steps), {str(one.value): step for step in reads if (one := step.child("id"))})
     for step in steps:
-        _fault(step, problems)
-    _ids(steps, problems)
-    return [_kept(step) for step in spot.items()]
+        _fault(step, passed, problems)
+    read_right = {step.path: read_value(step, passed, problems) for step in reads}
+    _ids(steps, reads, passed, problems)
+    return [_kept(step) if read_right.get(step.path, True) is not None else {"wait": "0s"} for step in spot.items()]
 
 
 def _no_step(step: Spot) -> Problem:
     for child in step.items():
         if near := nearest(child.name, _WAYS):
             return child.problem(f"unknown field `{child.name}`", "", near, at_key=True, rule="unknown-field")
-    return step.problem(f"{called(step)} is no step", "`fault`, `wait` or `together`", rule="step-form")
+    return step.problem(f"{called(step)} is no step", "`fault`, `wait`, `read` or `together`", rule="step-form")
 
 
 def _kept(step: Spot) -> JsonValue:
@@ -70,6 +74,9 @@ def _kept(step: Spot) -> JsonValue:
     if not ways:
         return {"wait": "0s"}
     kept = {name: item for name, item in value.items() if name == ways[0] or name not in _WAYS}
+    for name in _TIMES:
+        if isinstance(written := kept.get(name), str) and "${steps." in written:
+            del kept[name]
     if not isinstance(kept.get("with", {}), dict):
         del kept["with"]
     together = step.child("together")
@@ -89,12 +96,14 @@ def fault_steps(method: Spot) -> Iterator[Spot]:
             yield from (inner for inner in together.items() if "fault" in inner.node.children)
 
 
-def _fault(step: Spot, problems: list[Problem]) -> None:
+def _fault(step: Spot, passed: Passed, problems: list[Problem]) -> None:
     fault = step.nearest("fault")
     kind = fault.value
     if not isinstance(kind, str) or not plugins.known_kind("faults", kind, fault, problems, at_key=False):
         return
-    plugins.parameters("faults", kind, step.child("with") or plugins.absent(step, "with"), problems)
+    given = step.child("with") or plugins.absent(step, "with")
+    if (stood := passed.with_stand_ins(step, "faults", kind, given, problems)) is not None:
+        plugins.parameters("faults", kind, stood, problems)
     if facts := plugins.facts(kind):
         meant = {nearest(name, _FIELDS) for name in step.node.keys.keys() - _KNOWN}  # they are reported as such
         if "for" not in meant:
@@ -155,11 +164,11 @@ def connections(target: Spot, kind: str, acts_on: frozenset[str]) -> Iterator[Pr
         yield link.problem(f"`{kind}` does not act on links", expected, at_key=True, rule="step-target")
 
 
-def _ids(steps: Sequence[Spot], problems: list[Problem]) -> None:
+def _ids(steps: Sequence[Spot], reads: Sequence[Spot], passed: Passed, problems: list[Problem]) -> None:
     """Ids occur once, and `sameAs` names a step that is earlier, or in force together with this one."""
-    names = _default_ids(steps)
+    names = passed.faults
     first: dict[str, Spot] = {}
-    for step in steps:
+    for step in sorted([*steps, *reads], key=lambda one: one.path):
         given = step.child("id")
         if given is None or not isinstance(given.value, str):
             continue
@@ -172,7 +181,8 @@ def _ids(steps: Sequence[Spot], problems: list[Problem]) -> None:
         same = step.get("target", "sameAs")
         if same is not None and isinstance(same.value, str):
             problems += _same_as(step, same, names)
-        problems += _values_of_steps(step, names)
+    for step in [*steps, *reads]:
+        problems += passed.problems(step)
 
 
 def _same_as(step: Spot, same: Spot, names: Mapping[str, Spot]) -> Iterator[Problem]:
@@ -193,37 +203,6 @@ def _same_as(step: Spot, same: Spot, names: Mapping[str, Spot]) -> Iterator[Prob
         yield same.problem(said, "the step that chose them", rule="same-as")
     elif _index(found) > _index(step):
         yield same.problem(f"the step {wanted!r} comes later", "an earlier step", rule="same-as")
-
-
-def _values_of_steps(step: Spot, names: Mapping[str, Spot]) -> Iterator[Problem]:
-    """`${steps.ID.WORD}` names a step that comes before, and a word that there is."""
-    if "${steps." not in repr(step.value):
-        return
-    before = [name for name, other in names.items() if other.path < step.path]
-    for field in ("with", "target"):
-        for place in _texts(step.child(field)):
-            for use in uses(place.value):
-                wanted, _, word = use.rpartition(".")
-                stands = f"`${{steps.{use}}}`"
-                if wanted not in before:
-                    near = nearest(wanted, before)
-                    expected = (
-                        "" if near else f"the id of a step before this one ({', '.join(before) or 'there is none'})"
-                    )
-                    yield place.problem(f"{stands} names no earlier step", expected, near, rule="same-as")
-                elif word not in WORDS:
-                    near = nearest(word, list(WORDS))
-                    expected = "" if near else f"one of {', '.join(WORDS)}"
-                    yield place.problem(f"{stands}: nothing is known by that word", expected, near, rule="same-as")
-
-
-def _texts(spot: Spot | None) -> Iterator[Spot]:
-    if spot is None:
-        return
-    if isinstance(spot.value, str):
-        yield spot
-    for below in spot.items():
-        yield from _texts(below)
 
 
 def _index(step: Spot) -> int:
@@ -247,7 +226,7 @@ def _default_ids(steps: Sequence[Spot]) -> dict[str, Spot]:
     return found
 
 
-def checked_steps(method: Spot, read: Sequence[FaultStep | WaitStep | TogetherStep] = ()) -> list[CheckedStep]:
+def checked_steps(method: Spot, read: Sequence[Step] = ()) -> list[CheckedStep]:
     """Those fault steps that are right by themselves; `read` is the method as it was read, where all of it is right."""
     spots = list(fault_steps(method))
     steps: list[FaultStep | None] = [

@@ -262,7 +262,7 @@ def _words(spot: Spot, error: ErrorDetails) -> tuple[str, str, str]:
         near = nearest(str(spot.value), known)
         return stands, "" if near and len(known) > 1 else _one_of(known), near
     if kind == "step":
-        return f"{name} is no step", "`fault`, `wait` or `together`", ""
+        return f"{name} is no step", "`fault`, `wait`, `read` or `together`", ""
     return stands, "another value", ""
 
 

@@ -19,6 +19,7 @@ ROLES = {
     "runbook": "runbooks",
     "sources": "sources",
     "measures": "probes",
+    "read": "probes",
 }
 """The key under which a plugin's kind stands as a key -> its role."""
 

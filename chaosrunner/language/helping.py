@@ -14,6 +14,7 @@ from chaosrunner.files.rules import find
 from chaosrunner.glossary import WORDS
 from chaosrunner.language.fields_here import ROLES, Here, here
 from chaosrunner.language.place import Cursor, cursor
+from chaosrunner.language.steps_here import words_here
 from chaosrunner.records.patterns import pattern
 
 _WORD = pattern(r"[\w./-]+")
@@ -33,6 +34,8 @@ class Offer(NamedTuple):
 
 def offers(lines: Sequence[str], line: int, column: int, library: Library | None = None) -> list[Offer]:
     """What may stand before a character; lines and columns count from 0. `library` finds names in other files."""
+    if (told := words_here(lines, line, column)) is not None:
+        return [Offer(word.label, word.about, word.meaning, word.label) for word in told]
     at = cursor(lines, line, column)
     found = _values(at, lines, library) if at.key else _keys(at, library)
     return list({offer.label: offer for offer in found if offer.label not in at.beside}.values())

@@ -144,6 +144,18 @@ class WaitStep(Frozen):
     """How long."""
 
 
+class ReadStep(Frozen):
+    """One reading between faults, for `${steps.ID.value}` in later steps. It judges nothing."""
+
+    id: Name
+    """What later steps call it."""
+    read: Call
+    """One probe with its parameters, as in a measure: `{http: {url: …, read: json, path: $.leader}}`. No value: the run
+    stops there, and is inconclusive."""
+    timeout: Duration | None = Field(default=None, gt=0, le=60)
+    """How long the reading may take, at most 60s; default: the probe's own limit, or 10s."""
+
+
 class TogetherStep(Frozen):
     """Faults in force at the same time, on different targets unless `sameAs` says otherwise."""
 
@@ -151,8 +163,11 @@ class TogetherStep(Frozen):
     """The faults, at least two."""
 
 
+_STEPS = (("fault", FaultStep), ("wait", WaitStep), ("read", ReadStep), ("together", TogetherStep))
+
+
 def _which_step(value: Any) -> str | None:
-    for key, kind in (("fault", FaultStep), ("wait", WaitStep), ("together", TogetherStep)):
+    for key, kind in _STEPS:
         if isinstance(value, kind) or (isinstance(value, dict) and key in value):
             return f"{key}-step"
     return None
@@ -161,11 +176,12 @@ def _which_step(value: Any) -> str | None:
 Step = Annotated[
     Annotated[FaultStep, Tag("fault-step")]
     | Annotated[WaitStep, Tag("wait-step")]
+    | Annotated[ReadStep, Tag("read-step")]
     | Annotated[TogetherStep, Tag("together-step")],
     Discriminator(
         _which_step,
         custom_error_type="step",
-        custom_error_message="expected a step with `fault`, `wait` or `together`",
+        custom_error_message="expected a step with `fault`, `wait`, `read` or `together`",
     ),
 ]
 
@@ -280,7 +296,7 @@ class ExperimentSpec(Frozen):
     baseline: BaselineSpec = BaselineSpec()
     """`{for, within}`, or just a duration."""
     method: tuple[Step, ...] = Field(min_length=1)
-    """Faults, waits, and faults together, in this order."""
+    """Faults, waits, readings, and faults together, in this order."""
     recovery: RecoverySpec = RecoverySpec()
     """`{within, holds}`."""
     silence: Silence | None = None
@@ -300,7 +316,7 @@ class ExperimentSpec(Frozen):
 
     @model_validator(mode="after")
     def _breaks_something(self) -> ExperimentSpec:
-        if all(isinstance(step, WaitStep) for step in self.method):
+        if all(isinstance(step, WaitStep | ReadStep) for step in self.method):
             raise ValueError("the method has no fault")
         return self
 

@@ -101,6 +101,23 @@ class StepEnded(_Event):
     step: str
 
 
+class StepReported(_Event):
+    """What a step that later ones ask told, by word; `trouble` where it could not."""
+
+    type: Literal["step-reported"] = "step-reported"
+    step: str
+    values: JsonObject = {}
+    trouble: str = ""
+
+
+class ValuesPassed(_Event):
+    """The parameters of a step with what earlier steps told put in, just before it acts or reads."""
+
+    type: Literal["values-passed"] = "values-passed"
+    step: str
+    params: JsonObject
+
+
 class FaultPrepared(_Event):
     """The ledger's entry: on disk before the fault acts, and all that is needed to take it back.
 
@@ -381,6 +398,8 @@ Known = (
     | BaselineTaken
     | StepBegan
     | StepEnded
+    | StepReported
+    | ValuesPassed
     | FaultPrepared
     | FaultInjected
     | FaultFailed

@@ -58,6 +58,9 @@ class PlannedFault(Frozen):
     id: str
     fault: str
     params: JsonObject = {}
+    """With stand-ins for what is in `later`."""
+    later: JsonObject | None = None
+    """Parameters, whole and as written, of which something is known only when earlier steps have run; None: none."""
     selector: Selector | None = None
     targets: tuple[Target, ...] = ()
     candidates: int = 0
@@ -79,11 +82,24 @@ class PlannedFault(Frozen):
     """What the undo will do, as a sentence."""
 
 
+class PlannedRead(Frozen):
+    """One reading between faults, for later steps."""
+
+    id: str
+    probe: str
+    params: JsonObject = {}
+    """With stand-ins for what is in `later`."""
+    later: JsonObject | None = None
+    """As with a fault."""
+    timeout: Seconds
+
+
 class PlannedItem(Frozen):
-    """One item of the method: a wait, or faults (one, or several together)."""
+    """One item of the method: a wait, a reading, or faults (one, or several together)."""
 
     wait: Seconds = 0.0
     faults: tuple[PlannedFault, ...] = ()
+    read: PlannedRead | None = None
 
 
 class GuardAnswer(Frozen):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from chaosrunner.errors import NoReading
 from chaosrunner.extensions import Extensions, NoWord, revealed
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.json_path import JsonPath, OneValue
-from chaosrunner.model.marks import Field
+from chaosrunner.model.marks import Field, JsonValue
 from chaosrunner.model.quantities import Duration
 from chaosrunner.model.secret import SecretRef
 from chaosrunner.ports import Parameters, Probe, Value
@@ -45,6 +46,7 @@ class ChaosToolkit(Probe[Params]):
     knows about the system. Probes that answer true or false are held with `tolerance: {equals: true}`.
     """
 
+    late: ClassVar[Mapping[str, JsonValue]] = {"arguments": None}
     example = """\
 chaostoolkit:
   module: os.path

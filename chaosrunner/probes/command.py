@@ -10,10 +10,10 @@ import shlex
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from chaosrunner.errors import NoReading
-from chaosrunner.model.marks import Field
+from chaosrunner.model.marks import Field, JsonValue
 from chaosrunner.model.quantities import Duration
 from chaosrunner.model.secret import SecretRef
 from chaosrunner.ports import Parameters, Probe, Value
@@ -47,9 +47,14 @@ class Command(Probe[Params]):
     system. A check that tells good from bad by its exit code is read as `exitCode`.
     """
 
+    late: ClassVar[Mapping[str, JsonValue]] = {"run": "known later"}
     example = "command: {run: [pg_isready, -h, 127.0.0.1], read: exitCode, timeout: 3s}"
 
     _environment: Mapping[str, str] | None = None
+
+    @classmethod
+    def reads_text(cls, params: Params) -> bool:
+        return params.read in ("stdout", "json")
 
     async def open(self) -> None:
         words = shlex.join(self.params.run)

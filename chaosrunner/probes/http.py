@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from chaosrunner.errors import CannotDoHonestly, NoAnswer, NoReading
 from chaosrunner.http import Asked, Reply, Request, check_url, request_as
 from chaosrunner.model.access import Access
 from chaosrunner.model.json_path import JsonPath, OneValue
-from chaosrunner.model.marks import AfterValidator, BeforeValidator, Field, model_validator
+from chaosrunner.model.marks import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 from chaosrunner.model.quantities import Duration, Size
 from chaosrunner.model.secret import SecretRef
 from chaosrunner.ports import Probe, Sending, ServiceCalls, Value
@@ -104,6 +105,7 @@ class HttpProbe(Probe[Params]):
     chaosrunner and holds the way to the API server and through it, a few milliseconds: compare it with its baseline.
     """
 
+    late: ClassVar[Mapping[str, JsonValue]] = {"body": "known later"}
     example = 'http: {url: "http://127.0.0.1:7001/healthz", read: latency, timeout: 2s}'
     answers = True
 
@@ -116,6 +118,10 @@ class HttpProbe(Probe[Params]):
     @classmethod
     def asks(cls, params: Params) -> int | None:
         return urlsplit(params.url).port if params.service is None else None
+
+    @classmethod
+    def reads_text(cls, params: Params) -> bool:
+        return params.read in ("body", "json")
 
     @classmethod
     def unit(cls, params: Params) -> str | None:

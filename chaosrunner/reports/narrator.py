@@ -92,6 +92,16 @@ class Narrator:
     def step_ended(self, event: j.StepEnded) -> Told:
         return Told(Tone.INFO, "step", f"step {event.step} ends" if event.step else "the wait ends", False)
 
+    def reported(self, event: j.StepReported) -> Told:
+        if event.trouble:
+            return Told(Tone.BAD, "step", f"step {event.step} has nothing for later steps: {event.trouble}")
+        told = ", ".join(f"{word} {_plain(value)}" for word, value in event.values.items())
+        return Told(Tone.INFO, "step", f"step {event.step} told {told}", False)
+
+    def passed(self, event: j.ValuesPassed) -> Told:
+        with_ = ", ".join(f"{name} {_plain(value)}" for name, value in event.params.items())
+        return Told(Tone.INFO, "step", f"step {event.step}: {with_}", False)
+
     def prepared(self, event: j.FaultPrepared) -> Told | None:
         self.names[event.fault] = f"{event.kind} on {event.target.name}" if event.target.name else event.kind
         if self._is_one_of_many(event.fault):
@@ -265,6 +275,8 @@ _TELLERS: dict[type, Callable[..., Told | None]] = {
     j.BaselineTaken: Narrator.baseline_taken,
     j.StepBegan: Narrator.step_began,
     j.StepEnded: Narrator.step_ended,
+    j.StepReported: Narrator.reported,
+    j.ValuesPassed: Narrator.passed,
     j.FaultPrepared: Narrator.prepared,
     j.FaultInjected: Narrator.injected,
     j.FaultFailed: Narrator.failed,

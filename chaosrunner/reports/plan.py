@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 
 from chaosrunner.judging.during import phases_read
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.plan import Plan, PlannedFault, PlannedItem, PlannedMeasure
 from chaosrunner.model.quantities import show, write_duration
 from chaosrunner.model.words import Phase
@@ -23,7 +25,9 @@ def timeline(plan: Plan) -> list[tuple[float, str]]:
     t += plan.baseline.for_ + lag
     for item in plan.method:
         found += [(t + fault.after, _begins(fault)) for fault in item.faults]
-        if not item.faults:
+        if item.read is not None:
+            found.append((t, f"{item.read.id}: read {item.read.probe}, for later steps"))
+        elif not item.faults:
             found.append((t, f"wait {write_duration(item.wait)}"))
         found += [(t + fault.after + fault.lasts, f"undo {fault.id}") for fault in item.faults]
         t += _length(item)
@@ -109,11 +113,17 @@ def _fault(fault: PlannedFault) -> Iterator[str]:
     yield from few([f"    target {number} {of}: {name}" for number, name in enumerate(named, 1)])
     if not fault.targets:
         yield "    no target matches"
+    for name, written in (fault.later or {}).items():
+        yield f"    {name}, later: {clean(_as_written(written))}"
     yield f"    undo: {fault.undo}"
     if fault.expect_alert is not None:
         labels = "".join(f", {key}={value}" for key, value in fault.expect_alert.labels.items())
         within = write_duration(fault.expect_alert.within)
         yield f"    should raise the alert {clean(fault.expect_alert.name)}{clean(labels)} within {within}"
+
+
+def _as_written(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _measure(plan: Plan, measure: PlannedMeasure, reading: Reading | None) -> Iterator[str]:

@@ -10,9 +10,20 @@ from typing import Any
 from chaosrunner.engine.leash import Leash, Overdue
 from chaosrunner.errors import CannotDoHonestly, RedundancyMissing, UsageError
 from chaosrunner.model.environment import Environment
-from chaosrunner.model.experiment import ExpectAlert, Experiment, FaultStep, Selector, Step, TogetherStep, WaitStep
+from chaosrunner.model.experiment import (
+    ExpectAlert,
+    Experiment,
+    FaultStep,
+    ReadStep,
+    Selector,
+    Step,
+    TogetherStep,
+    WaitStep,
+)
+from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.hypothesis import Hypothesis, Measure
 from chaosrunner.model.marks import JsonValue
+from chaosrunner.model.passing import OF_FAULTS, NotPassed, known_when, late_uses, stood_in
 from chaosrunner.model.plan import (
     GuardAnswer,
     Plan,
@@ -20,6 +31,7 @@ from chaosrunner.model.plan import (
     PlannedHypothesis,
     PlannedItem,
     PlannedMeasure,
+    PlannedRead,
     Source,
 )
 from chaosrunner.model.step_values import put_in, uses
@@ -147,6 +159,7 @@ def _given_ids(method: Sequence[Step]) -> Set[str]:
         if isinstance(each, FaultStep)
     ]
     ids = [step.id for step in faults if step.id is not None]
+    ids += [step.id for step in method if isinstance(step, ReadStep)]
     if twice := sorted({each for each in ids if ids.count(each) > 1}):
         raise UsageError(f"two steps have the id {twice[0]}")
     return set(ids)
@@ -163,6 +176,11 @@ class _Resolver:
         self._seed = seed
         self._leash = Leash()
         self._by_step: dict[str, tuple[tuple[Target, ...], int]] = {}
+        self._done: set[str] = set()
+        """Steps that have ended when the present one begins, readings too."""
+        self._reads: set[str] = set()
+        self._words: dict[str, Set[str]] = {}
+        """What each fault step reports; nothing where its targets come and go."""
         self._kinds: dict[str, int] = {}
         self._given = given
         self._environment = environment
@@ -172,20 +190,65 @@ class _Resolver:
     async def item(self, step: Step) -> PlannedItem:
         if isinstance(step, WaitStep):
             return PlannedItem(wait=step.wait)
+        if isinstance(step, ReadStep):
+            read = self._read(step)
+            self._reads.add(step.id)
+            return PlannedItem(read=read)
         steps = step.together if isinstance(step, TogetherStep) else (step,)
         faults: list[PlannedFault] = []
         for each in steps:
             taken = {target.id for fault in faults for target in fault.targets if target is not NOTHING}
             faults.append(await self._fault(each, taken))
+        self._done |= {fault.id for fault in faults}
         return PlannedItem(faults=tuple(faults))
 
+    def _read(self, step: ReadStep) -> PlannedRead:
+        probe = self._finding.probe(step.read.kind)
+        written, later, _ = self._later(f"step {step.id}", step.read.with_, probe.late)
+        params = probe.Params.model_validate(written)
+        own = getattr(params, "timeout", None)
+        limit = step.timeout or (min(own + 0.5, 60.0) if isinstance(own, float) else CHECKING)
+        return PlannedRead(id=step.id, probe=step.read.kind, params=written, later=later, timeout=limit)
+
+    def _later(
+        self, where: str, params: JsonObject, late: Mapping[str, JsonValue]
+    ) -> tuple[JsonObject, JsonObject | None, str]:
+        """Parameters with what is known of targets, and with stand-ins for what only the run will know; those of which
+        something is as they are written, and when it is known. Raises `UsageError` where it must be known now."""
+        known = {name: targets for name, (targets, _) in self._by_step.items()}
+        uses_late = list(late_uses(params, known, self._reads))
+        for use in uses_late:
+            if use.step in known and use.step not in self._done:
+                raise UsageError(f"{where}: the step {use.step} is in force at the same time, and tells nothing before")
+            if use.step in known and len(known[use.step]) != 1:
+                many = len(known[use.step])
+                raise UsageError(f"{where}: {use.word} is about one target, and the step {use.step} has {many}")
+            if use.step in known and use.word not in self._words[use.step]:
+                told = ", ".join(sorted(self._words[use.step])) or "nothing, as its targets come and go"
+                raise UsageError(f"{where}: the step {use.step} reports no {use.word}; it reports {told}")
+        texts = {".".join((use.step, use.word, *use.fields)) for use in uses_late}
+        written = put_in(params, known, texts)
+        assert isinstance(written, dict)
+        if not uses_late:
+            return written, None, ""
+        try:
+            stands = {name: stood_in(value, late, name) for name, value in written.items()}
+        except NotPassed as path:
+            raise UsageError(f"{where}: `{path}` must be known before the run") from None
+        later = {name: value for name, value in written.items() if any(uses(value))}
+        names = ", ".join(later)
+        return stands, later, f"{names}: {known_when(uses_late)}"
+
     async def _fault(self, step: FaultStep, taken: set[str]) -> PlannedFault:
-        step = self._with_values(step)
         plugin = self._finding.fault(step.fault)
+        written, later, when = self._later(f"step {step.id or step.fault}", step.with_, plugin.late)
+        step = self._with_values(step.model_copy(update={"with_": written}))
         params = plugin.Params.model_validate(step.with_)
         step_id = self._step_id(step)
         targets, candidates = await self._targets(step, step_id, plugin, taken)
         self._by_step[step_id] = targets, candidates
+        follows = step.target is not None and step.target.follow
+        self._words[step_id] = frozenset() if follows else {*OF_FAULTS, *plugin.reports}
         await self._check(step_id, step, plugin, targets)
         identity: dict[str, str] = {}
         for target in targets:
@@ -195,6 +258,7 @@ class _Resolver:
             id=step_id,
             fault=step.fault,
             params=step.with_,
+            later=later,
             selector=step.target,
             targets=targets,
             candidates=candidates,
@@ -205,18 +269,16 @@ class _Resolver:
             expect_alert=step.expect_alert,
             fault_class=plugin.fault_class,
             identity=identity,
-            does=plugin.does(params),
+            does=f"{plugin.does(params)} ({when})" if when else plugin.does(params),
             undo=plugin.undoes(params),
         )
 
     def _with_values(self, step: FaultStep) -> FaultStep:
-        """With what it says of the targets of earlier steps."""
-        selector = step.target.as_json() if step.target is not None else {}
-        if not any(uses(step.with_)) and not any(uses(selector)):
+        """Its target with what it says of the targets of earlier steps."""
+        if step.target is None or not any(uses(selector := step.target.as_json())):
             return step
         by_step = {name: targets for name, (targets, _) in self._by_step.items()}
-        target = Selector.model_validate(put_in(selector, by_step)) if step.target is not None else None
-        return step.model_copy(update={"with_": put_in(step.with_, by_step), "target": target})
+        return step.model_copy(update={"target": Selector.model_validate(put_in(selector, by_step))})
 
     def _step_id(self, step: FaultStep) -> str:
         """The file's id, or the kind, numbered from its second use; never one that the file gives to another step, as

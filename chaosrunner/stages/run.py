@@ -17,6 +17,7 @@ from chaosrunner.engine.leash import Leash
 from chaosrunner.engine.means import Means
 from chaosrunner.engine.method import Method
 from chaosrunner.engine.pulse import Pulse
+from chaosrunner.engine.reader import Reader
 from chaosrunner.engine.recorder import Recorder
 from chaosrunner.engine.sampler import Sampler
 from chaosrunner.engine.setting import AskAgain, Load, Probes, Setting
@@ -25,6 +26,7 @@ from chaosrunner.engine.spilling import Spilling
 from chaosrunner.engine.taking import Taking
 from chaosrunner.engine.watching import Watching
 from chaosrunner.errors import JournalFailed, NotPossibleNow, UndoFailed
+from chaosrunner.judging.reading import Reading
 from chaosrunner.model.journal import (
     BaselineTaken,
     Entry,
@@ -35,7 +37,7 @@ from chaosrunner.model.journal import (
     RunEnded,
     RunStarted,
 )
-from chaosrunner.model.plan import GuardAnswer, Plan
+from chaosrunner.model.plan import GuardAnswer, Plan, PlannedMeasure
 from chaosrunner.model.words import Ending, Phase
 from chaosrunner.records.light import dataclass
 from chaosrunner.store.journal import Journal
@@ -126,7 +128,10 @@ class _Execution:
             limits=setting.limits,
         )
         self._taking = Taking(plan, identity, setting.machine, means, setting.may_join, lambda: self._method.targets)
-        self._method = Method(plan, setting.find_fault, means, self._taking.join)
+        self._method = Method(
+            plan, setting.find_fault, means, self._taking.join, read=self._read_once, find_probe=setting.find_probe
+        )
+        self._load: Load | None = None
         self._spilling = Spilling(means, lambda: (*self._taking.targets, *setting.elsewhere()))
         self._sampler: Sampler | None = None
         self._pulse = Pulse(setting.clock)
@@ -227,6 +232,7 @@ class _Execution:
         try:
             if load is not None:
                 await load.start()
+            self._load = load
             probes = self._setting.make_probes(load)
             self._sampler = Sampler(probes, self._recorder, self._setting.clock, self._watching.on_reading, self._pulse)
             sampling = self._beside(self._sampler.run())
@@ -238,6 +244,16 @@ class _Execution:
                 await asyncio.gather(sampling, return_exceptions=True)
             if load is not None:
                 await load.stop()
+
+    async def _read_once(self, measure: PlannedMeasure) -> Reading:
+        """For a step of the method, in the same way as a measure is read."""
+        assert self._setting.make_probe is not None
+        probe = self._setting.make_probe(measure, self._load)
+        reader = Reader(self._leash, lambda: self._recorder.t, self._recorder.record, self._pulse)
+        try:
+            return await reader.take(measure, probe)
+        finally:
+            await self._leash.ask(probe.close(), 1.0)
 
     async def _phases(self, sampler: Sampler) -> None:
         if not await self._baseline():

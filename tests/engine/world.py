@@ -270,6 +270,8 @@ class World:
     entries: list[Entry] = field(default_factory=list)
     on_entry: Callable[[Entry], None] | None = None
 
+    step_value: Any = None
+    """What a step of the method that reads gets: a value, an error, or `hang`."""
     elsewhere: list[Target] = field(default_factory=list)
     """Targets of other runs of the same command."""
 
@@ -324,7 +326,20 @@ class World:
             ask_again=self.ask_again,
             may_join=self.may_join,
             elsewhere=lambda: self.elsewhere,
+            make_probe=lambda measure, load: self._step_probe(),
+            find_probe=lambda kind: LatencyProbe,
         )
+
+    def _step_probe(self) -> LatencyProbe:
+        async def read() -> Any:
+            if isinstance(self.step_value, Exception):
+                raise self.step_value
+            if self.step_value == "hang":
+                await asyncio.sleep(1000.0)
+            return self.step_value
+
+        bound = type("StepProbe", (LatencyProbe,), {"system": self.system, "hook": staticmethod(read)})
+        return bound(NoParams(), None)  # type: ignore[arg-type]
 
     def _read(self) -> Any:
         return self.probe() if self.probe is not None else None

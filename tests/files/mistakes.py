@@ -896,19 +896,19 @@ EXPERIMENTS = [
     M(
         "    - wait: 10s",
         "    - ‸{}",
-        "item 2 of `method` is no step, expected `fault`, `wait` or `together`",
+        "item 2 of `method` is no step, expected `fault`, `wait`, `read` or `together`",
         rule="step-form",
     ),
     M(
         "    - wait: 10s",
         "    - ‸sleep: 10s",
-        "item 2 of `method` is no step, expected `fault`, `wait` or `together`",
+        "item 2 of `method` is no step, expected `fault`, `wait`, `read` or `together`",
         rule="step-form",
     ),
     M(
         "    - wait: 10s",
         "    - ‸10s",
-        "item 2 of `method` is no step, expected `fault`, `wait` or `together`",
+        "item 2 of `method` is no step, expected `fault`, `wait`, `read` or `together`",
         rule="step-form",
     ),
     M(
@@ -936,6 +936,39 @@ EXPERIMENTS = [
         "`process-kill` does not act on links",
         only_check=True,
         rule="step-target",
+    ),
+    M(
+        "    - {fault: noop, for: 10s}",
+        '    - {fault: process-pause, target: {service: ‸"${steps.slwo.service}"}, for: 10s}',
+        "`${steps.slwo.service}` names no earlier step, did you mean 'slow'?",
+        only_check=True,
+        rule="step-value",
+    ),
+    M(
+        "    - {fault: noop, for: 10s}",
+        '    - {fault: noop, for: 10s, expectAlert: {name: ‸"${steps.process-kill.count}", within: 1m}}',
+        "`${steps.process-kill.count}` stands in `expectAlert`, expected `with` or `target`",
+        only_check=True,
+        rule="step-value",
+    ),
+    M(
+        "    - {fault: noop, for: 10s}",
+        '    - {fault: process-pause, target: {service: ‸"${steps.slow.seen}"}, for: 10s}',
+        "`target` must be known when the plan is made, and `${steps.slow.seen}` is known when slow has run",
+        only_check=True,
+        rule="known-too-late",
+    ),
+    M(
+        "    - {fault: noop, for: 10s}",
+        '    - {fault: network-latency, target: {sameAs: slow}, with: {delay: ‸"${steps.slow.seen}"}, for: 10s}',
+        "`delay` of `network-latency` must be known when the plan is made, and this is known when slow has run",
+        rule="known-too-late",
+    ),
+    M(
+        "    - wait: 10s",
+        "    - {id: slow-too, read: {‸htpp: {}}}",
+        "unknown probe `htpp`, did you mean 'http'?",
+        rule="unknown-plugin",
     ),
     M(
         "target: {sameAs: slow}",

@@ -104,7 +104,12 @@ for name, plugin in FAULTS.items():
 
 
 def planned(
-    method: Sequence[Mapping[str, Any]], *, count: int = 10, seed: int = 1, platform: Platform | None = None
+    method: Sequence[Mapping[str, Any]],
+    *,
+    count: int = 10,
+    seed: int = 1,
+    platform: Platform | None = None,
+    faults: Mapping[str, type[SlowFault]] = FAULTS,
 ) -> Plan:
     hypothesis = {"name": "slo", "title": "It works", "measures": [{"name": "age", "ready": {}}]}
     experiment = Experiment.model_validate(
@@ -116,7 +121,7 @@ def planned(
         }
     )
     intent = Intent(experiment, [Hypothesis.model_validate(hypothesis)], ENVIRONMENT)
-    finding = Finding(fault=lambda kind: FAULTS[kind], probe=lambda kind: Ready)
+    finding = Finding(fault=lambda kind: faults[kind], probe=lambda kind: Ready)
     return run_virtually(make_plan(intent, platform or Farm(count), finding, seed))
 
 
