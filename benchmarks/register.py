@@ -203,6 +203,7 @@ def fill(register: Register, count: int) -> None:
         if engine.dialect.name == "postgresql":
             raw.driver_connection.autocommit = True
             cursor.execute("VACUUM ANALYZE")
+            raw.driver_connection.autocommit = False  # the connection is used again
         else:
             cursor.execute("ANALYZE")
             raw.commit()

@@ -26,12 +26,14 @@ class Desk:
     tell: Tell
 
 
-async def look_at_items(plan: Plan, desk: Desk) -> None:
-    """Before a run: items that were closed in the tracker make their near misses fix-ready, so that this run counts."""
+async def look_at_items(plan: Plan, desk: Desk, run: str = "") -> None:
+    """Before a run: items that were closed in the tracker make their near misses fix-ready, so that this run counts.
+    `run`: its id where it has yet to begin, so that alerts which it causes are known to be its doing."""
     from chaosrunner.register import open_register, register_exists
 
     if not register_exists(desk.state):
         return
+    from chaosrunner.model.heard import under_way
     from chaosrunner.register.near_misses import Wanted
     from chaosrunner.stages.remediate import follow, open_tracker
 
@@ -40,6 +42,8 @@ async def look_at_items(plan: Plan, desk: Desk) -> None:
             concerned = Wanted(service=plan.service, environment_class=plan.environment.class_name)
             if waiting := [each.id for each in book.list(concerned)]:
                 await follow(book, open_tracker(plan.environment, context_of(plan, desk)), desk.clock, waiting)
+            if run:
+                book.announce(under_way(plan, run, desk.clock.now()))
     except NotPossibleNow as error:
         desk.tell(f"the register cannot be asked: {error}")
 

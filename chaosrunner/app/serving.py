@@ -13,6 +13,7 @@ from chaosrunner.errors import UsageError
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.secret import Secret, SecretRef
 from chaosrunner.records.light import dataclass
+from chaosrunner.register import open_register, register_exists
 from chaosrunner.secrets import resolve
 from chaosrunner.serve.asking import Door, RouteContext
 from chaosrunner.serve.gathering import Gathered
@@ -47,6 +48,8 @@ async def serve(state: Path, where: Listening, ready: Callable[[str], None]) -> 
     token = _token(where.token_file)
     doors = doors_of(where.environments, Path())
     clock = SystemClock()
+    if doors and not register_exists(state):
+        open_register(state, clock).close()  # runs say in it that they are under way, where there is one
     figures = Gathered(StateFigures(state, Machine(machine_folder()), clock), clock)
     server = Server(all_routes(), RouteContext(state, clock, figures, doors), token)
     over = asyncio.Event()

@@ -164,6 +164,8 @@ class RunFacts(Frozen):
     """The suite whose gate asked for this run; None: none did."""
     parameters: JsonObject = {}
     """What the experiment's parameters were."""
+    acted: bool = True
+    """Whether anything was broken; False: it ended before."""
 
 
 class Occurrence(Frozen):

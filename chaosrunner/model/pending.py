@@ -12,6 +12,8 @@ BEGUN, APPLIED, LOST, TRIED = "runbook begun", "runbook applied", "runbook lost"
 """What the history says of an apply: begun; ended; begun, and its end is not known; the run after it came to its
 end."""
 _ENDED = ("runbook apply failed", LOST)
+_RAN = ("seen again", "run passed", "run not counted", TRIED)
+"""What the history says when a run has shown it, or has not."""
 _WHILE_APPLIED = "while it was applied"
 
 
@@ -59,4 +61,4 @@ def pending_apply(history: Sequence[HistoryEvent]) -> PendingApply | None:
 def _settled(event: HistoryEvent) -> bool:
     """Whether this says that an apply that ended was tried by a run, or is no longer counted on."""
     taken_back = event.what == "state" and event.before == "fix-ready"
-    return taken_back or event.run is not None
+    return taken_back or event.what in _RAN

@@ -60,6 +60,7 @@ KINDS: dict[str, _Kind] = {
     "item": _Kind(schema.item, ("near_miss", "tracker"), ("near_miss", "tracker", "key", "claimed_at", "record")),
     "counter": _Kind(schema.counter, ("year",), ("year", "last")),
     "game_day_log": _Kind(schema.game_day_log, ("game_day", "entry"), ("game_day", "entry", "at", "record")),
+    "heard": _Kind(schema.heard, ("run", "delivery"), ("run", "delivery", "at", "record")),
 }
 _ALWAYS_COMPUTED = {
     "near_miss": {column.name for column in schema.near_miss.columns},

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from chaosrunner.clock import Clock
 from chaosrunner.errors import NotPossibleNow, UsageError
 from chaosrunner.model.description import Description, described
+from chaosrunner.model.heard import Heard, UnderWay
 from chaosrunner.model.life_cycle import Change, transition, with_due_date
 from chaosrunner.model.near_miss import (
     CHAOSRUNNER,
@@ -27,11 +28,12 @@ from chaosrunner.model.near_miss import (
     RunFacts,
     day_of,
 )
-from chaosrunner.model.report import Report, facts_of_report, found_of
+from chaosrunner.model.report import Report
+from chaosrunner.model.sightings import Sighting
 from chaosrunner.model.stats import Stats
 from chaosrunner.model.words import Priority, State
 from chaosrunner.records.light import dataclass
-from chaosrunner.register import figures, finding, recording, rows, sorting, sums
+from chaosrunner.register import figures, finding, hearing, recording, rows, sorting, sums
 from chaosrunner.register.database import connect, is_a_file, reading, writing, written
 from chaosrunner.register.finding import Wanted
 from chaosrunner.register.items import Items
@@ -90,9 +92,38 @@ class Register:
 
         def write(connection: sa.Connection) -> list[Recorded]:
             rows.add_run(connection, facts, len(gaps))
-            return recording.record_gaps(connection, facts, gaps, teller)
+            if lives := not is_a_file(self._engine):
+                for wrong in hearing.ends(connection, facts):
+                    recording.record_report(connection, wrong.report, wrong.by, teller.now)
+            recorded = recording.record_gaps(connection, facts, gaps, teller)
+            shown = {each.near_miss.id for each in recorded if each.sighting is not Sighting.KNOWN}
+            if lives and shown:
+                hearing.add_to(connection, shown, facts.run, teller.now)
+            return recorded
 
         return self._write(write)
+
+    def announce(self, run: UnderWay) -> None:
+        """A run is about to break something: what is told of it meanwhile is its doing. A register that is a file does
+        not keep it."""
+        if not is_a_file(self._engine):
+            self._write(lambda connection: hearing.begins(connection, run))
+
+    def told(self, report: Report, actor: str) -> Recorded | Heard:
+        """What an alert, or an incident tool, tells of: as `report` keeps it; or, where a run on the same environment
+        and service explains it, as evidence of that run and of what that run shows."""
+        now = self._clock.now()
+
+        def write(connection: sa.Connection) -> Heard | None:
+            run = hearing.explained_by(connection, report, now)
+            return hearing.hear(connection, run, report, actor, now) if run else None
+
+        return self._write(write) or self.report(report, actor)
+
+    def heard(self, since: float, until: float | None = None) -> Sequence[Heard]:
+        """What was told in a time and was a run's doing, oldest first. `until`: default now."""
+        with reading(self._engine) as connection:
+            return hearing.since(connection, since, self._clock.now() if until is None else until)
 
     def report(self, report: Report, actor: str = "") -> Recorded:
         """Keep what a person, or an alert, tells of: a draft near miss, or another occurrence of the one that it is the
@@ -101,20 +132,7 @@ class Register:
         `actor`: who hands it in (an integration's name); default: who reports it, or `anonymous`.
         """
         now = self._clock.now()
-        facts = facts_of_report(report, now)
-        teller = Teller(
-            actor=actor or report.reported_by or ANONYMOUS,
-            now=now,
-            reported_by=report.reported_by,
-            source=report.source,
-            outage=report.outage,
-            links=tuple(dict.fromkeys(report.experiments)),
-            evidence=report.links,
-        )
-        (recorded,) = self._write(
-            lambda connection: recording.record_gaps(connection, facts, [found_of(report)], teller)
-        )
-        return recorded
+        return self._write(lambda connection: recording.record_report(connection, report, actor, now))
 
     def passed(self, facts: RunFacts) -> list[Tried]:
         """Hold the near misses that this run exercised and did not show against it. Call `record` first."""
@@ -342,9 +360,6 @@ class Register:
 
     def _write(self, work: Callable[[sa.Connection], T]) -> T:
         return written(self._engine, work)
-
-
-ANONYMOUS = "anonymous"
 
 
 def _with(known: tuple[str, ...], added: Sequence[str]) -> tuple[str, ...]:

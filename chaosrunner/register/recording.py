@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from chaosrunner.model.life_cycle import Change, Party, transition
 from chaosrunner.model.near_miss import CHAOSRUNNER, Found, NearMiss, Pass, RunFacts, day_of
+from chaosrunner.model.report import Report, facts_of_report, found_of
 from chaosrunner.model.sightings import (
     Sighting,
     as_shown_before,
@@ -24,6 +25,8 @@ from chaosrunner.model.words import Source, State
 from chaosrunner.records.light import dataclass
 from chaosrunner.register import rows
 from chaosrunner.register.rows import Why
+
+ANONYMOUS = "anonymous"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,21 @@ def record_gaps(connection: sa.Connection, facts: RunFacts, gaps: Sequence[Found
     nothing."""
     shown = rows.shown_by(connection, facts.run)
     return [_record_gap(connection, facts, what, teller, shown) for what in merged(gaps)]
+
+
+def record_report(connection: sa.Connection, report: Report, actor: str, now: float) -> Recorded:
+    """What a person, or an alert, tells of. `actor`: who hands it in; empty: who reports it."""
+    teller = Teller(
+        actor=actor or report.reported_by or ANONYMOUS,
+        now=now,
+        reported_by=report.reported_by,
+        source=report.source,
+        outage=report.outage,
+        links=tuple(dict.fromkeys(report.experiments)),
+        evidence=report.links,
+    )
+    (recorded,) = record_gaps(connection, facts_of_report(report, now), [found_of(report)], teller)
+    return recorded
 
 
 def _record_gap(

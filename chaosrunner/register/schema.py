@@ -26,7 +26,7 @@ from sqlalchemy import (
     event,
 )
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration; a register with another one is upgraded when it is opened."""
 
 NAMING = {
@@ -228,9 +228,35 @@ game_day_lead = Table(
 """Who leads through a game day, and until when that counts unless it is renewed: by the database's own time, so that
 machines need not agree on what time it is. A token stands for a state folder, not for a process."""
 
+under_way = Table(
+    "under_way",
+    metadata,
+    Column("run", String(100), primary_key=True),
+    Column("environment", String(100), nullable=False),
+    Column("services", JSON, nullable=False),
+    Column("began", Float, nullable=False),
+    Column("until", Float, nullable=False),
+    Index(None, "environment", "until"),
+)
+"""Runs that break something now, or have just ended: what is told of their services meanwhile is their doing. Rows of
+runs that are long over are removed."""
+
+heard = Table(
+    "heard",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("run", String(100), nullable=False),
+    Column("delivery", String(100), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("record", JSON, nullable=False),
+    UniqueConstraint("run", "delivery"),
+    Index(None, "at"),
+)
+"""Alerts and incidents that a run explains; each once for a run, however often it is told."""
+
 TABLES = (
     near_miss, near_miss_record, fingerprint, split, occurrence, passing, history, recorded_run, item, counter,
-    game_day_log, game_day_lead, sums, counted,
+    game_day_log, game_day_lead, sums, counted, under_way, heard,
 )  # fmt: skip
 
 REFUSE_CHANGES = {

@@ -96,18 +96,27 @@ async def _told(way: Way, asked: Asked, context: RouteContext) -> Answer:
             ignored.append({"n": number, "why": str(why)})
         except (NotTaken, ValueError) as why:
             refused.append({"n": number, "why": _in_a_line(why)})
-    recorded = await asyncio.to_thread(_keep, reports, way.kind, context) if reports else []
-    words = {"recorded": recorded, "ignored": ignored, "refused": refused}
+    recorded, explained = await asyncio.to_thread(_keep, reports, way.kind, context) if reports else ([], [])
+    words = {"recorded": recorded, "explained": explained, "ignored": ignored, "refused": refused}
     status = 422 if refused and not reports else 200
     return Answer(json.dumps(words) + "\n", status, "application/json")
 
 
-def _keep(reports: Sequence[Report], actor: str, context: RouteContext) -> list[dict[str, str]]:
+_Words = list[dict[str, str]]
+
+
+def _keep(reports: Sequence[Report], actor: str, context: RouteContext) -> tuple[_Words, _Words]:
+    """What was recorded, and what a run explains."""
+    from chaosrunner.model.heard import Heard
     from chaosrunner.register import open_register
 
     with open_register(context.state, context.clock) as register:
-        done = [register.report(report, actor) for report in reports]
-    return [{"nearMiss": each.near_miss.id, "sighting": each.sighting.value} for each in done]
+        done = [register.told(report, actor) for report in reports]
+    recorded = [
+        {"nearMiss": each.near_miss.id, "sighting": each.sighting.value} for each in done if not isinstance(each, Heard)
+    ]
+    explained = [{"title": each.report.title, "seenDuring": each.run} for each in done if isinstance(each, Heard)]
+    return recorded, explained
 
 
 # ------------------------------------------------------------------------------------------------------- who is let in

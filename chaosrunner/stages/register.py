@@ -112,6 +112,7 @@ def facts_of(verdict: Verdict, plan: Plan, ended: float) -> RunFacts:
         recovered=verdict.recovery is not None and verdict.recovery.answer is Answer.HELD,
         gate=plan.gate,
         parameters=plan.parameters,
+        acted=any(each.injected_at is not None for each in verdict.faults),
     )
 
 

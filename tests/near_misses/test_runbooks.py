@@ -18,8 +18,10 @@ from click.testing import CliRunner, Result
 from chaosrunner.cli import chaosrunner
 from chaosrunner.clock import SystemClock
 from chaosrunner.errors import ChaosrunnerError
+from chaosrunner.model.heard import Heard
 from chaosrunner.model.near_miss import HistoryEvent
 from chaosrunner.model.pending import pending_apply
+from chaosrunner.model.report import Report
 from chaosrunner.model.words import State
 from chaosrunner.register import open_register
 from chaosrunner.register.near_misses import Record
@@ -323,6 +325,11 @@ def test_killed_between_the_apply_and_its_run_the_next_goes_on_with_the_run(worl
     process = applying(PATH=f"{deadly.parent}:{os.environ['PATH']}")
     process.communicate(timeout=20)
     assert process.returncode == -signal.SIGKILL and world.record.near_miss.state is State.FIX_READY
+    with open_register(world.folder / "state", SystemClock()) as register:
+        soon = SystemClock().now() + 1
+        heard = register.told(Report(title="Slow", service="web", environment="here", at=soon), "alertmanager")
+    killed = max(each.name for each in (world.folder / "state" / "runs").iterdir())
+    assert isinstance(heard, Heard) and heard.run == killed, "that run said that it was about to break something"
     said = world.call("remediate", "1", "--check").output
     assert "its runbook was applied at 20" in said and "no run has tried it since" in said
     world.limit.write_text("1 \n")  # an apply would write it anew

@@ -17,6 +17,7 @@ import pytest
 from chaosrunner.app.serving import doors_of
 from chaosrunner.clock import SystemClock
 from chaosrunner.errors import FileProblems, UsageError
+from chaosrunner.model.heard import UnderWay
 from chaosrunner.model.near_miss import NearMiss
 from chaosrunner.register import open_register
 from chaosrunner.register.near_misses import Register, Wanted
@@ -159,6 +160,18 @@ async def test_an_alert_counts_once_however_often_it_is_told_and_again_when_it_f
     assert (await hooks.alerts(again))[1]["recorded"][0]["sighting"] == "seen-again"
     (near_miss,) = hooks.near_misses()
     assert near_miss.occurrences == 2
+
+
+async def test_an_alert_that_a_run_causes_is_evidence_of_that_run_and_no_draft(hooks: Hooks) -> None:
+    with hooks.register() as register:
+        register.announce(
+            UnderWay(run="run-1", environment="shop", services=("front",), began=START - 90, until=START + 60)
+        )
+    status, said = await hooks.alerts(alert(), alert(labels={"alertname": "Slow", "service": "back"}))
+    assert (status, [each["sighting"] for each in said["recorded"]]) == (200, ["new"])
+    assert said["explained"] == [{"title": "Alert CallsAreSlow: Calls take long", "seenDuring": "run-1"}]
+    hooks.clock.at = START + 61
+    assert (await hooks.alerts(alert()))[1]["recorded"][0]["sighting"] == "new", "it goes on"
 
 
 async def test_alerts_of_other_names_services_and_named_labels_are_others(hooks: Hooks) -> None:
