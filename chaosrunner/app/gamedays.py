@@ -17,7 +17,7 @@ from chaosrunner.clock import Clock, new_run_id
 from chaosrunner.errors import NotPossibleNow, UsageError
 from chaosrunner.files.validation import nearest
 from chaosrunner.model.frozen import Frozen, JsonObject
-from chaosrunner.model.gameday_log import Began, Ended, GameDayEntry, HaltAsked
+from chaosrunner.model.gameday_log import Ended, GameDayEntry, HaltAsked
 from chaosrunner.person import who
 from chaosrunner.register import shared_register
 from chaosrunner.stages.gameday import Standing, after, stands
@@ -327,11 +327,6 @@ class Shelf:
                 if any(item.facts for item in stands(entries).items):
                     return id, entries
         return None
-
-
-def began_of(entries: Sequence[GameDayEntry]) -> Began | None:
-    """What a log says was meant to happen."""
-    return next((event for event in map(_event, entries) if isinstance(event, Began)), None)
 
 
 def _event(entry: GameDayEntry) -> object:

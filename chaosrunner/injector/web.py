@@ -31,7 +31,6 @@ _REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP/1\.[01]\r?\n")
 _BEGINS = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,40}( [!-~]*( [!-~]*\r?)?)?\Z")
 _END = re.compile(rb"\r?\n\r?\n")
 _ANSWER = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r\n]")
-_PREFACE = b"PRI * HTTP/2.0"
 
 
 class NotHttp(Exception):

@@ -40,7 +40,6 @@ class _Line(NamedTuple):
     number: int
     dash: int
     """Column of its first dash; -1: none."""
-    last_dash: int
     column: int
     """Of its key, or of what stands there in its place."""
     key: str
@@ -81,13 +80,12 @@ def _line(number: int, text: str) -> _Line:
     match = _LINE.match(bare)
     indent, dashes = (len(match["indent"]), match["dashes"]) if match else (0, "")
     if match is None or not bare.strip():
-        return _Line(number, -1, -1, len(text) - len(text.lstrip(" ")) if text.strip() else len(text), "", "")
+        return _Line(number, -1, len(text) - len(text.lstrip(" ")) if text.strip() else len(text), "", "")
     if not dashes and bare.lstrip().startswith("-") and not match["key"]:
         dashes = "-"
     column = indent + len(dashes)
-    last = indent + dashes.rfind("-") if dashes else -1
     key = (match["key"] or "").strip("\"'")
-    return _Line(number, indent if dashes else -1, last, column, key, (match["value"] or "").strip())
+    return _Line(number, indent if dashes else -1, column, key, (match["value"] or "").strip())
 
 
 def _around(entries: Sequence[_Line], own: _Line) -> tuple[Path, dict[str, str], dict[str, str]]:

@@ -44,13 +44,6 @@ class Roles(Frozen):
             return (one[role],) if one[role] else ()  # type: ignore[return-value]
         return self.on_call if role is Role.ON_CALL else self.observers
 
-    def role_of(self, person: str) -> Role | None:
-        """The role of somebody, by the whole name or by what stands before the @."""
-        for role in Role:
-            if any(is_same(named, person) for named in self.of(role)):
-                return role
-        return None
-
 
 def is_same(named: str, person: str) -> bool:
     """Whether a name of a file means this person: `ana` is `ana@laptop`, and `@ana` is, too."""

@@ -162,7 +162,6 @@ def _an_end(near_miss: NearMiss, change: Change) -> None:
 
 
 _PERSON = frozenset({Party.PERSON})
-_ANYBODY = frozenset(Party)
 _OURS = frozenset({Party.CHAOSRUNNER})
 _WORK = frozenset({Party.PERSON, Party.TRACKER})
 _OPEN, _TRIAGED, _WORKING, _READY = State.OPEN, State.TRIAGED, State.IN_PROGRESS, State.FIX_READY

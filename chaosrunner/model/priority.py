@@ -15,7 +15,6 @@ from chaosrunner.model.frozen import Frozen
 from chaosrunner.model.marks import Field
 from chaosrunner.model.words import FailureMode, FindingClass, GapKind, Priority
 
-RULE = "prio/1"
 Potential = Literal["S1", "S2", "S3", "S4"]
 Proximity = Literal["C1", "C2", "C3", "C4"]
 StoppedBy = Literal["system-barrier", "human", "experiment-abort", "fault-ended", "refusal", "unknown"]

@@ -39,7 +39,6 @@ class FaultSpan:
     step: str
     kind: str
     target: Target
-    prepared_at: float
     settle: float = 0.0
     instant: bool = False
     by_hand: tuple[str, ...] = ()
@@ -123,8 +122,6 @@ class Account:
     happenings: list[Happening] = field(default_factory=list)
     guards: list[GuardAnswer] = field(default_factory=list)
     abort_at: float | None = None
-    traffic_due: int = 0
-    traffic_errors: int = 0
     ended: j.RunEnded | None = None
     evidence: dict[str, JsonObject] = field(default_factory=dict)
     """What else changed, by the gap's fingerprint, as `model.evidence.Clues` reads it."""
@@ -218,7 +215,7 @@ def _baseline(account: Account, t: float, event: j.BaselineTaken) -> None:
 
 def _prepared(account: Account, t: float, event: j.FaultPrepared) -> None:
     planned = next((fault for fault in account.plan.faults if fault.id == event.step), None)
-    span = FaultSpan(event.fault, event.step, event.kind, event.target, t, by_hand=event.by_hand)
+    span = FaultSpan(event.fault, event.step, event.kind, event.target, by_hand=event.by_hand)
     if planned is not None:
         span.settle, span.instant = planned.settle, planned.instant
     account.faults[event.fault] = span
@@ -265,11 +262,6 @@ def _limit(account: Account, t: float, event: j.LimitReached) -> None:
         account.abort_at = event.reading_ended if event.reading_ended is not None else t
 
 
-def _traffic(account: Account, t: float, event: j.TrafficSample) -> None:
-    account.traffic_due += event.due
-    account.traffic_errors += event.errors
-
-
 def _ended(account: Account, t: float, event: j.RunEnded) -> None:
     account.ended = event
 
@@ -295,7 +287,6 @@ _TAKERS: dict[type, Callable[..., None]] = {
     j.FaultUndone: _fault,
     j.FaultSeen: _look,
     j.LimitReached: _limit,
-    j.TrafficSample: _traffic,
     j.RunEnded: _ended,
     j.EvidenceGathered: _evidence,
 }

@@ -75,20 +75,3 @@ def startable(
 def fits(job: Job, left: float | None) -> bool:
     """Whether it would be over before the budget is used up."""
     return left is None or job.seconds <= left
-
-
-def planned_waves(jobs: Sequence[Job], rules: Rules) -> list[tuple[float, Job]]:
-    """When each would start if all took as long as expected: (seconds from the beginning, job)."""
-    waiting, running, over = in_order(jobs, rules), list[tuple[float, Job]](), set[int]()
-    now, found = 0.0, list[tuple[float, Job]]()
-    while waiting or running:
-        for job in startable(waiting, [each for _, each in running], over, rules):
-            waiting.remove(job)
-            running.append((now + job.seconds, job))
-            found.append((now, job))
-        if not running:
-            break
-        now = min(ends for ends, _ in running)
-        over |= {job.number for ends, job in running if ends <= now}
-        running = [(ends, job) for ends, job in running if ends > now]
-    return found
