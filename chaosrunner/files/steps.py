@@ -210,12 +210,8 @@ def _index(step: Spot) -> int:
     return next(part for part in reversed(step.path[: step.path.index("method") + 2]) if isinstance(part, int))
 
 
-def default_ids(method: Spot) -> dict[str, Spot]:
-    """Every fault step by its id; one that gives none goes by its fault's kind, where that occurs once."""
-    return _default_ids(list(fault_steps(method)))
-
-
 def _default_ids(steps: Sequence[Spot]) -> dict[str, Spot]:
+    """Every fault step by its id; one that gives none goes by its fault's kind, where that occurs once."""
     kinds = [str(step.node.children["fault"].value) for step in steps]
     found: dict[str, Spot] = {}
     for step, kind in zip(steps, kinds, strict=True):

@@ -11,7 +11,6 @@ from chaosrunner.interop.peer_fields import Fields, lasts, seconds
 from chaosrunner.interop.toolkit_file import slug
 
 GROUP = "chaos-mesh.org/"
-WHAT = "Chaos Mesh"
 DEEPEST = 20
 """Levels of templates in each other; more are a circle."""
 

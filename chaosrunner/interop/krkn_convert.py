@@ -11,7 +11,6 @@ from chaosrunner.interop.peer_draft import Draft, Said, left_out
 from chaosrunner.interop.peer_fields import Fields, lasts, percent, size
 from chaosrunner.interop.toolkit_file import slug
 
-WHAT = "Krkn"
 _POWER = "chaosrunner acts on nodes through the API only: it stops, restarts or crashes none"
 _FLOOD = "chaosrunner floods nothing; `traffic` is a load with a rate"
 _MACHINES = "virtual machines are no targets here"

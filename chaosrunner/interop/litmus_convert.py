@@ -14,7 +14,6 @@ from chaosrunner.interop.toolkit_file import listed, mapping, slug
 from chaosrunner.model.quantities import write_duration
 
 GROUP = "litmuschaos.io/"
-WHAT = "LitmusChaos"
 RUNNER = {
     *("LIB", "LIB_IMAGE", "LIB_IMAGE_PULL_POLICY", "CHAOS_NAMESPACE", "CHAOSENGINE", "CHAOS_SERVICE_ACCOUNT", "RUN_ID"),
     *("CONTAINER_RUNTIME", "SOCKET_PATH", "TC_IMAGE", "STRESS_IMAGE", "STATUS_CHECK_DELAY", "STATUS_CHECK_TIMEOUT"),
