@@ -113,6 +113,8 @@ class FaultRun:
         cls, plugin: type[Fault[Any]], planned: PlannedFault, entry: FaultPrepared, means: Means
     ) -> FaultRun:
         """A fault of a run that died, ready to be taken back."""
+        # By the ledger's parameters: the plan has stand-ins for what only the run knew.
+        planned = planned.model_copy(update={"params": entry.params})
         run = cls(plugin, planned, entry.target, int(entry.fault.rpartition("/")[2]), means)
         run._prepared, run._by_hand = entry.undo, entry.by_hand
         return run

@@ -21,12 +21,15 @@ from chaosrunner.model.plan import Plan, PlannedFault, PlannedMeasure, PlannedRe
 from chaosrunner.model.step_values import uses
 from chaosrunner.model.tolerance import Value
 from chaosrunner.ports import Fault, Hold, Plugin, Sighting
+from chaosrunner.records.patterns import pattern
 from chaosrunner.secrets import HIDDEN, without_secrets
 
 __all__ = ["Passing", "ReadOnce", "nobody_reads"]
 
 ReadOnce = Callable[[PlannedMeasure], Coroutine[Any, Any, Reading]]
 """Takes one reading."""
+_REFERENCE = pattern(r"\$(?:[A-Za-z_]+|[{$])")
+"""What an extension of Chaos Toolkit would replace by its configuration or a secret."""
 _SPARE = 12.0
 """Seconds beside its own limit that a reading may take: its probe is opened and closed."""
 
@@ -166,6 +169,8 @@ def _unfit(word: str, value: JsonValue) -> str:
         return f"{word} is nothing that JSON can say"
     if len(text) > LONGEST:
         return f"{word} has {len(text)} characters, more than {LONGEST}"
+    if (found := next((match for one in _texts(value) if (match := _REFERENCE.search(one))), None)) is not None:
+        return f"{word} has `{found[0]}` in it, which would be read as a reference further on"
     if any(HIDDEN in one or without_secrets(one) != one for one in _texts(value)):
         return f"{word} holds a secret, which is not passed on: parameters are kept in the journal and shown"
     return ""

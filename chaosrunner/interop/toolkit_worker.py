@@ -17,12 +17,14 @@ import os
 import select
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import Any, TextIO
 from uuid import UUID
 
@@ -48,6 +50,8 @@ def main() -> None:
         if not line:
             return
         order = json.loads(line)
+        if order["do"] != "run":
+            _end_with_starter()
         answer = run(order) if order["do"] == "run" else call(order)
         answers.write(json.dumps(answer, default=encoded) + "\n")
         answers.flush()
@@ -61,6 +65,27 @@ def _more(seconds: float) -> bool:
     if select.select([0], [], [], seconds)[0]:
         return True
     sys.exit(IDLE)
+
+
+@cache
+def _end_with_starter() -> None:
+    """From now on, end with everything that was started here when the starter dies, whatever is under way: its ledger
+    says what is to be taken back, and nothing may act after that. Standard input is a pipe whose other end only the
+    starter has, so it hangs up then, however the starter died.
+
+    A whole experiment of Chaos Toolkit goes on to its end, as only that plays its rollbacks.
+    """
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(0, 0)  # a hang-up is told without being asked for
+        while not any(told & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, told in poll.poll()):
+            pass
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="ends with its starter", daemon=True).start()
 
 
 def _private_output() -> TextIO:

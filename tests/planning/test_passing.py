@@ -8,6 +8,11 @@ from typing import Any, ClassVar
 
 import pytest
 
+from chaosrunner.engine.fault_run import FaultRun
+from chaosrunner.engine.leash import Leash
+from chaosrunner.engine.means import Means
+from chaosrunner.engine.recorder import Recorder
+from chaosrunner.engine.stop import Stop
 from chaosrunner.errors import CannotDoHonestly, NoAnswer, NoReading, UsageError
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.journal import FaultPrepared, StepReported, ValuesPassed
@@ -17,9 +22,10 @@ from chaosrunner.model.plan import PlannedItem, PlannedRead
 from chaosrunner.model.words import Answer, Ending
 from chaosrunner.ports import Parameters
 from chaosrunner.secrets import hide
-from tests.engine.world import SlowFault, World, fault, plan, target
+from tests.engine.world import SlowFault, World, fault, journal_without_threads, plan, target
 from tests.files.good import WHOLE, problems_of
 from tests.planning.test_plan import FAULTS, planned, step
+from tests.virtual_time import run_virtually
 
 ANY: Mapping[str, JsonValue] = {"text": "later", "number": 1, "any": None, "undo.arguments": None}
 
@@ -249,6 +255,11 @@ def test_what_a_fault_reports_reaches_a_later_one(folder: Path) -> None:
         ("503", {"status": "${steps.first.value}"}, "is text, and `status` takes a number"),
         (1.5, {"status": "${steps.first.value}"}, "with what was passed on its parameters are wrong: status: "),
         ("impossible", {"note": "${steps.first.value}"}, "with what was passed on: it cannot say that"),
+        (
+            "is $token",
+            {"note": "${steps.first.value}"},
+            "has `$token` in it, which would be read as a reference further",
+        ),
         ("s3cret-of-the-system", {"note": "${steps.first.value}"}, "holds a secret, which is not passed on"),
     ],
 )
@@ -295,6 +306,22 @@ def test_a_halt_cuts_a_reading_short(folder: Path) -> None:
     world.at = {3.0: lambda world: world.stop.now(Ending.HALTED, "ana", "enough")}
     assert world.go().ending is Ending.HALTED
     assert said(world, StepReported) == []
+
+
+def test_a_fault_is_healed_with_what_was_passed_on(folder: Path) -> None:
+    world = reads(passing(folder, reading(), later={"note": "${steps.first.value}"}), "what is to be undone")
+    world.go()
+    (entry,) = said(world, FaultPrepared)
+    planned = world.plan.faults[0]
+    assert planned.params["note"] == "later"
+
+    async def healed() -> FaultRun:
+        stop = Stop()
+        recorder = Recorder(journal_without_threads(folder / "healed.jsonl", world.clock), stop, [])
+        means = Means("run", world.platform, recorder, stop, Leash(), world.clock)
+        return FaultRun.from_ledger(world.fault_plugin, planned, entry, means)
+
+    assert run_virtually(healed()).planned.params["note"] == "what is to be undone"
 
 
 # -- files
