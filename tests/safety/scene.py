@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 SERVER = """
@@ -46,8 +47,8 @@ spec:
 """
 
 STEPS = {
-    "latency": "{fault: network-latency, target: {link: client-to-web}, with: {delay: 120ms}, for: 600ms}",
-    "long": "{fault: network-latency, target: {link: client-to-web}, with: {delay: 120ms}, for: 30s}",
+    "latency": "{fault: network-latency, target: {link: client-to-web}, with: {delay: 300ms}, for: 600ms}",
+    "long": "{fault: network-latency, target: {link: client-to-web}, with: {delay: 300ms}, for: 30s}",
     "hang": "{fault: dependency-loss, target: {link: client-to-web}, with: {mode: hang}, for: 600ms}",
     "refuse": "{fault: dependency-loss, target: {link: client-to-web}, with: {mode: refuse}, for: 600ms}",
     "pause": "{fault: process-pause, target: {service: web}, for: 600ms}",
@@ -125,7 +126,7 @@ class Scene:
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             return f"no answer: {error!r}"
         took = time.perf_counter() - began
-        return f"slow: {took:.3f} s" if took > 0.1 else ""
+        return f"slow: {took:.3f} s" if took > 0.25 else ""
 
     def holders(self) -> list[str]:
         """Command lines of processes that hold a fault of this machine."""
@@ -220,12 +221,15 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _free_ports(count: int) -> list[int]:
+_NEXT_PORT = count(20_000 + (os.getpid() * 37 + time.monotonic_ns() // 1000) % 8_000)
+"""For all scenes of this process: the ports of one are not yet listened on when the next one looks for its own."""
+
+
+def _free_ports(wanted: int) -> list[int]:
     """Ports that nobody listens on now; outside the range that the kernel hands out by itself."""
     found: list[int] = []
-    number = 20_000 + (os.getpid() * 37 + time.monotonic_ns() // 1000) % 8_000
-    while len(found) < count:
-        number += 1
+    while len(found) < wanted:
+        number = next(_NEXT_PORT)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", number))

@@ -18,12 +18,15 @@ import pytest
 from chaosrunner.stages.heal import has_begun, read_ledger
 from chaosrunner.stages.judge import judge
 from chaosrunner.store.journal import read_journal
-from chaosrunner.store.machine import Machine
+from chaosrunner.store.machine import ActiveRun, Machine
 from tests.safety.scene import STEPS, Scene, Server
 
 MOMENTS = 200
 SLOTS = 10
 """Runs at once: most of their time is that in which nobody is told of their death."""
+
+TRIES = 3
+"""Where the machine is busy, a run may stop before it comes to the moment of its death."""
 
 SHORT = [name for name in STEPS if name != "long"]
 
@@ -69,17 +72,18 @@ async def scenes(count: int) -> AsyncIterator[tuple[Server, list[Scene]]]:
         shutil.rmtree(root)
 
 
-async def look_after_a_death(scene: Scene, *, by_heal: bool) -> None:
-    """Everything that must hold after a killed run."""
+async def look_after_a_death(scene: Scene, *, by_heal: bool) -> str:
+    """Everything that must hold after a killed run; the last event that it wrote."""
+    last = ""
     for path in scene.new_journals():
         entries = list(read_journal(path))
         assert [entry.n for entry in entries] == list(range(1, len(entries) + 1))
-        scene.endings[entries[-1].event.type if entries else "nothing"] += 1
-        if entries and entries[-1].event.type != "run-ended":
+        last = entries[-1].event.type if entries else "nothing"
+        scene.endings[last] += 1
+        if entries and last != "run-ended":
             assert judge(entries).exit_code != 0, "a run that died is never held"
     machine = Machine(scene.machine)
-    dead = list(machine.runs())
-    assert all(not run.alive for run in dead)
+    dead = await known_dead(machine)
     if by_heal:
         code, output = await scene.command("heal")
         assert code == 0, output
@@ -90,22 +94,38 @@ async def look_after_a_death(scene: Scene, *, by_heal: bool) -> None:
             assert not has_begun(journal) or read_ledger(journal).open == {}
     else:
         await scene.clean_within(10.0)
+    return last
+
+
+async def known_dead(machine: Machine) -> list[ActiveRun]:
+    """A process that a killed run was just starting has its locks until it has become another program; one that kept
+    them would have them for as long as a holder waits for its dead runner.
+    """
+    async with asyncio.timeout(1.5):
+        while any(run.alive for run in machine.runs()):
+            await asyncio.sleep(0.02)
+    return list(machine.runs())
 
 
 @pytest.mark.timeout(150)
 async def test_a_run_killed_after_any_kind_of_event_leaves_nothing() -> None:
     async with scenes(6) as (server, made):
         work = [(event, SHORT[number % len(SHORT)], number) for number, event in enumerate(EVENTS)]
+        astray: list[tuple[str, str, str]] = []
 
         async def slot(scene: Scene) -> None:
             while work:
                 event, experiment, number = work.pop()
-                await server.run(scene, experiment, event=event)
-                await look_after_a_death(scene, by_heal=number % 2 == 0)
+                for _ in range(TRIES):
+                    await server.run(scene, experiment, event=event)
+                    died_after = await look_after_a_death(scene, by_heal=number % 2 == 0)
+                    if died_after == event.partition("/")[0]:
+                        break
+                else:
+                    astray.append((event, experiment, died_after))
 
         await asyncio.gather(*(slot(scene) for scene in made))
-        endings = sum((scene.endings for scene in made), Counter())
-        assert endings == Counter(event.partition("/")[0] for event in EVENTS), "each died where it was meant to"
+        assert not astray, "each died where it was meant to"
 
 
 @pytest.mark.timeout(280)
@@ -127,4 +147,5 @@ async def test_a_run_killed_at_any_moment_leaves_nothing() -> None:
         await asyncio.gather(*(server.run(scene, "latency") for scene in made))
         for scene in made:
             last = judge(read_journal(scene.journals()[-1]))
-            assert last.ending is not None and last.ending.value == "finished", f"the next run starts clean: {last}"
+            said = (scene.folder / "output").read_text()
+            assert last.ending is not None and last.ending.value == "finished", f"the next run starts clean: {said}"
