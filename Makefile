@@ -25,8 +25,7 @@ demo: $(VENV)/installed  ## break a small shop, find near misses, all on this ma
 
 test: $(VENV)/with-dev  ## all tests: those that compute, those that wait for real systems, those on a cluster
 	@tools/debian
-	@tools/again 1 $(BIN)/python "not real_time and not cluster" -n 3 --dist worksteal
-	@tools/again 1 $(BIN)/python real_time -n 4 --dist worksteal
+	@$(BIN)/python tools/tests
 	@test -z "$$CHAOSRUNNER_TEST_KUBECONFIG" || tools/on-cluster $(BIN)/python
 
 netem: $(VENV)/with-dev  ## what only netem can do; NETEM=COMMAND runs it under a kernel that has it, many times slower
