@@ -120,21 +120,41 @@ async def run_toolkit(order: ToolkitOrder, tell: Tell) -> ToolkitReport:
 
 
 async def record_toolkit(
-    path: Path, environment: str | None, state: Path, tell: Tell, *, folder: Path | None = None
+    path: Path, environment: str | None, state: Path, tell: Tell, *, folder: Path | None = None, command: str = ""
 ) -> ToolkitReport:
     """Keep a journal that Chaos Toolkit wrote: what it shows becomes near misses, as if chaosrunner had run it.
+    `command`: how it is seen again.
 
-    Raises `UsageError` where it is none.
+    Raises `UsageError` where it is none, or is kept already.
     """
     journal = file.read_json_or_yaml(path)
     if not isinstance(journal.get("experiment"), dict) or "steady_states" not in journal:
         raise UsageError(f"{path}: expected a journal of Chaos Toolkit, with `experiment` and `steady_states`")
     told = Told(journal)
+    if (run := _kept_as(journal, Runs(state))) is not None:
+        raise UsageError(f"{path}: what this journal tells is recorded already, as the run {run}")
     ours = file.settings_of_ours(told.experiment)
     found, place = _environment(environment or ours.get("environment"), folder or Path())
     clock = SystemClock()
-    plan = plan_of(told, found, str(place), None)
+    title = " ".join(str(told.experiment.get("title") or "").split())
+    plan = plan_of(told, found, str(place), None, command or f"chaos run EXPERIMENT   # the one of the title: {title}")
     return await _kept(told, plan, Keeping(state, clock, clock.now()), tell)
+
+
+def _kept_as(journal: Mapping[str, Any], runs: Runs) -> str | None:
+    """The run that the same journal was recorded as: by the control while `chaos run` ended, or by a call before. One
+    run that counts twice would be a weakness that looks more reliable than it is."""
+
+    def what(told: Mapping[str, Any]) -> tuple[Any, ...]:
+        return told.get("start"), told.get("node"), file.mapping(told.get("experiment")).get("title")
+
+    if not journal.get("start"):
+        return None
+    for run in runs.list():
+        theirs = runs.folder(run) / THEIRS
+        if theirs.exists() and what(file.read_json_or_yaml(theirs)) == what(journal):
+            return run
+    return None
 
 
 def _options(order: ToolkitOrder) -> dict[str, Any]:

@@ -20,9 +20,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +60,7 @@ def after_experiment_control(
         path.write_text(json.dumps(state, default=str))
         words = [sys.executable, "-P", "-m", "chaosrunner", *(["--state", folder] if folder else [])]
         words += ["record", str(path), "--json", *(["-e", environment] if environment else [])]
+        words += ["--command", again] if (again := _command(sys.argv)) else []
         try:
             done = subprocess.run(words, capture_output=True, text=True, timeout=time_limit, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
@@ -68,6 +72,15 @@ def after_experiment_control(
     for line in done.stderr.splitlines():
         logger.warning(line)
     _say(json.loads(done.stdout))
+
+
+def _command(words: Sequence[str]) -> str:
+    """`chaos run FILE`, where that is how Chaos Toolkit was called. Options are left out: they may hold secrets."""
+    if Path(words[0]).name != "chaos" or "run" not in words:
+        return ""
+    after = words[words.index("run") :]
+    files = [word for before, word in pairwise(after) if not before.startswith("--") and Path(word).is_file()]
+    return f"chaos run {shlex.quote(files[0])}" if files else ""
 
 
 def _say(found: dict[str, Any]) -> None:

@@ -53,6 +53,9 @@ class _Writing:
     def journal(self) -> Json:
         facts, ending = self._facts, self._verdict.ending
         before, after = self._in_phase(Phase.BASELINE), self._in_phase(Phase.RECOVERY)
+        first = self._look(before, Phase.BASELINE)
+        if first is not None and ending in (Ending.NOT_STEADY, Ending.NOT_READABLE):
+            first["steady_state_met"] = False  # whatever its last look says
         return {
             "chaoslib-version": "1.44.0",
             "platform": platform.platform(),
@@ -62,7 +65,7 @@ class _Writing:
             "status": _STATUS.get(ending, "aborted") if ending is not None else "aborted",
             "deviated": self._verdict.answer is Answer.BROKEN,
             "steady_states": {
-                "before": self._look(before, Phase.BASELINE),
+                "before": first,
                 "after": self._look(after, Phase.RECOVERY),
                 "during": self._looks(self._in_phase(Phase.FAULT)),
             },
@@ -209,7 +212,7 @@ def _undo(fault: PlannedFault) -> Json:
 
 
 def _met(rule: ResolvedRule | None, reading: Reading) -> bool:
-    if reading.missing is not None:
+    if reading.missing is not None or (rule is None and reading.no_answer is not None):
         return False
     return rule is None or rule.inside(reading)
 

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from chaosrunner.app.toolkit import ToolkitOrder, ToolkitReport, run_toolkit
 from chaosrunner.cli import chaosrunner
 from chaosrunner.cli._toolkit import is_theirs
-from chaosrunner.errors import Refused
-from chaosrunner.interop.control import validate_control
+from chaosrunner.errors import Refused, UsageError
+from chaosrunner.interop.control import _command, validate_control
 from chaosrunner.interop.toolkit_file import is_toolkit_file
 from chaosrunner.model.words import GapKind
 from tests.chaos_toolkit.cases import BREAK, IS_WHOLE, MEND, SECRET, action, experiment, probe, python
@@ -155,7 +155,28 @@ def test_the_control_records_what_chaos_run_shows(here: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "near miss NM-" in done.stderr + done.stdout
-    assert len(list((here / ".chaosrunner" / "remediation").iterdir())) == 1
+    (item,) = (here / ".chaosrunner" / "remediation").iterdir()
+    assert "chaos run experiment.json" in item.read_text()
+    again = CliRunner().invoke(chaosrunner, ["record", "journal.json"])
+    assert isinstance(again.exception, UsageError)
+    assert "journal.json: what this journal tells is recorded already, as the run 20" in str(again.exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["/x/bin/chaos", "--verbose", "run", "e.json"], "chaos run e.json"),
+        (["chaos", "run", "--var-file", "other.json", "--var", "token=s3cret", "e.json"], "chaos run e.json"),
+        (["chaos", "run", "e.json", "--var-file", "other.json"], "chaos run e.json"),
+        (["chaos", "run", "http://127.0.0.1/e.json"], ""),
+        (["chaos", "verify", "e.json"], ""),
+        (["pytest", "run", "e.json"], ""),
+    ],
+)
+def test_how_it_was_called_is_kept_without_its_options(here: Path, words: list[str], command: str) -> None:
+    for name in ("e.json", "other.json"):
+        (here / name).touch()
+    assert _command(words) == command
 
 
 def test_a_misspelt_argument_of_the_control_is_said(caplog: pytest.LogCaptureFixture) -> None:

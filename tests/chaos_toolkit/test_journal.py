@@ -11,6 +11,7 @@ import pytest
 from chaosrunner.app.toolkit import exported, record_toolkit
 from chaosrunner.errors import UsageError
 from chaosrunner.interop.toolkit_journal import journal_of, thinned
+from chaosrunner.model.journal import Entry, RunEnded
 from chaosrunner.model.words import Answer, Ending, GapKind
 from chaosrunner.stages.judge import judge
 from chaosrunner.store.journal import write_line
@@ -48,6 +49,17 @@ def test_a_run_of_ours_has_everything_that_their_reports_read() -> None:
 
 def test_a_run_that_held_has_not_deviated() -> None:
     assert theirs(broken=False)["deviated"] is False
+
+
+def test_a_baseline_that_could_not_be_read_was_not_met() -> None:
+    whole = payments_are_slow(broken=False)
+    last = whole[-1]
+    entries = [each for each in whole if each.t < 10.1]
+    entries.append(Entry(last.n, 10.2, last.at, RunEnded.model_validate({"ending": "not-readable"})))
+    journal = journal_of(entries, judge(entries))
+    assert journal["status"] == "failed"
+    assert journal["steady_states"]["before"]["steady_state_met"] is False
+    assert journal["steady_states"]["after"] is None
 
 
 def test_of_many_looks_those_that_were_out_of_order_are_kept() -> None:
