@@ -28,7 +28,7 @@ def compose(data: bytes, file: str, variables: Mapping[str, str] = MappingProxyT
     spot = parsed.documents[0]
     listed = spot.child("services")
     if listed is None or not isinstance(listed.value, dict):
-        raise FileProblems([spot.problem("this is no Compose file", "a mapping `services`")])
+        raise FileProblems([spot.problem("this is no Compose file", "a mapping `services`", rule="not-a-document")])
     found: list[FoundService] = []
     passed_over: list[str] = []
     names = {str(name): file_name(str(name)) for name in listed.value}

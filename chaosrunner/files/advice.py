@@ -78,7 +78,8 @@ def runbook_files(spec: Spot, folder: Path, asked: set[tuple[str, Path]]) -> Ite
             path = folder.absolute() / Path(written).expanduser()
             asked.add(("file", path))
             if not path.exists():
-                yield below.problem(f"the runbook cannot be played: there is no {written} beside this file")
+                said = f"the runbook cannot be played: there is no {written} beside this file"
+                yield below.problem(said, rule="no-runbook-file")
 
 
 def _settling(step: CheckedStep) -> Iterator[Problem]:

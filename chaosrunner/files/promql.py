@@ -15,6 +15,7 @@ from typing import NamedTuple
 from chaosrunner.errors import Problem
 from chaosrunner.files.node import Node, Place, Spot
 from chaosrunner.files.validation import called
+from chaosrunner.records.light import replace
 
 _PATIENCE = 20.0
 _SAID = re.compile(r"rule (\d+), .*?could not parse expression: (\d+):(\d+): parse error: (.*)")
@@ -37,8 +38,8 @@ def query_problems(spots: Sequence[Spot]) -> Iterator[Problem]:
         mistake = found.get(str(spot.value))
         if mistake is not None:
             place = place_in(spot.node, mistake.at)
-            whole = spot.problem(f"{called(spot)} is no PromQL: {mistake.words}")
-            yield Problem(whole.file, place.line, place.column, whole.message, "", "", whole.path, "promql")
+            whole = spot.problem(f"{called(spot)} is no PromQL: {mistake.words}", rule="promql")
+            yield replace(whole, line=place.line, column=place.column)
 
 
 def mistakes(queries: Sequence[str]) -> Mapping[str, Mistake]:

@@ -94,9 +94,7 @@ def extended(library: Library, file: File, spot: Spot, problems: list[Problem]) 
             return None
         if any(found[1].node is other.node for _, other in chain):
             names = [*(_name(other) for _, other in chain), _name(found[1])]
-            problems.append(
-                place.problem(f"`extends` goes in a circle: {' extends '.join(names)}", rule="contradiction")
-            )
+            problems.append(place.problem(f"`extends` goes in a circle: {' extends '.join(names)}", rule="extends"))
             return None
         chain.append(found)
     _, base = chain[-1]
@@ -125,7 +123,8 @@ def _above(library: Library, file: File, spot: Spot, place: Spot, problems: list
     if its_file.problems or spec is None or not isinstance(spec.value, dict):
         problems += its_file.problems
         if not its_file.problems:
-            problems.append((spec or its_spot).problem(f"the experiment {_name(its_spot)!r} has no fields in `spec`"))
+            said = f"the experiment {_name(its_spot)!r} has no fields in `spec`"
+            problems.append((spec or its_spot).problem(said, "an experiment to take over from", rule="extends"))
         return None
     return found
 
@@ -254,7 +253,7 @@ def axes(spec: Spot, problems: list[Problem]) -> dict[str, Sequence[Spot]]:
             problems.append(item.problem(f"a value of the matrix is {show(item.value)}", expected, rule="wrong-type"))
         texts = [item.value for item in items]
         twice = [item for index, item in enumerate(items) if item.value in texts[:index] and item not in wrong]
-        problems += [item.problem(f"{show(item.value)} stands there twice", rule="given-twice") for item in twice]
+        problems += [item.problem(f"{show(item.value)} stands there twice", rule="matrix") for item in twice]
         if items and not wrong:
             found[str(one.path[-1])] = items
     return found
@@ -330,7 +329,7 @@ def _unused(spec: Spot, used: set[str], problems: list[Problem]) -> None:
         if one.path[-1] not in used:
             problems.append(
                 one.problem(
-                    f"nothing uses `${{{one.path[-1]}}}`: all runs would be the same", at_key=True, rule="parameter"
+                    f"nothing uses `${{{one.path[-1]}}}`: all runs would be the same", at_key=True, rule="matrix"
                 )
             )
 
@@ -351,9 +350,7 @@ def combinations(library: Library, file: File, spot: Spot, given: Given, problem
         count *= len(items)
     if count > MOST_RUNS:
         problems.append(
-            spec.nearest("matrix").problem(
-                f"the matrix makes {count} runs", f"at most {MOST_RUNS}", rule="out-of-range"
-            )
+            spec.nearest("matrix").problem(f"the matrix makes {count} runs", f"at most {MOST_RUNS}", rule="matrix")
         )
         return [given]
     return [{**given, **dict(zip(lists, chosen, strict=True))} for chosen in product(*lists.values())]

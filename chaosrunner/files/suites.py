@@ -68,7 +68,7 @@ def named_by(library: Library, file: File, spot: Spot, suite: Suite, problems: l
     everything = list(found.values())
     problems += _environments(library, file, spot, everything)
     if len(everything) > MOST:
-        problems.append(entries.problem(f"the suite has {len(everything)} runs", f"at most {MOST}"))
+        problems.append(entries.problem(f"the suite has {len(everything)} runs", f"at most {MOST}", rule="matrix"))
         return []
     problems += _same_names(everything)
     problems += _order(everything)
@@ -83,7 +83,7 @@ def _experiments(
         where = place.child("experiment") or place
         found = library.refer("Experiment", entry.experiment, [file.path.parent], file)
         if isinstance(found, NotFound):
-            problems.append(where.problem(found.message, found.expected, found.nearest))
+            problems.append(where.problem(found.message, found.expected, found.nearest, rule="not-found"))
             return
         problems += found[0].problems
         yield found
@@ -105,14 +105,14 @@ def _of_folder(
     if not path.is_dir():
         beside = [each.name for each in file.path.parent.glob("*/")] if file.path.parent.is_dir() else []
         near = nearest(folder, beside)
-        problems.append(where.problem(f"there is no folder {library.shown(path)}", "", near))
+        problems.append(where.problem(f"there is no folder {library.shown(path)}", "", near, rule="not-found"))
         return
     library.asked.add(("listing", path))
     for each in files_in(path):
         try:
             its_file = library.file(each)
         except UsageError as error:
-            problems.append(where.problem(str(error)))
+            problems.append(where.problem(str(error), rule="not-found"))
             continue
         yield from ((its_file, spot) for spot in its_file.spots if kind_of(spot) == "Experiment")
 
@@ -131,11 +131,14 @@ def _none_matches(place: Spot, entry: SuiteEntry, there: Sequence[tuple[File, Sp
     told = ", ".join(f"{name}={value}" for name, value in entry.labels.items())
     where = place.child("labels") or place.child("folder") or place
     if not told:
-        return where.problem(f"{show(entry.folder)} holds no experiment")
+        return where.problem(f"{show(entry.folder)} holds no experiment", rule="none-chosen")
     known = sorted({f"{name}={value}" for _, spot in there for name, value in _labels(spot).items()})
     near = nearest(told, known)
     return where.problem(
-        f"no experiment has the labels {told}", "" if near or not known else f"one of {', '.join(known)}", near
+        f"no experiment has the labels {told}",
+        "" if near or not known else f"one of {', '.join(known)}",
+        near,
+        rule="none-chosen",
     )
 
 
@@ -180,7 +183,7 @@ def _environments(library: Library, file: File, spot: Spot, everything: Sequence
         told.add(place.path)
         found = library.refer("Environment", place.value, [file.path.parent], file)
         if isinstance(found, NotFound):
-            yield place.problem(found.message, found.expected, found.nearest)
+            yield place.problem(found.message, found.expected, found.nearest, rule="not-found")
 
 
 def _same_names(everything: Sequence[Named]) -> Iterator[Problem]:
@@ -192,6 +195,7 @@ def _same_names(everything: Sequence[Named]) -> Iterator[Problem]:
             yield one.place.problem(
                 f"two experiments are called {one.name!r}: {other.file.source.path} and {one.file.source.path}",
                 "names that are told apart",
+                rule="name-taken",
             )
 
 
@@ -211,11 +215,13 @@ def _order(everything: Sequence[Named]) -> Iterator[Problem]:
                     f"the suite has no experiment {show(where.value)}",
                     "" if near else f"one of {', '.join(known)}",
                     near,
+                    rule="suite-order",
                 )
     for name in known:
         if name in _reached(name, after):
             place = next(one.place for one in everything if one.name == name)
-            yield (place.child("after") or place).problem(f"{name!r} waits for itself", "an order without a circle")
+            where = place.child("after") or place
+            yield where.problem(f"{name!r} waits for itself", "an order without a circle", rule="suite-order")
             return
 
 
@@ -245,4 +251,5 @@ def _for_nobody(spot: Spot, spec: SuiteSpec, everything: Sequence[Named]) -> Ite
                     if declared
                     else "none: they have no parameters"
                 )
-                yield place.problem(f"no experiment of the suite has a parameter `{name}`", expected, near, at_key=True)
+                said = f"no experiment of the suite has a parameter `{name}`"
+                yield place.problem(said, expected, near, at_key=True, rule="parameter")

@@ -193,7 +193,7 @@ def _refer(look: Look, kind: str, file: File, place: Spot | None) -> tuple[File,
     if not isinstance(found, NotFound):
         return found
     if not has_kindless(file, place.value):
-        look.problems.append(place.problem(found.message, found.expected, found.nearest))
+        look.problems.append(place.problem(found.message, found.expected, found.nearest, rule="not-found"))
     return None
 
 
@@ -215,7 +215,8 @@ def _alerts(spec: Spot, environment: Environment) -> list[Problem]:
         return []
     why = f"the environment {environment.name} names nothing that knows which alerts fire"
     places = [spec.get("goNoGo", "alerts"), spec.get("stopWhen", "firing")]
-    return [place.problem(why, "a prometheus or an alertmanager there") for place in places if place and place.value]
+    expected = "a prometheus or an alertmanager there"
+    return [place.problem(why, expected, rule="nobody-to-ask") for place in places if place and place.value]
 
 
 def _silence(spec: Spot, day: GameDay, environment: Environment) -> list[Problem]:
@@ -224,13 +225,14 @@ def _silence(spec: Spot, day: GameDay, environment: Environment) -> list[Problem
     if silence is None or place is None:
         return []
     if environment.spec.alertmanager is None:
-        return [place.problem(f"the environment {environment.name} names no Alertmanager", "an alertmanager there")]
+        why = f"the environment {environment.name} names no Alertmanager"
+        return [place.problem(why, "an alertmanager there", rule="nobody-to-ask")]
     names = _names_of(environment)
     if naming(silence.matchers, names):
         return []
     known = ", ".join(sorted(names)) or "a service of the environment"
     why = "the silence names nothing of this environment, so it could hide other people's alerts"
-    return [place.problem(why, f"a matcher for one of {known}")]
+    return [place.problem(why, f"a matcher for one of {known}", rule="silence-too-wide")]
 
 
 def _names_of(environment: Environment) -> set[str]:
@@ -257,7 +259,7 @@ def _notifiers(spec: Spot) -> list[Problem]:
         plugin = catalog.find("notifiers", kind)
         if News.GAME_DAY in getattr(plugin, "cannot_tell", {News.GAME_DAY}):
             expected = "one that tells people: slack, teams, statuspage, webhook or apprise"
-            problems.append(place.problem(f"`{kind}` does not tell of game days", expected))
+            problems.append(place.problem(f"`{kind}` does not tell of game days", expected, rule="cannot-tell"))
     return problems
 
 

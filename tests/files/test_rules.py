@@ -3,6 +3,7 @@
 # ruff: noqa: E501  a case is told in one line
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -14,7 +15,15 @@ from chaosrunner.reports.rules_page import markdown
 from chaosrunner.stages.load import check
 from tests.files.good import EXPERIMENT, HYPOTHESIS, WHOLE
 from tests.files.mistakes import DOCUMENTS, EXPERIMENTS, HYPOTHESES
-from tests.structure.sources import ROOT
+from tests.files.reuse_mistakes import MISTAKES as REUSE
+from tests.structure.sources import ROOT, modules
+
+
+def at_mark(text: str) -> tuple[bytes, int, int]:
+    """The file without the ‸, and where it stood."""
+    before = text[: text.index("‸")]
+    return text.replace("‸", "").encode(), before.count("\n") + 1, len(before) - before.rfind("\n")
+
 
 ONE = "{name: one, noop: , tolerance: {atLeast: 1}}"
 NESTED = "[" * 60 + "]" * 60
@@ -51,7 +60,12 @@ FURTHER: list[tuple[str, bytes, int, int]] = [
     ("not-found", WHOLE.replace(f"        - {ONE}", f"        - {ONE}\n    - openslo: {{slo: f.yaml}}").encode(), 64, 22),
     ("parameter", WHOLE.replace("    - checkout-slo\n", "    - {use: checkout-slo, with: {a: 1}}\n").encode(), 59, 33),
 ]  # fmt: skip
-BROKEN = {one.rule for one in (*DOCUMENTS, *HYPOTHESES, *EXPERIMENTS)} | {rule for rule, *_ in FURTHER}
+REUSED = [(rule, *at_mark(text), said) for rule, text, said in REUSE]
+BROKEN = (
+    {rule for rule, *_ in REUSED}
+    | {one.rule for one in (*DOCUMENTS, *HYPOTHESES, *EXPERIMENTS)}
+    | {rule for rule, *_ in FURTHER}
+)
 
 
 def found(folder: Path, data: bytes) -> list[Problem]:
@@ -67,6 +81,30 @@ def test_what_is_hardly_a_file_is_told_with_its_place_and_rule(
 ) -> None:
     told = [(one.line, one.column, rule_of(one).name) for one in found(tmp_path, data)]
     assert (line, column, rule) in told, told
+
+
+@pytest.mark.parametrize(
+    ("rule", "data", "line", "column", "said"), REUSED, ids=[f"{one[0]} {n}" for n, one in enumerate(REUSED)]
+)
+def test_what_takes_over_from_others_is_told_with_its_place_and_rule(
+    rule: str, data: bytes, line: int, column: int, said: str, tmp_path: Path
+) -> None:
+    problems = found(tmp_path, data)
+    told = [(one.line, one.column, rule_of(one).name, str(one).partition(": ")[2]) for one in problems]
+    assert any(one[:3] == (line, column, rule) and one[3].startswith(said) for one in told), told
+    assert {one[:2] for one in told} == {(line, column)}, told
+
+
+def test_every_problem_names_its_rule() -> None:
+    """What names none would be told as another mistake, which nobody can look up."""
+    wrong = []
+    for module in modules():
+        for node in module.nodes(ast.Call):
+            assert isinstance(node, ast.Call)
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            if name == "problem" and node.args and not any(word.arg == "rule" for word in node.keywords):
+                wrong.append(f"chaosrunner/{module.path}:{node.lineno}")
+    assert not wrong, wrong
 
 
 def test_the_corpus_is_large_and_breaks_every_rule_about_mistakes() -> None:
