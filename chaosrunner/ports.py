@@ -16,14 +16,42 @@ else is caught by the engine, which also limits their time; a plugin never needs
 
 from __future__ import annotations
 
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar, get_args
 
+from chaosrunner.abilities import (
+    Files,
+    Hold,
+    Holders,
+    Links,
+    LinkSample,
+    NetworkEffect,
+    Processes,
+    Sending,
+    ServiceCalls,
+    ServiceLogs,
+    Sighting,
+    StressEffect,
+)
 from chaosrunner.clock import Clock
+from chaosrunner.cluster import (
+    ClusterReader,
+    Containers,
+    Kept,
+    LinkEnd,
+    Objects,
+    PodContainer,
+    PodLinks,
+    Pods,
+    PodState,
+    Policies,
+    Schedules,
+    Workloads,
+    WorkloadState,
+)
 from chaosrunner.model.experiment import Selector
 from chaosrunner.model.frozen import JsonObject, Parameters
 from chaosrunner.model.marks import JsonValue
@@ -32,7 +60,7 @@ from chaosrunner.model.tolerance import Value
 from chaosrunner.records.light import dataclass
 
 if TYPE_CHECKING:
-    from chaosrunner.http import Http, Reply, Request
+    from chaosrunner.http import Http
     from chaosrunner.model.environment import Environment, Guards
     from chaosrunner.model.material import Material, Window
     from chaosrunner.model.news import Notice
@@ -52,6 +80,7 @@ __all__ = [
     "Intended",
     "Item",
     "ItemSeen",
+    "Kept",
     "LeftOver",
     "LinkEnd",
     "LinkSample",
@@ -73,6 +102,7 @@ __all__ = [
     "Processes",
     "RunSeen",
     "Runbook",
+    "Schedules",
     "Selection",
     "Selector",
     "Sending",
@@ -120,35 +150,6 @@ class Plugin(Generic[P]):
 
 
 # ---------------------------------------------------------------------------------------------------------- faults
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """The life of one fault on one target: who it is, and when it ends by itself."""
-
-    id: str
-    """Unique on this machine and in a cluster: `RUN.STEP.N`. What holds the fault goes by this name."""
-    run: str
-    deadline: float
-    """Wall time (epoch seconds) by which it is over, whoever dies."""
-    seconds: float
-    """The same as a duration from the injection, for holders that count on the monotonic clock."""
-
-    @property
-    def seed(self) -> int:
-        """For choosing at random: the same for the same step of another run (`RUN.STEP.N` without the run)."""
-        return zlib.crc32(self.id.partition(".")[2].encode())
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """One look at a fault: whether it was seen in force, and what was seen, in words with numbers."""
-
-    seen: bool
-    how: str
-
-    def __bool__(self) -> bool:
-        return self.seen
 
 
 class Fault(Plugin[P], ABC):
@@ -453,547 +454,6 @@ class Platform(ABC):
         return None
 
 
-class Processes(ABC):
-    """Processes that can be signalled. Every call checks that it is still the same process (pid and start time)."""
-
-    @abstractmethod
-    async def signal(self, target: Target, signal: int) -> None:
-        """Send a signal. Raises `FaultFailed` if the process is gone or may not be signalled."""
-
-    @abstractmethod
-    async def state(self, target: Target) -> Literal["running", "stopped", "gone"]:
-        """As the kernel says."""
-
-    @abstractmethod
-    async def knock_down(self, target: Target, signal: int, hold: Hold) -> None:
-        """Kill it, and (where chaosrunner keeps the service) start nothing beyond the service's own restart policy
-        while the hold lasts."""
-
-    @abstractmethod
-    async def bring_back(self, target: Target, hold: Hold) -> None:
-        """End the hold: a service that chaosrunner keeps is started if it is down; otherwise nothing is done."""
-
-    @abstractmethod
-    async def keeper(self, target: Target) -> str:
-        """Who starts it again: `chaosrunner` or `` for nobody that chaosrunner knows of."""
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkEffect:
-    """What the injector does to connections. Everything that is not given is left alone."""
-
-    delay: float = 0.0
-    """Seconds added in each direction that `direction` names."""
-    jitter: float = 0.0
-    """The delay varies evenly by up to so much to either side; order is kept."""
-    bandwidth: float | None = None
-    """Bytes a second, each direction by itself, all connections together."""
-    loss: Literal["refuse", "hang", "reset"] | None = None
-    """New connections are refused / accepted and never answered / accepted and reset. Open ones: refuse and reset
-    reset them, hang stops passing anything on."""
-    share: float = 1.0
-    """Of connections that are hit, chosen by the seed."""
-    seed: int = 0
-    reset_after: float | None = None
-    """Each connection is reset so many seconds after it was opened, or after the fault began for open ones."""
-    direction: Literal["both", "request", "response"] = "both"
-    include_control: bool = False
-    """Also what watches over the target: kubelet's probes and metric scrapes of a pod."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkSample:
-    """One look through a connection path, as a client of it: what became of a connection of our own."""
-
-    outcome: Literal["answered", "refused", "reset", "silent"]
-    seconds: float
-    """From connecting to the outcome (round trip of an exchange that every TCP server ends), or the time waited."""
-    bytes_per_second: float | None = None
-
-
-class Links(ABC):
-    """Connections between services that an injector can act on."""
-
-    looks_before: ClassVar[bool] = True
-    """Whether `sample` can be asked while planning. Where looks are made by the injector's container in a pod, they
-    can be made only in the run: a plan touches nothing."""
-
-    async def check(self, target: Target) -> None:  # noqa: B027  what needs no check has none
-        """Asked while planning: whether an injector can act there. Reads only; raises `CannotDoHonestly`."""
-
-    async def ready(self, target: Target, hold: Hold) -> None:  # noqa: B027  what is there needs none
-        """Bring up what will act there, and look; see `Fault.ready`."""
-
-    def looks_at(self, target: Target) -> bool:
-        """Whether this very target is looked at; False: it is one of so many that only a sample is."""
-        return True
-
-    @abstractmethod
-    async def shape(self, target: Target, effect: NetworkEffect, hold: Hold) -> None:
-        """Put an effect in force until `release`, the hold's deadline, or 5 s after the last heartbeat."""
-
-    @abstractmethod
-    async def release(self, target: Target, hold: Hold) -> None:
-        """Take the effect back; nothing happens if it is not in force or its holder is gone."""
-
-    @abstractmethod
-    async def sample(self, target: Target, payload: int = 0, *, stay: float = 0.0, around: bool = False) -> LinkSample:
-        """Measure through the link, as a client would; never asks the injector. `payload`: bytes to push through,
-        for bandwidth. `stay`: seconds that the connection is open and idle before anything is said on it. `around`:
-        past the injector, straight to the other end, to tell a fault from an end that is itself in trouble."""
-
-    @abstractmethod
-    async def met(self, target: Target, hold: Hold) -> int | None:
-        """How many connections met the effect so far, our own samples not counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkEnd:
-    """The other end of a link, as clients know it."""
-
-    names: Sequence[str] = ()
-    """By which it is looked up; none: by its address."""
-    doors: Sequence[tuple[str, int]] = ()
-    """Addresses (or a name) and TCP ports where it may answer, in the order in which they are to be tried."""
-
-
-class PodLinks(Links):
-    """Connections of pods, with the injector in the pod itself, where it reaches more than connections."""
-
-    @abstractmethod
-    async def end_of(self, target: Target) -> LinkEnd:
-        """Where a link leads. Reads only; raises `CannotDoHonestly` where it has no address."""
-
-    @abstractmethod
-    async def act(self, target: Target, effect: JsonObject, hold: Hold, *, include_control: bool = False) -> JsonObject:
-        """Put an effect in force as the injector takes it, and give what it says about it. `effect` is merged into
-        `{kind: traffic, mode, match}`, whose match are the target's connections: `{packets: {…}}`, `{dns: {…}}`,
-        `{http: {…}}`, with `kind` or `match` of its own if it has them. Raises `FaultFailed` with the injector's words.
-        """
-
-    @abstractmethod
-    async def door(self, target: Target) -> tuple[str, int]:
-        """A host and a TCP port at which the target's connections can be looked at."""
-
-    @abstractmethod
-    async def look(self, target: Target, words: Sequence[str]) -> JsonObject:
-        """Any other look from inside the pod, as the injector's `look` program takes and answers it. Raises
-        `FaultFailed` when it cannot be made."""
-
-
-@dataclass(frozen=True, slots=True)
-class StressEffect:
-    """A load that a holder puts on what the target shares."""
-
-    what: Literal["cpu", "memory", "disk", "io"]
-    cores: float = 0.0
-    """Processors kept busy."""
-    size: float = 0.0
-    """Bytes of memory held, of disk filled, or of one write."""
-    folder: str = ""
-    """For disk and io: where."""
-    workers: int = 1
-    """For io: how many write at the same time."""
-
-
-class Holders(ABC):
-    """Processes of our own beside the target that hold a fault, with deadline and heartbeat."""
-
-    looks_before: ClassVar[bool] = True
-    """Whether `why_not` can be asked while planning; where the looks are made from inside a pod, only in the run."""
-
-    async def may_hold(self, target: Target, folder: str) -> None:  # noqa: B027  what needs no check has none
-        """Asked while planning: whether a holder can be put there, with the disk of this folder if one is named. Reads
-        only; raises `CannotDoHonestly`."""
-
-    async def bring_up(self, target: Target, folder: str, hold: Hold) -> None:  # noqa: B027  what is there needs none
-        """Bring up what will hold; see `Fault.ready`."""
-
-    async def why_not(self, target: Target, effect: StressEffect) -> str:
-        """Why the load cannot be put on safely, with what there is; empty if it can. Reads only."""
-        return ""
-
-    @abstractmethod
-    async def stress(self, target: Target, effect: StressEffect, hold: Hold) -> None:
-        """Start the load."""
-
-    @abstractmethod
-    async def pause(self, target: Target, hold: Hold) -> None:
-        """Stop the target's processes; the holder continues them when it ends, however that comes about."""
-
-    @abstractmethod
-    async def let_go(self, target: Target, hold: Hold) -> None:
-        """End the holder and wait until it is gone; nothing happens if there is none."""
-
-    @abstractmethod
-    async def usage(self, target: Target, hold: Hold) -> Mapping[str, float]:
-        """What the operating system says of the holder, never the holder itself: `cores` used and `waited` for over the
-        last moment, `memory` in bytes resident, `disk` in bytes taken, `written` in bytes a second; empty: there is no
-        holder."""
-
-
-class Files(ABC):
-    """The file system of a target."""
-
-    @abstractmethod
-    async def free(self, target: Target, folder: str) -> tuple[float, float]:
-        """(free, total) bytes of the file system that the folder is on. Raises `CannotDoHonestly`: no such folder."""
-
-
-@dataclass(frozen=True, slots=True)
-class PodContainer:
-    """One of a pod's own containers, as the node last reported it."""
-
-    name: str
-    id: str
-    """Another one after each restart."""
-    running: bool
-    restarts: int
-    pid_one: bool = True
-    """Whether its process is number 1 of its own namespace, which no signal reaches that it has no handler for; false
-    where the pod's containers share one namespace."""
-
-
-@dataclass(frozen=True, slots=True)
-class PodState:
-    """A pod as the API shows it now."""
-
-    gone: str = ""
-    """How this very pod went away; empty: it is there."""
-    leaving: bool = False
-    """It was told to end."""
-    grace: float = 0.0
-    """Seconds that it has to end by itself: those it was given, or else those of its own settings."""
-    ends_in: float = 0.0
-    """Of a pod that was told to end: seconds until its time for that is over, by this machine's clock; negative: it is
-    over."""
-    node: str = ""
-    owner: str = ""
-    """What controls it directly (`replicaset/cart-5d9`); empty: nothing does, and it would not come back."""
-    containers: Sequence[PodContainer] = ()
-    """Its own: no init and no ephemeral containers."""
-    mirror: bool = False
-    """It comes from a file on its node, not from the API, which cannot end it."""
-    scratch: Sequence[str] = ()
-    """Its `emptyDir` volumes: what is in them goes with it."""
-    kept_out: bool = False
-    """It says `chaosrunner.dev/allow: "false"`."""
-
-    @property
-    def running(self) -> Sequence[str]:
-        """The names of its containers that run."""
-        return () if self.gone else tuple(each.name for each in self.containers if each.running)
-
-
-class Pods(ABC):
-    """Pods of a cluster. Every change names the pod's uid, so that another one of the same name is never hit; all of
-    them raise `FaultFailed` in words where the API refuses (rights, an admission webhook, a pod that is gone)."""
-
-    @abstractmethod
-    async def state(self, target: Target) -> PodState:
-        """As the API shows it now."""
-
-    @abstractmethod
-    async def delete(self, target: Target, grace: float | None = None) -> None:
-        """Delete it. `grace`: seconds to end in; None: its own; 0: its entry goes at once, the node ends it then."""
-
-    @abstractmethod
-    async def evict(self, target: Target, grace: float | None = None, *, within: float = 0.0) -> None:
-        """Ask for its eviction, for so many seconds again and again while a disruption budget does not allow it.
-
-        Raises `BarrierHeld` if none did by then.
-        """
-
-    @abstractmethod
-    async def ending(self, target: Target) -> Sighting:
-        """Whether it was told to end and does so, as the API shows it: gone, none of its containers runs, or they still
-        have time. Not seen: it was not told to, or its containers outlast the time that they had."""
-
-    @abstractmethod
-    async def on_nodes(self, names: Sequence[str]) -> Sequence[Target]:
-        """The environment's pods on these nodes that have not ended and are not being deleted."""
-
-    @abstractmethod
-    async def owner(self, target: Target) -> str:
-        """How what keeps the pod is now: `deployment/cart has 2 of 3 ready`; empty: nothing keeps it. Says in words
-        where it cannot be read."""
-
-
-class Objects(ABC):
-    """Objects of a cluster's API that a fault changes, with a ledger in the cluster and a guardian: whoever dies, what
-    was changed is changed back.
-
-    An undo is data: operations that the runner, the guardian, `heal` or a person can carry out. Each is bound to
-    objects that still carry the hold's mark, so that what somebody else has changed back or made anew is left alone:
-
-        undo = [objects.back(where, {"spec": {"replicas": 3}}, hold)]           while preparing
-        await objects.change(target, hold, [objects.patch(where, {"spec": {"replicas": 0}}, hold)], undo)
-        await objects.take_back(hold, undo)
-
-    Paths are those of the API: `/apis/apps/v1/namespaces/shop/deployments/cart`.
-    """
-
-    namespaces: Sequence[str] = ()
-    """The environment's: nothing outside is ever touched."""
-
-    @abstractmethod
-    async def read(self, path: str) -> dict[str, Any] | None:
-        """An object; None: there is none. Raises `NotPossibleNow` where it cannot be read."""
-
-    @abstractmethod
-    async def items(self, path: str, **query: str) -> Sequence[dict[str, Any]]:
-        """A whole list, page by page; `labelSelector`, `fieldSelector`."""
-
-    @abstractmethod
-    async def ready(self) -> None:
-        """Asked by a fault's `check`: whether there can be a guardian. Raises `CannotDoHonestly` with what to do."""
-
-    @abstractmethod
-    async def change(self, target: Target, hold: Hold, do: Sequence[JsonObject], undo: Sequence[JsonObject]) -> None:
-        """Write the ledger entry, wait for the guardian's word that it could undo it, then act.
-
-        Raises `FaultFailed`; what was done by then is in the ledger.
-        """
-
-    @abstractmethod
-    async def take_back(self, hold: Hold, undo: Any, *, last: bool = True) -> None:
-        """Carry the undo out and remove the ledger entry; nothing happens if it was done before. While the API server
-        does not answer it is tried again. Not `last`: more is to come, and the entry stays. Raises `UndoFailed` with
-        the commands."""
-
-    @abstractmethod
-    async def seen_until(
-        self, path: str, enough: Callable[[dict[str, Any]], bool], seconds: float
-    ) -> dict[str, Any] | None:
-        """Look at an object until it is as it should be, or gone, or the time is over; as it was seen last. None: it is
-        gone."""
-
-    @abstractmethod
-    def tag(self, hold: Hold) -> str:
-        """Ten characters that are this hold's alone, for names of what it makes."""
-
-    @abstractmethod
-    def held(self, found: Mapping[str, Any] | None, hold: Hold) -> bool:
-        """Whether an object carries the hold's mark."""
-
-    @abstractmethod
-    def patch(self, path: str, body: Mapping[str, Any], hold: Hold, **more: Any) -> JsonObject:
-        """The operation that merges a change into an object and marks it. `more`: `uid`; `type` (a strategic merge);
-        `with` and `without` (`{pointer, items}`: whole items into and out of a list)."""
-
-    @abstractmethod
-    def back(self, path: str, body: Mapping[str, Any], hold: Hold, **more: Any) -> JsonObject:
-        """The operation that merges the old values back into an object that still carries the mark, and takes the mark
-        off. `more` as for `patch`; also `when`: `[{pointer, equals, body}]`, merged only where it is still as we left
-        it."""
-
-    @abstractmethod
-    def make(self, path: str, body: Mapping[str, Any], hold: Hold) -> JsonObject:
-        """The operation that makes an object, marked, in the list at `path`."""
-
-    @abstractmethod
-    def unmake(self, path: str, hold: Hold) -> JsonObject:
-        """The operation that deletes such an object."""
-
-    @abstractmethod
-    def by_hand(self, undo: Any) -> Sequence[str]:
-        """The kubectl commands that do the same."""
-
-    @abstractmethod
-    def changed_by(self, found: Mapping[str, Any], field: str) -> str:
-        """Who set a field (`spec.replicas`) last and when, as the API keeps account (`managedFields`); empty: nobody is
-        on record but chaosrunner."""
-
-
-class Containers(ABC):
-    """Containers of a pod whose processes can be signalled. `name` None: the pod's only one."""
-
-    @abstractmethod
-    async def container(self, target: Target, name: str | None) -> PodContainer:
-        """As it is now. Raises `CannotDoHonestly` where it has no such container, `FaultFailed` where it is gone."""
-
-    @abstractmethod
-    async def check(self, target: Target, name: str | None, number: int) -> None:
-        """Asked while planning: whether its process would hear the signal. Reads only; raises `CannotDoHonestly`."""
-
-    @abstractmethod
-    async def ready(self, target: Target, name: str, hold: Hold) -> None:
-        """Bring up what sends the signal; see `Fault.ready`."""
-
-    @abstractmethod
-    async def signal(self, target: Target, name: str, number: int, hold: Hold) -> str:
-        """Send it, in words. Raises `FaultFailed` if it was not sent, or would not be heard."""
-
-
-class ServiceLogs(ABC):
-    """Files that what services print goes to."""
-
-    @abstractmethod
-    def log_file(self, service: str) -> Path:
-        """Of a service that chaosrunner started. Raises `UsageError` for one that the environment does not name."""
-
-
-class Policies(ABC):
-    """What a NetworkPolicy cannot say by itself, and whether one works: a cluster may have none who enforces them."""
-
-    @abstractmethod
-    async def others_than(self, target: Target) -> Sequence[JsonObject]:
-        """Peers, as a policy's rule takes them, that are everything but the other end of a `link`. Raises
-        `CannotDoHonestly` where that cannot be said."""
-
-    @abstractmethod
-    async def ready(self) -> None:
-        """Bring up what knocks; see `Fault.ready`."""
-
-    @abstractmethod
-    async def knock(self, target: Target) -> LinkSample:
-        """What becomes of a TCP connection to the pod from a pod of our own in the cluster, the guardian's. Any outcome
-        but silence means that it got there. Raises `FaultFailed` when it cannot be made."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkloadState:
-    """A workload as the API shows it now."""
-
-    gone: str = ""
-    """How this very workload went away; empty: it is there."""
-    wanted: int = 0
-    updated: int = 0
-    """Pods of its newest revision."""
-    ready: int = 0
-    settled: bool = False
-    """All that are wanted are of the newest revision and ready, and the controller has seen the latest change."""
-    why_no_rollout: str = ""
-    """Why a changed template would not bring new pods (paused, `OnDelete`); empty: it would."""
-
-
-class Workloads(ABC):
-    """What runs pods: deployments, stateful sets, daemon sets."""
-
-    @abstractmethod
-    async def state(self, target: Target) -> WorkloadState:
-        """As the API shows it now."""
-
-    @abstractmethod
-    async def restart(self, target: Target, mark: str) -> None:
-        """Begin a rollout as kubectl does: the template says `restartedAt: mark`. Raises `FaultFailed`."""
-
-    @abstractmethod
-    async def marked(self, target: Target, mark: str) -> int:
-        """How many of its pods have the mark in their annotations."""
-
-
-class ClusterReader(ABC):
-    """What a cluster's API says, as the JSON that it sends. Reads only, and in the environment's namespaces only.
-
-    Everything raises `NotPossibleNow` with the API server's words where it does not answer or refuses, and `UsageError`
-    for a service, workload, namespace or kind that the environment or the cluster does not know.
-    """
-
-    @abstractmethod
-    async def pods(self, selector: Selector, most: int) -> Sequence[JsonObject]:
-        """All pods that a selector means, whatever their state, without chaosrunner's own. Raises `UsageError` if there
-        are more than `most`, and `NoAnswer` where the workload or Service that is named is not there."""
-
-    @abstractmethod
-    async def workload(self, selector: Selector) -> JsonObject | None:
-        """The workload that a selector means; None: it is not there."""
-
-    @abstractmethod
-    async def object(
-        self, kind: str, name: str, *, api: str | None = None, namespace: str | None = None
-    ) -> JsonObject | None:
-        """An object by kind (`Deployment`), group and version (`apps/v1`; may be left out for Kubernetes' own kinds)
-        and name; None: it is not there. Secrets are refused."""
-
-    @abstractmethod
-    async def events(self, namespace: str, reason: str) -> Sequence[JsonObject]:
-        """The events of a namespace with this reason (empty: any) that the cluster still keeps, for an hour usually."""
-
-    @abstractmethod
-    async def log(
-        self, namespace: str, pod: str, container: str, *, after: str, previous: bool, limit: int
-    ) -> str | None:
-        """At most `limit` bytes of a container's log from the second of `after` (a time as the log has it; empty: all
-        that is kept), each line with its time before it. `previous`: of the instance before its last restart. None:
-        there is no such log (not started yet, or no longer kept)."""
-
-    @abstractmethod
-    async def last_time(self, namespace: str, pod: str, container: str) -> str:
-        """The time of the last line of a container's log; empty: it has none."""
-
-
-def cluster_of(context: ProbeContext) -> ClusterReader:
-    """The cluster that a probe reads. Raises `NoReading` where the environment is none."""
-    from chaosrunner.errors import CannotDoHonestly, NoReading
-
-    if context.platform is None:
-        raise NoReading("no environment says which cluster is meant")
-    try:
-        return context.platform.ability(ClusterReader)
-    except CannotDoHonestly:
-        raise NoReading(f"the environment's platform is {context.platform.kind}, not a cluster") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What became of one object of a schedule."""
-
-    kind: str
-    """`CronJob`."""
-    name: str
-    """`NAMESPACE/NAME`."""
-    done: Literal["created", "changed", "unchanged", "removed"]
-
-
-class Schedules(ABC):
-    """Objects of a cluster that have chaosrunner run by itself, each with the label `LABEL`."""
-
-    LABEL: ClassVar[str] = "chaosrunner.dev/schedule"
-    """`suite.NAME` or `game-day.NAME`: whose schedule it is."""
-
-    @abstractmethod
-    async def may_keep(self, objects: Sequence[JsonObject]) -> Sequence[GuardAnswer]:
-        """What speaks for and against having these there; reads only. Raises `NotPossibleNow` if it cannot be asked."""
-
-    @abstractmethod
-    async def keep(self, objects: Sequence[JsonObject]) -> Sequence[Kept]:
-        """Have them there as they are given. Raises `Refused`, with nothing changed, where one is somebody else's, or
-        where the cluster does not take it."""
-
-    @abstractmethod
-    async def may_remove(self, namespace: str) -> Sequence[GuardAnswer]:
-        """What speaks for and against removing schedules there; otherwise the same."""
-
-    @abstractmethod
-    async def remove(self, schedule: str, namespace: str) -> Sequence[Kept]:
-        """Remove all that `LABEL` says to be of this schedule, what runs of it included: that is halted, and takes its
-        faults back. Empty: there was nothing."""
-
-
-class Sending(Protocol):
-    """A request made ready, whatever way it takes."""
-
-    @property
-    def request(self) -> Request:
-        """What is asked."""
-
-    async def send(self) -> Reply:
-        """Ask; any status of the service itself is an answer. Raises `NoAnswer` where the service did not answer, and
-        `NoReading` where the way to it failed."""
-
-
-class ServiceCalls(ABC):
-    """HTTP to the environment's services by their name, from wherever chaosrunner runs."""
-
-    @abstractmethod
-    def prepare(self, service: str, port: str | None, request: Request) -> Sending:
-        """Make a request ready whose URL is a path. `port` is a number or a name; None: the service's only one.
-
-        Raises `UsageError` for a service that the environment does not name, or a header that cannot be sent this way.
-        """
-
-
 # ---------------------------------------------------------------------------------------------------------- probes
 
 
@@ -1044,6 +504,18 @@ class ProbeContext:
     secrets: Mapping[str, str] = field(default_factory=dict)
     state: Path | None = None
     """Where chaosrunner keeps what it knows; None: `.chaosrunner` of the current folder."""
+
+
+def cluster_of(context: ProbeContext) -> ClusterReader:
+    """The cluster that a probe reads. Raises `NoReading` where the environment is none."""
+    from chaosrunner.errors import CannotDoHonestly, NoReading
+
+    if context.platform is None:
+        raise NoReading("no environment says which cluster is meant")
+    try:
+        return context.platform.ability(ClusterReader)
+    except CannotDoHonestly:
+        raise NoReading(f"the environment's platform is {context.platform.kind}, not a cluster") from None
 
 
 class Probe(Plugin[P], ABC):

@@ -135,7 +135,7 @@ def _write_ratio(ratio: float) -> str:
     return f"{number(ratio * 100)}%"
 
 
-def written_like(text: Any, value: float) -> str:
+def written_like(text: object, value: float) -> str:
     """A value the way a text beside it writes its own: `1s` beside `500ms`, `1KiB` beside `12B`; a plain number beside
     what is no quantity."""
     for parse, write in (

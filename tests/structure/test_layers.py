@@ -21,6 +21,8 @@ LAYERS: list[set[str]] = [
     SEAM,
     {"instrument", "explore", "exposition", "extensions", "services", "marked_text"},
     {"prometheus", "new_relic"},
+    {"abilities"},
+    {"cluster"},
     {"ports"},
     {"needs", "programs", "pod_logs"},
     {"catalog", "alerts", "network", "loads", "objects"},
