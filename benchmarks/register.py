@@ -45,7 +45,7 @@ COPIED = {
     "near_miss": (
         *("id", "environment_class", "service", "state", "closed", "priority", "finding", "kind", "fault", "owner"),
         *("due", "waived_until", "first_seen", "last_seen", "regressions", "fixed_in", "verified_in", "source"),
-        *("outage", "covered"),
+        *("outage", "covered", "opened_at", "triaged"),
     ),
     "near_miss_record": ("near_miss", "record"),
     "fingerprint": ("fingerprint", "near_miss"),
@@ -276,7 +276,7 @@ class _One:
         return (
             *(self.id, "staging", self.service, self.state, closed, self.priority, "near-miss", self.kind, self.fault),
             *(team, due.isoformat(), waived, self.first, self.first + 90 * DAY, self.regressions, self.fixed, proven),
-            *("run", False, self.covered),
+            *("run", False, self.covered, self.first, self.state != "open"),
         )
 
     @property

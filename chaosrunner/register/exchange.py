@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from chaosrunner.errors import UsageError
 from chaosrunner.model.near_miss import HistoryEvent, NearMiss
-from chaosrunner.register import rows, schema, sums
+from chaosrunner.register import rows, schema, sums, tallies
 
 FORMAT = "chaosrunner.register/1"
 CHUNK = 500
@@ -138,6 +138,14 @@ def _checked(row: Row, name: str, number: int) -> Row:
     return {column: row[column] for column in kind.columns}
 
 
+def tally(connection: sa.Connection, name: str, whole: list[Row]) -> None:
+    """Take rows of a table into the counts that are kept; after they were written."""
+    if name == "history":
+        tallies.add_events(connection, whole)
+    elif name == "recorded_run":
+        tallies.add_runs(connection, whole)
+
+
 class _Loading:
     """Adds rows chunk by chunk."""
 
@@ -170,6 +178,7 @@ class _Loading:
             records = [{"near_miss": row["id"], "record": row["record"]} for _, row in fresh]
             self._connection.execute(schema.near_miss_record.insert(), records)
             sums.count(self._connection, whole)
+        tally(self._connection, name, whole)
 
     def _new(self, kind: _Kind, name: str, chunk: list[tuple[int, Row]]) -> list[tuple[int, Row]]:
         known = self._known(kind, name, [row for _, row in chunk])

@@ -159,6 +159,7 @@ def _insert(connection: sa.Connection, found: Rows) -> None:
             records = [{"near_miss": row["id"], "record": row["record"]} for _, row in found[name]]
             connection.execute(schema.near_miss_record.insert(), records)
             sums.count(connection, whole)
+        exchange.tally(connection, name, whole)
 
 
 def _digest(text: str) -> bytes:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from chaosrunner.model.near_miss import HistoryEvent, NearMiss, Occurrence, Pass, RunFacts, Waiver
 from chaosrunner.model.words import Source, State
-from chaosrunner.register import schema, sums
+from chaosrunner.register import schema, sums, tallies
 
 BOTH = (schema.near_miss, schema.near_miss_record)
 """What is locked: a row that is not would be shown as it was before another process's change was waited for."""
@@ -48,6 +48,8 @@ def columns(near_miss: NearMiss) -> dict[str, Any]:
         "source": near_miss.source.value,
         "outage": near_miss.outage,
         "covered": near_miss.covered,
+        "opened_at": near_miss.opened_at,
+        "triaged": near_miss.triaged_at is not None,
     }
 
 
@@ -128,7 +130,9 @@ def note(connection: sa.Connection, near_miss: str, why: Why, what: str, *, befo
         reason=why.reason,
         run=why.run,
     )
-    connection.execute(schema.history.insert().values(**of_event(event)))
+    row = of_event(event)
+    connection.execute(schema.history.insert().values(**row))
+    tallies.add_events(connection, [row])
 
 
 def of_event(event: HistoryEvent) -> dict[str, Any]:
@@ -186,6 +190,7 @@ def add_run(connection: sa.Connection, facts: RunFacts, gaps: int) -> None:
             "gaps": gaps,
         }
         connection.execute(table.insert().values(**values, record=facts.as_json()))
+        tallies.add_runs(connection, [values])
 
 
 NUMBERS_BY_FINGERPRINT = "chaosrunner_numbers_by_fingerprint"

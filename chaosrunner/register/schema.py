@@ -26,7 +26,7 @@ from sqlalchemy import (
     event,
 )
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration; a register with another one is upgraded when it is opened."""
 
 NAMING = {
@@ -40,6 +40,9 @@ metadata = MetaData(naming_convention=NAMING)
 
 version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 """Alembic's own; kept apart so that migrations do not compare it."""
+
+_STANDING = ("closed", "environment_class", "service", "state", "priority", "due", "opened_at")
+"""Whatever the metrics say of near misses, so that an index alone answers them."""
 
 near_miss = Table(
     "near_miss",
@@ -64,6 +67,9 @@ near_miss = Table(
     Column("source", String(10), nullable=False),
     Column("outage", Boolean, nullable=False),
     Column("covered", Boolean, nullable=False),
+    Column("opened_at", Float),
+    Column("triaged", Boolean),
+    Index("ix_near_miss_standing", *_STANDING),
     Index(None, "environment_class", "service"),
     Index(None, "closed", "priority", "due", "id"),
     Index(None, "priority", "due", "id"),
@@ -101,6 +107,25 @@ counted = Table(
     Column("day", Date, nullable=False),
 )
 """One row: the day as of which the sums say what is overdue."""
+
+happened = Table(
+    "happened",
+    metadata,
+    Column("month", String(7), primary_key=True),
+    Column("event", String(20), primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+"""How often what happened in a month, before the day that `counted` has: see `register.tallies`."""
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("environment_class", String(100), primary_key=True),
+    Column("service", String(100), primary_key=True),
+    Column("answer", String(20), primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+"""How many runs of a service answered what, before that day."""
 
 near_miss_record = Table(
     "near_miss_record",
@@ -180,7 +205,7 @@ recorded_run = Table(
     Column("gaps", Integer, nullable=False),
     Column("record", JSON, nullable=False),
     Index(None, "service", "at"),
-    Index(None, "answer"),
+    Index("ix_recorded_run_at", "at", "answer"),
 )
 """Every run that was recorded, also those that found nothing: what was tried, and how it went."""
 
@@ -256,7 +281,7 @@ heard = Table(
 
 TABLES = (
     near_miss, near_miss_record, fingerprint, split, occurrence, passing, history, recorded_run, item, counter,
-    game_day_log, game_day_lead, sums, counted, under_way, heard,
+    game_day_log, game_day_lead, sums, counted, happened, answers, under_way, heard,
 )  # fmt: skip
 
 REFUSE_CHANGES = {

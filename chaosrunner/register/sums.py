@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from chaosrunner.model.words import Priority, State
-from chaosrunner.register import schema
+from chaosrunner.register import schema, tallies
 from chaosrunner.register.finding import IN_TIME
 
 SORTS = ("kind", "fault", "priority", "state")
@@ -27,8 +27,6 @@ COUNTED = (
 )
 CONCERNED = frozenset({*PLACE, *SORTS, "closed", "due", "regressions", "fixed_in", "verified_in", "outage", "covered"})
 """Columns whose change changes the sums."""
-NEVER = date(1, 1, 1)
-"""The day of sums in which nothing is overdue yet."""
 MOST_AT_ONCE = 500
 
 Columns = Mapping[str, Any]
@@ -96,15 +94,15 @@ def _whole(figures: Sequence[float]) -> Iterator[float]:
 
 def counted_on(connection: sa.Connection) -> date:
     """The day as of which the sums say what is overdue."""
-    found: date | None = connection.execute(sa.select(schema.counted.c.day)).scalar()
-    return found or NEVER
+    return tallies.day_kept(connection)
 
 
 def bring_up_to(connection: sa.Connection, today: date) -> None:
     """Count as overdue what is by now. Nothing else may be written before it in this transaction."""
     if connection.dialect.name == "postgresql":  # what is written meanwhile would be counted as of another day
-        connection.execute(sa.text("LOCK TABLE near_miss IN SHARE ROW EXCLUSIVE MODE"))
+        connection.execute(sa.text("LOCK TABLE recorded_run, near_miss, history IN SHARE ROW EXCLUSIVE MODE"))
     day = counted_on(connection)
+    tallies.move(connection, day, today)
     changes: dict[_Key, list[float]] = {}
     for row in became_overdue(connection, day, today, ()):
         place = [getattr(row, name) or "" for name in PLACE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from chaosrunner.model.near_miss import NearMiss, day_of
 from chaosrunner.model.report import Report
 from chaosrunner.model.stats import Group, Stats
 from chaosrunner.model.words import Priority, State, WaivedAs
-from chaosrunner.register import open_register, schema
+from chaosrunner.register import open_register, rows, schema
 from chaosrunner.register.database import reading
 from chaosrunner.register.near_misses import Register, Wanted
 from chaosrunner.register.sums import counted_on
@@ -78,6 +79,16 @@ def right(register: Register, clock: SetClock, wanted: Wanted | None = None) -> 
     assert told(stats) == groups_of(known, clock)
     assert stats.outages == sum(each.outage for each in known)
     assert stats.uncovered == sum(not each.closed and not each.covered for each in known)
+    if wanted is None:
+        events = map(rows.of_event, register.events(0.0, clock.at + 3000 * DAY))
+        counted = Counter((each["month"], each["event"]) for each in events if each["event"])
+        assert {(each.month, each.event): each.count for each in stats.over_time} == counted
+    here = [
+        each
+        for each in register.runs()
+        if chosen.service in (None, each.service) and chosen.environment_class in (None, each.environment_class)
+    ]
+    assert {**stats.runs} == Counter(each.answer for each in here)
 
 
 def busy(register: Register, clock: SetClock, dice: random.Random, steps: int) -> None:
