@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from chaosrunner.app.desk import Desk, context_of
@@ -18,6 +17,7 @@ from chaosrunner.records.light import dataclass
 from chaosrunner.reports.account import Account, gather
 from chaosrunner.reports.shown_gap import ShownGap, shown
 from chaosrunner.stages.detect import detect
+from chaosrunner.stages.findings import Findings
 from chaosrunner.stages.judge import judge
 from chaosrunner.stages.run import RunOutcome
 from chaosrunner.store.journal import read_journal
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from chaosrunner.model.near_miss import NearMiss
     from chaosrunner.register.near_misses import Register, Tried
     from chaosrunner.stages.register import Registered
-
-_NO_CLUES: Mapping[str, Clues] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ async def conclude(plan: Plan, outcome: RunOutcome, desk: Desk, there: Lookout |
     gaps = detect(verdict, plan)
     clues = await _look_around(verdict, gaps, outcome.journal, desk, there)
     account = gather(read_journal(outcome.journal))
-    found, verified = await _keep(plan, verdict, gaps, desk, clues=clues, account=account)
+    found, verified = await _keep(Findings(plan, verdict, gaps, desk.clock.now(), clues, account), desk)
     html = _write_report(account, verdict, found, outcome.journal, desk)
     await _tell(plan, verdict, desk)
     return RunReport(plan, outcome, verdict, gaps, account, found, verified, html)
@@ -87,7 +85,7 @@ async def conclude_dead(plan: Plan, journal: Path, desk: Desk) -> tuple[ShownGap
     verdict = judge(entries)
     gaps = detect(verdict, plan)
     clues = await _look_around(verdict, gaps, journal, desk, None, dead=True)
-    found, _ = await _keep(plan, verdict, gaps, desk, entries[-1].at, clues, gather(entries))
+    found, _ = await _keep(Findings(plan, verdict, gaps, entries[-1].at, clues, gather(entries)), desk)
     entries = list(read_journal(journal, skip_damaged=True))
     _write_report(gather(entries), verdict, found, journal, desk)
     if plan.environment.spec.notify:
@@ -164,18 +162,11 @@ def _write_report(account: Account, verdict: Verdict, found: tuple[ShownGap, ...
     return html
 
 
-async def _keep(  # noqa: PLR0913  what else is known of the run stands beside it
-    plan: Plan,
-    verdict: Verdict,
-    gaps: Sequence[Gap],
-    desk: Desk,
-    ended: float | None = None,
-    clues: Mapping[str, Clues] = _NO_CLUES,
-    account: Account | None = None,
-) -> tuple[tuple[ShownGap, ...], tuple[str, ...]]:
+async def _keep(findings: Findings, desk: Desk) -> tuple[tuple[ShownGap, ...], tuple[str, ...]]:
     """Record near misses and their remediation. The register is opened only where there is something to say to it."""
     from chaosrunner.register import open_register, register_exists
 
+    plan, run, gaps, clues = findings.plan, findings.verdict.run, findings.gaps, findings.clues
     if not gaps and not register_exists(desk.state):
         return (), ()
     from chaosrunner.stages.register import register
@@ -185,15 +176,13 @@ async def _keep(  # noqa: PLR0913  what else is known of the run stands beside i
         with open_register(desk.state, desk.clock) as book:
             tracker = open_tracker(plan.environment, context_of(plan, desk))
             _catch_up(plan, book, desk)
-            done = register(verdict, plan, gaps, book, desk.clock, ended, clues=clues, account=account)
-            _post(plan, done, [each.near_miss for each in done.recorded], verdict.run, desk)
+            done = register(findings, book)
+            _post(plan, done, [each.near_miss for each in done.recorded], run, desk)
             items = await remediate(done, book, tracker, desk.clock)
             known = [book.get(each.near_miss.id) for each in done.recorded]
-            _post(plan, done, known, verdict.run, desk)  # once more, now that there are items to link to
+            _post(plan, done, known, run, desk)  # once more, now that there are items to link to
     except NotPossibleNow as error:
-        desk.tell(
-            f"the near misses of this run are not recorded: {error}; they are in `chaosrunner judge {verdict.run}`"
-        )
+        desk.tell(f"the near misses of this run are not recorded: {error}; they are in `chaosrunner judge {run}`")
         return tuple(ShownGap(gap, clues=clues.get(gap.fingerprint)) for gap in gaps), ()
     for item in items:
         if item.trouble:

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from chaosrunner import catalog
-from chaosrunner.clock import Clock
 from chaosrunner.errors import ChaosrunnerError
 from chaosrunner.judging.redacting import redacted
-from chaosrunner.model.evidence import Clues
 from chaosrunner.model.experiment import Remediation
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.gap import Gap
@@ -27,6 +25,7 @@ from chaosrunner.records.light import dataclass
 from chaosrunner.register.near_misses import Recorded, Register, Tried
 from chaosrunner.reports.account import Account
 from chaosrunner.reports.course import course_of
+from chaosrunner.stages.findings import Findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +51,13 @@ class Registered:
         return tuple(sorted(self.shown | verified | {near_miss.id for near_miss in self.woken}))
 
 
-def register(  # noqa: PLR0913  what else changed stands beside the gaps
-    verdict: Verdict,
-    plan: Plan,
-    gaps: Sequence[Gap],
-    register: Register,
-    clock: Clock,
-    ended: float | None = None,
-    *,
-    clues: Mapping[str, Clues] | None = None,
-    account: Account | None = None,
-) -> Registered:
+def register(findings: Findings, register: Register) -> Registered:
     """Record a run: its gaps as occurrences of near misses, and itself as a pass of those that it tried and did not
-    show. The same run recorded twice changes nothing. `clues`: what else changed, by the gap's fingerprint. `account`:
-    the run's readings, of which the course of what failed is kept.
-
-    `ended` is the wall time of the run's end; default: now. Raises `NotPossibleNow` where the register is out of reach.
+    show. The same run recorded twice changes nothing. Raises `NotPossibleNow` where the register is out of reach.
     """
-    at = clock.now() if ended is None else ended
-    facts = facts_of(verdict, plan, at)
+    facts = facts_of(findings.verdict, findings.plan, findings.ended)
     woken = register.wake(facts)
-    found = [_found(gap, verdict, plan, gaps) for gap in gaps]
-    if account is not None:
-        found = [each.model_copy(update={"evidence": _with_courses(each.evidence, account)}) for each in found]
-    if clues:
-        found = [each.model_copy(update={"clues": clues.get(each.gap.fingerprint)}) for each in found]
-    recorded = register.record(facts, found)
+    recorded = register.record(facts, [_found(gap, findings) for gap in findings.gaps])
     return Registered(tuple(recorded), tuple(register.passed(facts)), tuple(woken))
 
 
@@ -210,7 +190,8 @@ def _hardness(fault: PlannedFault) -> tuple[JsonObject, dict[str, float]]:
 # ------------------------------------------------------------------------------------------------------- findings
 
 
-def _found(gap: Gap, verdict: Verdict, plan: Plan, gaps: Sequence[Gap]) -> Found:
+def _found(gap: Gap, findings: Findings) -> Found:
+    verdict, plan, gaps, account = findings.verdict, findings.plan, findings.gaps, findings.account
     hypothesis = next((each for each in verdict.hypotheses if each.name == gap.hypothesis), None)
     measures = [measure for measure in plan.measures if measure.hypothesis == gap.hypothesis]
     evidence = tuple(_evidence(gap, hypothesis)) if hypothesis else ()
@@ -218,7 +199,8 @@ def _found(gap: Gap, verdict: Verdict, plan: Plan, gaps: Sequence[Gap]) -> Found
     inputs = _inputs(gap, plan, gaps, hypothesis).model_copy(update={"failure_mode": mode})
     return Found(
         gap=gap,
-        evidence=evidence,
+        evidence=evidence if account is None else _with_courses(evidence, account),
+        clues=findings.clues.get(gap.fingerprint),
         conditions=_conditions(plan, _faults_of(gap, hypothesis, plan), measures),
         scoring=score(inputs),
         failure_mode=mode,

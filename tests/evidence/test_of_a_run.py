@@ -26,6 +26,7 @@ from chaosrunner.register import open_register
 from chaosrunner.reports.html import html_report
 from chaosrunner.reports.summary import summary
 from chaosrunner.stages.detect import detect
+from chaosrunner.stages.findings import Findings
 from chaosrunner.stages.judge import judge
 from chaosrunner.stages.register import register
 from chaosrunner.stages.remediation_text import item_of
@@ -256,7 +257,7 @@ async def test_the_register_and_the_item_have_it(desk: Desk, tmp_path: Path) -> 
     verdict = judge(read_journal(journal))
     gaps = detect(verdict, story().plan)
     with open_register(tmp_path / "state", SystemClock()) as book:
-        done = register(verdict, story().plan, gaps, book, SystemClock(), clues={gaps[0].fingerprint: clues})
+        done = register(Findings(story().plan, verdict, gaps, SystemClock().now(), {gaps[0].fingerprint: clues}), book)
         record = book.show(done.recorded[0].near_miss.id)
     (occurrence,) = record.occurrences
     assert isinstance(occurrence, Occurrence)

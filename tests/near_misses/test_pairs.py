@@ -19,6 +19,7 @@ from chaosrunner.model.verdict import Verdict
 from chaosrunner.register import open_register
 from chaosrunner.register.near_misses import Register
 from chaosrunner.stages.detect import detect
+from chaosrunner.stages.findings import Findings
 from chaosrunner.stages.register import register
 from tests.near_misses.world import START, SetClock, environment
 
@@ -283,7 +284,7 @@ def found(book: Register, runs: tuple[Run, ...]) -> list[str]:
     for n, run in enumerate(runs):
         gaps = detect(run.verdict(f"run-{n}"), run.plan)
         assert len(gaps) == 1, gaps
-        done = register(run.verdict(f"run-{n}"), run.plan, gaps, book, SetClock(START + 60 * n))
+        done = register(Findings(run.plan, run.verdict(f"run-{n}"), gaps, START + 60 * n), book)
         ids += [each.near_miss.id for each in done.recorded]
     return ids
 

@@ -18,6 +18,7 @@ from chaosrunner.model.words import FindingClass, GapKind, Priority, State
 from chaosrunner.register import open_register
 from chaosrunner.register.near_misses import Register
 from chaosrunner.stages.detect import detect
+from chaosrunner.stages.findings import Findings
 from chaosrunner.stages.register import Registered, register
 from tests.near_misses.world import START, SetClock, environment, gap, plan, planned_fault, verdict
 
@@ -35,7 +36,7 @@ def book(tmp_path: Path, clock: SetClock) -> Iterator[Register]:
 
 def recorded(book: Register, clock: SetClock, seen: Verdict, what: Plan | None = None) -> Registered:
     clock.at += 60
-    return register(seen, what or plan(), detect(seen, what or plan()), book, clock)
+    return register(Findings(what or plan(), seen, detect(seen, what or plan()), clock.at), book)
 
 
 def fix(book: Register, clock: SetClock) -> None:
@@ -165,7 +166,7 @@ def test_luck_counts_as_no_defence(
 ) -> None:
     gaps = [gap(kind=kinds[0], also=kinds[1:])]
     gaps += [gap(kind=kind, hypothesis="page-is-shown") for kind in other]
-    result = register(verdict(), plan(), gaps, book, clock)
+    result = register(Findings(plan(), verdict(), gaps, clock.at), book)
     inputs = result.recorded[0].near_miss.scoring.inputs
     assert (inputs.stopped_by, inputs.standing) == (stopped_by, standing)
     assert inputs.undetected is (GapKind.UNDETECTED in kinds)
@@ -173,7 +174,7 @@ def test_luck_counts_as_no_defence(
 
 def test_nobody_alerted_makes_the_runs_other_gaps_more_urgent_too(book: Register, clock: SetClock) -> None:
     silent = gap(kind=GapKind.UNDETECTED, hypothesis=None, subject="PaymentsSlow", finding=FindingClass.NEAR_MISS)
-    result = register(verdict(), plan(), [gap(), silent], book, clock)
+    result = register(Findings(plan(), verdict(), [gap(), silent], clock.at), book)
     assert [each.near_miss.scoring.inputs.undetected for each in result.recorded] == [True, True]
 
 
@@ -190,7 +191,7 @@ def test_a_declared_error_budget_tells_what_it_would_cost(book: Register, clock:
 
 
 def test_a_run_that_is_recorded_late_is_recorded_for_when_it_was(book: Register, clock: SetClock) -> None:
-    register(verdict(), plan(), [gap()], book, clock, START - 5000)
+    register(Findings(plan(), verdict(), [gap()], START - 5000), book)
     assert book.get("1").first_seen == START - 5000
     assert book.show("1").history[0].at == clock.at
 

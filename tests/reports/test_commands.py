@@ -14,6 +14,7 @@ from chaosrunner.clock import SystemClock
 from chaosrunner.errors import ChaosrunnerError
 from chaosrunner.model import journal as j
 from chaosrunner.register import open_register
+from chaosrunner.stages.findings import Findings
 from chaosrunner.stages.register import register
 from chaosrunner.stages.report import review
 from chaosrunner.store.journal import write_line
@@ -229,7 +230,7 @@ def test_prune_wants_to_be_told_which_runs_may_go(state: Path) -> None:
 def test_what_the_register_knows_is_shown_and_keeps_a_run(state: Path) -> None:
     seen = review(state / "runs" / BROKEN / "journal.jsonl")
     with open_register(state, SystemClock()) as book:
-        register(seen.verdict, seen.account.plan, [one.gap for one in seen.found], book, SystemClock())
+        register(Findings(seen.account.plan, seen.verdict, [one.gap for one in seen.found], SystemClock().now()), book)
     gap = json.loads(call(state, "judge", BROKEN, "--json").stdout)["gaps"][0]
     assert gap["nearMiss"]["id"].startswith("NM-")
     assert gap["nearMiss"]["occurrences"] == 1
