@@ -98,6 +98,18 @@ WORDS: Mapping[str, str] = {
     "bandwidth": "Bytes or bits a second: 100kB/s, 1MiB/s, 8Mbit/s.",
     "limit": "Of a tolerance: a number with an optional unit (200ms, 1%, 3), or relative to the baseline's median: "
     "4x baseline, baseline + 20ms.",
+    "secret": "Never written in a file, only named: `{env: NAME}`, `{file: PATH}` or, for runs in the cluster, a key "
+    "of a Kubernetes Secret (secretKeyRef). Its value is never printed or kept.",
+    "secretKeyRef": "Where a secret is: `{secretKeyRef: {name: N, key: K}}`, a key of a Kubernetes Secret; see secret.",
+    "parameter": "A value that a file asks for, with a type and maybe a default: `${name}` in `spec`, given by "
+    "`--parameter name=value`, by `use:` or by a matrix.",
+    "injector": "What runs beside a target and holds a fault there: a process of its own, with its own deadline.",
+    "heartbeat": "What the runner sends to everything that holds a fault. Where it is missing for 5 s, the fault is "
+    "taken back, so that nothing outlives the runner for long.",
+    "netem": "The kernel's own way to delay, lose or change packets: how network faults on pods are done where it is.",
+    "proxy": "What carries connections in place of the network, so that faults can act on them: on links of this "
+    "machine, and in pods whose kernel has no netem.",
+    "like baseline": "A tolerance: what is read must be distributed as it was in the baseline, as a whole phase.",
     "reference": "How one file names another: a path, or a name that is looked for in the same file, its folder, and "
     "the environments/, hypotheses/ and experiments/ folders beside or above it.",
 }

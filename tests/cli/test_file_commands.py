@@ -165,6 +165,12 @@ def test_every_exit_code_is_explained(code: int) -> None:
         ("network-latency", "network-latency  (fault)"),
         ("maxAffected", "spec.guards.maxAffected  (field of Environment)"),
         ("spec.method.for", "spec.method[].for  (field of Experiment)"),
+        ("prometheus.ratio.minimum", "ratio.minimum  (parameter of probe prometheus)"),
+        ("spec.platform.kubernetes.optIn", "optIn  (parameter of platform kubernetes)"),
+        ("IfNotPresent", "injector.pullPolicy  (a value of the parameter of platform kubernetes)"),
+        ("continuous", "spec.measures[].during  (a value of the field of Hypothesis)"),
+        ("GameDay", "game day  (word)"),
+        ("exit code 5", "5  (exit code)"),
     ],
 )
 def test_plugins_and_fields_are_explained(word: str, part: str) -> None:
@@ -173,3 +179,4 @@ def test_plugins_and_fields_are_explained(word: str, part: str) -> None:
 
 def test_a_word_that_is_not_known_gets_the_nearest() -> None:
     assert "did you mean 'tolerance'?" in raised("explain", "tolerence")
+    assert "did you mean 'clusterUid'?" in raised("explain", "clusterUuid")
