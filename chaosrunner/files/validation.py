@@ -10,7 +10,8 @@ from __future__ import annotations
 import marshal
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 from chaosrunner.errors import Problem
 from chaosrunner.files.node import Path, Spot, dotted
@@ -196,7 +197,7 @@ def _inside(path: Path, outer: Path) -> bool:
 
 
 def _together(one: _Found, other: _Found) -> _Found:
-    if other.expected == one.expected or not other.expected:
+    if not other.expected or f" or {other.expected} or " in f" or {one.expected} or ":
         return one
     expected = f"{one.expected} or {other.expected}" if one.expected else other.expected
     return _Found(one.spot, one.rest, one.message, expected, one.nearest, one.at_key, one.kind)
@@ -319,9 +320,9 @@ def _wrongly_read(model: type[Frozen], root: Spot, value: JsonValue) -> Iterator
     from chaosrunner.files import fields
 
     for spot in _scalars(root, value):
-        kinds = fields.at(model, spot.path[len(root.path) :])
+        kinds = [arm for arm in fields.at(model, spot.path[len(root.path) :]) if arm.kind is not NoneType]
         told = ["" if arm.converted else _misread(arm.kind, spot.value) for arm in kinds]
-        if told and all(told):
+        if told and all(told) and any(arm.kind in (bool, int, float) for arm in kinds):
             expected = " or ".join(dict.fromkeys(told))
             yield spot.problem(f"{called(spot)} is {show(spot.value)}", expected, rule="wrong-type")
 
@@ -345,4 +346,6 @@ def _misread(annotation: Any, value: JsonValue) -> str:
         return "" if isinstance(value, int) and not isinstance(value, bool) else "a whole number"
     if annotation is float:
         return "" if isinstance(value, int | float) and not isinstance(value, bool) else "a number"
+    if get_origin(annotation) in (tuple, list):
+        return "a list"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from chaosrunner.model.alerts import MatcherText, narrow
@@ -25,8 +26,10 @@ class Metadata(Frozen):
 def _parse_take(value: Any) -> Any:
     if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
         return value
-    if isinstance(value, str) and value.strip().endswith("%") and parse_ratio(value) > 0:
-        return f"{parse_ratio(value) * 100:g}%"
+    if isinstance(value, str) and value.strip().endswith("%"):
+        with suppress(ValueError):
+            if parse_ratio(value) > 0:
+                return f"{parse_ratio(value) * 100:g}%"
     raise ValueError(f"expected a count from 1, a share such as 50%, or all, found {value!r}")
 
 
@@ -216,6 +219,8 @@ class BaselineSpec(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _just_for(cls, value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float | list):
+            raise ValueError(f"expected a duration such as 30s, or {{for: 30s, within: 3m}}, found {value!r}")
         return {"for": value} if isinstance(value, str) else value
 
 

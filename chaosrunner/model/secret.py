@@ -22,7 +22,8 @@ class SecretRef(Frozen):
     @classmethod
     def _not_the_value(cls, value: Any) -> Any:
         if isinstance(value, str):
-            raise ValueError("a secret is never written in a file: expected {env: NAME} or {file: PATH}")
+            forms = "{env: NAME}, {file: PATH} or {secretKeyRef: {name: NAME, key: KEY}}"
+            raise ValueError(f"a secret is never written in a file: expected {forms}")
         return value
 
     @model_validator(mode="after")

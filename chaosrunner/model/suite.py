@@ -37,6 +37,9 @@ class SuiteEntry(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _just_named(cls, value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float | list):
+            forms = "the name or path of an experiment, or {experiment: NAME, …}, {folder: PATH} or {labels: {…}}"
+            raise ValueError(f"expected {forms}, found {value!r}")
         return {"experiment": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")

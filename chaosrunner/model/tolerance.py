@@ -222,7 +222,11 @@ class Rule(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _in_words(cls, value: Any) -> Any:
-        return {"like": "baseline"} if is_like(value) else value
+        if is_like(value):
+            return {"like": "baseline"}
+        if value is None or isinstance(value, bool | int | float | str | list):
+            raise ValueError(f"expected a rule such as {{atMost: 1%}}, or `like baseline`, found {value!r}")
+        return value
 
     @model_validator(mode="after")
     def _one_rule(self) -> Rule:
@@ -332,8 +336,15 @@ class Rule(Frozen):
         if self.between is not None:
             return f"between {self.between[0]} and {self.between[1]}{lasting}"
         if self.equals is not None:
-            return f"equal to {self.equals!r}{lasting}"
+            return f"equal to {_told(self.equals)}{lasting}"
         return f"matching /{self.matches}/{lasting}"
+
+
+def _told(value: Value) -> str:
+    """As files write it: `200`, `true`, `'ok'`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, str) else number(value)
 
 
 def is_like(value: Any) -> bool:
@@ -358,10 +369,11 @@ class Tolerance(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _one_for_all(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            if not is_like(value):
-                raise ValueError(f"expected a rule such as {{atMost: 1%}}, or `like baseline`, found {value!r}")
+        if is_like(value):
             value = {"like": "baseline"}
+        elif value is None or isinstance(value, bool | int | float | str | list):
+            forms = "a rule such as {atMost: 1%}, `like baseline`, or a rule for each of baseline, fault, recovery"
+            raise ValueError(f"expected {forms}, found {value!r}")
         if isinstance(value, dict) and value and not set(value) & {"baseline", "fault", "recovery"}:
             relative = any("baseline" in str(limit) for limit in value.values())
             return {"baseline": None if relative else value, "fault": value, "recovery": value}
@@ -378,6 +390,15 @@ class Tolerance(Frozen):
 
 class AbortLimit(Rule):
     """`abortAt`: when a reading is outside this rule for so long, everything is undone at once."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_words(cls, value: Any) -> Any:
+        if is_like(value):
+            return {"like": "baseline"}
+        if value is None or isinstance(value, bool | int | float | str | list):
+            raise ValueError(f"expected a limit such as {{atMost: 20%, for: 10s}}, found {value!r}")
+        return value
 
     @model_validator(mode="after")
     def _of_readings(self) -> AbortLimit:

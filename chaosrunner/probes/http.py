@@ -30,7 +30,9 @@ def _check_method(text: str) -> str:
 
 
 def _port(value: object) -> object:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value)
+    raise ValueError(f"expected the number or name of a port, found {value!r}")
 
 
 def _url_or_path(text: str) -> str:

@@ -68,8 +68,8 @@ def read_services(path: Path, modes: Sequence[str]) -> Mapping[str, NamedService
                 if mode not in modes:
                     place = spot.nearest("services", name, "notApplicable", mode)
                     meant = catalog.nearest(mode, list(modes))
-                    said = f"unknown failure mode {mode!r}"
-                    wrong = place.problem(said, ", ".join(modes), meant, at_key=True, rule="unknown-word")
+                    why = f"unknown failure mode {mode!r}"
+                    wrong = place.problem(why, ", ".join(modes), meant, at_key=True, rule="unknown-word")
                     problems.append(wrong)
     if problems:
         raise FileProblems(problems)

@@ -124,7 +124,7 @@ DOCUMENTS = [
     M(
         "bearerToken: {env: PROM_TOKEN}",
         "bearerToken: ‸s3cret",
-        "`bearerToken`: a secret is never written in a file: expected {env: NAME} or {file: PATH}",
+        "`bearerToken`: a secret is never written in a file: expected {env: NAME}, {file: PATH} or {secretKeyRef: {name: NAME, key: KEY}}",
         rule="secret-in-file",
     ),
     M(
@@ -439,8 +439,8 @@ HYPOTHESES = [
     M(
         "        baseline: {atMost: 200ms}",
         "        baseline: ‸200ms",
-        "`baseline` is '200ms', expected a mapping of atLeast, atMost, between, detect, effect, equals, falseAlarms, floor, for, like, matches, power, side, take",
-        rule="wrong-type",
+        "`baseline` is '200ms', expected a rule such as {atMost: 1%}, or `like baseline`",
+        rule="wrong-form",
     ),
     M(
         "        baseline: {atMost: 200ms}",
@@ -499,8 +499,8 @@ HYPOTHESES = [
     M(
         "      abortAt: {atMost: 5s, for: 2s}",
         "      abortAt: ‸5s",
-        "`abortAt` is '5s', expected a mapping of atLeast, atMost, between, detect, effect, equals, falseAlarms, floor, for, like, matches, power, side, take",
-        rule="wrong-type",
+        "`abortAt` is '5s', expected a limit such as {atMost: 20%, for: 10s}",
+        rule="wrong-form",
     ),
     M(
         "      abortAt: {atMost: 5s, for: 2s}",
@@ -673,7 +673,56 @@ EXPERIMENTS = [
     M(
         "baseline: {for: 5s, within: 30s}",
         "baseline: ‸5",
-        "`baseline` is 5, expected a mapping of for, within",
+        "`baseline` is 5, expected a duration such as 30s, or {for: 30s, within: 3m}",
+        rule="quantity",
+    ),
+    M(
+        "baseline: {for: 5s, within: 30s}",
+        "baseline: ‸[5s]",
+        "`baseline` is not right, expected a duration such as 30s, or {for: 30s, within: 3m}",
+        rule="quantity",
+    ),
+    M(
+        '      http: {url: "http://127.0.0.1:7001/", read: body}',
+        '      http: {url: "http://127.0.0.1:7001/", read: body, service: checkout, port: ‸[1]}',
+        "`port` is not right, expected the number or name of a port",
+        rule="wrong-form",
+    ),
+    M(
+        "take: 50%",
+        "take: ‸150%",
+        "`take` is '150%', expected a count from 1, a share such as 50%, or all",
+        only_check=True,
+        rule="wrong-form",
+    ),
+    M(
+        "listens: 5432",
+        "listens: ‸[5432]",
+        '`listens` is not right, expected a port such as 5432, or an address such as "127.0.0.1:8003"',
+        rule="wrong-form",
+    ),
+    M(
+        '      tolerance: {matches: "welcome|hello"}',
+        "      tolerance: ‸5",
+        "`tolerance` is 5, expected a rule such as {atMost: 1%}, `like baseline`, or a rule for each of baseline, fault, recovery",
+        rule="wrong-form",
+    ),
+    M(
+        '      tolerance: {matches: "welcome|hello"}',
+        "      tolerance: {equals: ‸[a]}",
+        "`equals` is a list, expected true or false or a number or text",
+        rule="wrong-type",
+    ),
+    M(
+        "expect: [200, 201]",
+        "expect: ‸true",
+        "`expect` is true, expected a whole number or a list",
+        rule="wrong-type",
+    ),
+    M(
+        "target: {service: checkout, to: payments, take: 50%}",
+        "target: {service: checkout, to: payments, port: ‸true}",
+        "`port` is true, expected a whole number",
         rule="wrong-type",
     ),
     M(

@@ -92,6 +92,11 @@ MISTAKES: list[tuple[str, str, str]] = [
         "the suite has 1001 runs, expected at most 1000",
     ),
     ("unknown-field", suite("experiments: [{experiment: base, ‸afer: [other]}]"), "unknown field `afer`, did you mean 'after'?"),
+    (
+        "wrong-form",
+        suite("experiments: [‸5]"),
+        "item 1 of `experiments` is 5, expected the name or path of an experiment, or {experiment: NAME, …}",
+    ),
     # -- game days
     ("not-found", game_day("agenda: [{experiment: ‸bsae}]"), "there is no Experiment 'bsae', did you mean 'base'?"),
     ("nobody-to-ask", game_day("goNoGo: {alerts: ‸[Page]}"), "the environment here names nothing that knows which alerts"),

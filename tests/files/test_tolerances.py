@@ -14,8 +14,10 @@ from tests.files.test_schema import refused
 
 HEAD = "apiVersion: chaosrunner.dev/v1\nkind: Hypothesis\nmetadata: {name: h}\nspec:\n  title: It holds\n  measures:\n"
 ALIKE = "expected a rule such as {atMost: 1%}, or `like baseline`"
+WHOLE = "expected a rule such as {atMost: 1%}, `like baseline`, or a rule for each of baseline, fault, recovery"
 MISTAKES = {
-    "tolerance: ‸like basline": f"`tolerance` is 'like basline', {ALIKE}",
+    "tolerance: ‸like basline": f"`tolerance` is 'like basline', {WHOLE}",
+    "tolerance: {fault: ‸like basline}": f"`fault` is 'like basline', {ALIKE}",
     "tolerance: ‸{baseline: like baseline}": "`tolerance`: the baseline cannot be held against itself",
     "tolerance: {fault: ‸{like: baseline, for: 3s}}": "`fault`: `for` counts single readings; `like` and `take`",
     "tolerance: {fault: {like: ‸base}}": "`like` is 'base', expected 'baseline'",

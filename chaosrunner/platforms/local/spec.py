@@ -25,7 +25,12 @@ def _parse_listens(value: Any) -> Any:
         if not 1 <= value <= 65535:
             raise ValueError(f"expected a port from 1 to 65535, found {value}")
         return f"*:{value}"
-    return _parse_address(value)
+    try:
+        return _parse_address(value)
+    except ValueError:
+        raise ValueError(
+            f'expected a port such as 5432, or an address such as "127.0.0.1:8003", found {value!r}'
+        ) from None
 
 
 def _parse_url(value: Any) -> Any:
