@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chaosrunner.app.doctoring import examine
     from chaosrunner.app.halting import halt_runs
     from chaosrunner.app.healing import heal_environment, heal_runs, under_way
-    from chaosrunner.app.matrix import each_run, worst_exit
+    from chaosrunner.app.matrix import each_run
     from chaosrunner.app.orders import Order, make_platform, plan_experiment, prepared
     from chaosrunner.app.running import run_experiment
     from chaosrunner.app.serving import Listening, serve
@@ -37,7 +37,6 @@ __all__ = [
     "serve",
     "under_way",
     "who",
-    "worst_exit",
 ]
 
 _PLACES = {
@@ -57,7 +56,6 @@ _PLACES = {
     "serve": "app.serving",
     "under_way": "app.healing",
     "who": "person",
-    "worst_exit": "app.matrix",
 }
 """The module of each name."""
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from chaosrunner.app.orders import Order
+from chaosrunner.model.exit_codes import DEFECT, UNDO_FAILED
 from chaosrunner.records.light import replace
 from chaosrunner.stages.load import load_experiment
 from chaosrunner.stages.variants import variants
 
-WORST_FIRST = (7, 70, 1, 6, 5, 4, 3, 2, 0)
-ENDS_ALL = frozenset({2, 6, 7, 70})
+ENDS_ALL = frozenset({2, 6, UNDO_FAILED, DEFECT})
 """Exit codes after which no further run is started: a person stopped it, or more is wrong than one run."""
 
 
@@ -23,8 +23,3 @@ def each_run(order: Order) -> Sequence[Order]:
     for one in orders:
         load_experiment(one.experiment, one.environment, one.folder, one.parameters)
     return orders
-
-
-def worst_exit(codes: Iterable[int]) -> int:
-    """The exit code of several runs together; 0 of none."""
-    return min(codes, key=WORST_FIRST.index, default=0)

@@ -15,13 +15,14 @@ from chaosrunner.app.running import Signals, run_experiment
 from chaosrunner.clock import Clock, SystemClock, new_run_id
 from chaosrunner.engine.stop import Stop
 from chaosrunner.errors import ChaosrunnerError, NotPossibleNow, UsageError
+from chaosrunner.model.exit_codes import gravest
 from chaosrunner.model.frozen import json_text
 from chaosrunner.model.journal import Entry, RunStarted
 from chaosrunner.model.suite_result import ItemResult, SuiteItem, SuiteResult
 from chaosrunner.model.target import Target
 from chaosrunner.model.words import Answer, Ending
 from chaosrunner.records.light import dataclass, replace
-from chaosrunner.stages.carry_out import Attempt, CarryOut, Outcome, Wishes, gravest
+from chaosrunner.stages.carry_out import Attempt, CarryOut, Outcome, Wishes
 from chaosrunner.stages.schedule import Job, Rules
 from chaosrunner.stages.suite import LoadedSuite, expected_seconds, load_suite, radius_of
 from chaosrunner.store.kept import write_file

@@ -100,10 +100,11 @@ def _exit_code(report: RunReport, *, strict: bool) -> int:
 
 def _run_all(order: Order, *, as_json: bool, strict: bool, **show: bool) -> int:
     """Each combination of a matrix, one after the other; what cannot be run stands in the answer, too."""
-    from chaosrunner.app import each_run, worst_exit
+    from chaosrunner.app import each_run
     from chaosrunner.app.matrix import ENDS_ALL
     from chaosrunner.cli._showing import matrix_line, run_json
     from chaosrunner.errors import ChaosrunnerError
+    from chaosrunner.model.exit_codes import gravest
 
     orders, codes, lines, shown = each_run(order), list[int](), list[str](), list[Any]()
     for number, one in enumerate(orders, 1):
@@ -122,7 +123,7 @@ def _run_all(order: Order, *, as_json: bool, strict: bool, **show: bool) -> int:
             lines.append(f"{named}: {error}")
         if codes[-1] in ENDS_ALL:
             break
-    worst = worst_exit(codes)
+    worst = gravest(codes)
     if as_json:
         terms.say_json({"runs": shown, "planned": len(orders), "exitCode": worst})
     else:

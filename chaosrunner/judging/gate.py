@@ -10,13 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from chaosrunner.judging.gate_facts import Material, Seen
+from chaosrunner.model.exit_codes import DEFECT, UNDO_FAILED
 from chaosrunner.model.gate import BaselineEntry, GateAnswer, GateBaseline, GateNearMiss, Passed, RuleAnswer, RunAnswer
 from chaosrunner.model.gate_policy import Least
 from chaosrunner.model.near_miss import NearMiss, day_of
 from chaosrunner.model.quantities import write_duration
 from chaosrunner.model.words import Answer, FindingClass, Priority, State
-
-UNDO_FAILED, DEFECT = 7, 70
 
 
 def counts(priority: Priority, least: Least) -> bool:
@@ -75,9 +74,9 @@ def _passed(rules: Sequence[RuleAnswer]) -> Passed:
 
 def _exit_code(passed: Passed, runs: Sequence[RunAnswer]) -> Literal[0, 1, 3, 7, 70]:
     if any(run.exit_code == UNDO_FAILED for run in runs):
-        return 7
+        return UNDO_FAILED
     if any(run.exit_code == DEFECT for run in runs):
-        return 70
+        return DEFECT
     if passed is Passed.NO:
         return 1
     return 3 if passed is Passed.UNKNOWN else 0

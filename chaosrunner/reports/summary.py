@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from chaosrunner.model.exit_codes import UNDO_FAILED
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.records.patterns import pattern
 from chaosrunner.reports.shown_gap import ShownGap
@@ -135,7 +136,7 @@ def _next(page: _Page, verdict: Verdict, found: Sequence[ShownGap], report: str)
 
 
 def _command(verdict: Verdict, found: Sequence[ShownGap]) -> str:
-    if verdict.exit_code == 7 or any(
+    if verdict.exit_code == UNDO_FAILED or any(
         fault.injected_at is not None and fault.undone_at is None for fault in verdict.faults
     ):
         return f"chaosrunner heal {verdict.run}"

@@ -13,20 +13,15 @@ from dataclasses import field
 from chaosrunner.clock import Clock
 from chaosrunner.engine.stop import Stop
 from chaosrunner.errors import ChaosrunnerError, UndoFailed
+from chaosrunner.model.exit_codes import DEFECT, UNDO_FAILED, WORST_FIRST
 from chaosrunner.model.words import Answer, Ending
 from chaosrunner.records.light import dataclass
 from chaosrunner.stages.schedule import Job, Rules, in_order, startable
 
-UNDO_FAILED = 7
+GRAVE = frozenset({1, UNDO_FAILED, DEFECT})
+"""Exit codes that are worse than inconclusive."""
 TO_RETRY = frozenset({3, 5})
 """Exit codes after which another attempt may say more: inconclusive, and not steady."""
-SEVERITY = (7, 70, 1, 6, 5, 4, 3, 0)
-"""Exit codes, the one that counts first."""
-
-
-def gravest(codes: Sequence[int], otherwise: int = 0) -> int:
-    """The exit code of several runs together."""
-    return min(codes, key=SEVERITY.index, default=otherwise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +50,8 @@ class Outcome:
     def counts(self) -> Attempt:
         """The attempt whose words are the item's: the gravest that is worse than inconclusive, otherwise the last. So
         trying again never erases a gap."""
-        grave = [each for each in self.attempts if each.answer is Answer.BROKEN or each.exit_code in (1, 7, 70)]
-        return min(grave, key=lambda each: SEVERITY.index(each.exit_code)) if grave else self.attempts[-1]
+        grave = [each for each in self.attempts if each.answer is Answer.BROKEN or each.exit_code in GRAVE]
+        return min(grave, key=lambda each: WORST_FIRST.index(each.exit_code)) if grave else self.attempts[-1]
 
 
 @dataclass(frozen=True, slots=True)

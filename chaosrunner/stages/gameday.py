@@ -15,6 +15,7 @@ from chaosrunner.judging.during import rule_in
 from chaosrunner.judging.hold import resolve, say
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model import gameday_log as log
+from chaosrunner.model.exit_codes import UNDO_FAILED, gravest
 from chaosrunner.model.gameday import AgendaItem, GameDay, Role, StopWhen, is_same
 from chaosrunner.model.plan import PlannedMeasure
 from chaosrunner.model.quantities import write_duration
@@ -23,8 +24,6 @@ from chaosrunner.records.light import dataclass, replace
 
 SURPRISE = "a surprise"
 """What everybody but the facilitator is shown of one, until it is over."""
-_WORST_FIRST = (7, 70, 1, 6, 5, 4, 3, 0)
-"""Exit codes; the first one that applies counts."""
 
 
 class Step(StrEnum):
@@ -123,7 +122,7 @@ class Standing:
         cut = any(each.state == "cut" for each in self.items)
         if self.halted or cut or (self.ended is not None and self.ended.ending in ("halted", "broken-off")):
             codes.add(6)
-        return next(code for code in _WORST_FIRST if code in codes | {0})
+        return gravest(codes)
 
 
 def stands(entries: Iterable[log.GameDayEntry]) -> Standing:
@@ -284,7 +283,7 @@ def stop_reached(
     """The first condition that is met after an item. `lasted`: seconds since the go; `firing`: what fires of
     `stopWhen.firing`."""
     if facts is not None:
-        if facts.exit_code == 7:
+        if facts.exit_code == UNDO_FAILED:
             return log.StopReached(condition="undo-failed", text="an undo failed: a fault may still be in force")
         if rules.incident and facts.incident:
             return log.StopReached(condition="incident", text="something broke that was not meant to be hit")

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from chaosrunner.app import worst_exit
 from chaosrunner.cli import chaosrunner
 
 FILE = """\
@@ -86,15 +85,3 @@ def test_a_plan_is_made_for_each_run_and_a_resolved_file_too(here: Path) -> None
 def test_a_parameter_is_given_as_name_and_value(given: str, here: Path) -> None:
     result = call("plan", "many.yaml", "--no-read", "--parameter", given)
     assert result.exit_code != 0
-
-
-def test_of_several_exit_codes_the_worst_counts() -> None:
-    assert [worst_exit(codes) for codes in ([], [0, 3], [3, 1], [6, 1], [1, 70], [70, 7], [5, 4])] == [
-        0,
-        3,
-        1,
-        1,
-        70,
-        7,
-        5,
-    ]

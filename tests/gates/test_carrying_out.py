@@ -10,7 +10,7 @@ import pytest
 from chaosrunner.engine.stop import Stop
 from chaosrunner.errors import NotPossibleNow, UndoFailed, UsageError
 from chaosrunner.model.words import Answer, Ending
-from chaosrunner.stages.carry_out import Attempt, CarryOut, Outcome, Wishes, gravest
+from chaosrunner.stages.carry_out import Attempt, CarryOut, Outcome, Wishes
 from chaosrunner.stages.schedule import Job, Radius, Rules
 from tests.virtual_time import VirtualClock, run_virtually
 
@@ -169,7 +169,3 @@ def test_a_defect_in_one_run_is_raised_when_the_others_are_taken_back() -> None:
     with pytest.raises(ZeroDivisionError):
         world.carry_out()
     assert world.halted == [1] and not world.under_way
-
-
-def test_the_gravest_exit_code_counts() -> None:
-    assert gravest([0, 3, 1, 4]) == 1 and gravest([6, 3]) == 6 and gravest([70, 7]) == 7 and gravest([]) == 0

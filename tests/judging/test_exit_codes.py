@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 
+from chaosrunner.model.exit_codes import gravest
 from chaosrunner.model.words import Answer, Ending, worst
 from chaosrunner.stages.judge import exit_code
 
@@ -24,6 +25,18 @@ OF_ENDING = {
     None: 3,
 }
 OF_ANSWER = {Answer.HELD: 0, Answer.INCONCLUSIVE: 3, Answer.BROKEN: 1}
+
+
+@pytest.mark.parametrize(
+    ("codes", "counts"), [([], 0), ([0, 3], 3), ([3, 1], 1), ([6, 1], 1), ([1, 70], 70), ([70, 7], 7), ([5, 4], 5)]
+)
+def test_of_several_runs_the_gravest_counts(codes: list[int], counts: int) -> None:
+    assert gravest(codes) == counts
+
+
+@pytest.mark.parametrize("codes", [*product(ORDER, repeat=2)])
+def test_several_runs_are_in_the_order_of_one(codes: tuple[int, int]) -> None:
+    assert gravest(codes) == min(codes, key=ORDER.index)
 
 
 def test_every_ending_is_known_here() -> None:
