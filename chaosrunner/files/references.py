@@ -91,8 +91,10 @@ class Library:
         return answer
 
     def shown(self, path: Path) -> str:
-        """A path as messages name it."""
+        """A path as messages name it, and tools that look for the same file: without a way up and down again."""
         full = str(path.absolute())
+        if "/../" in full and os.path.realpath(flat := os.path.normpath(full)) == str(self._resolved(path.absolute())):
+            full = flat
         if full.startswith(self._within):
             return full[len(self._within) :]
         return "." if full == str(self.folder) else str(path)

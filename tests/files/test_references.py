@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaosrunner.errors import FileProblems, UsageError
+from chaosrunner.files.references import Library
 from chaosrunner.stages.load import check, load_environment, load_experiment
 from tests.files.good import ENVIRONMENT, EXPERIMENT, HYPOTHESIS
 
@@ -165,6 +166,15 @@ def test_one_file_under_several_names_is_one_document(tmp_path: Path) -> None:
     (tmp_path / "environments").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "v.yaml").symlink_to(tmp_path / "elsewhere" / "v.yaml")
     assert load_experiment("e.yaml", None, tmp_path).environment.name == "laptop"
+
+
+def test_a_file_is_called_by_its_shortest_path_as_other_tools_call_it(tmp_path: Path) -> None:
+    put(tmp_path, {"a/deep/x": "", "experiments/e.yaml": EXPERIMENT, "suites/x": ""})
+    library = Library(tmp_path)
+    assert library.shown(tmp_path / "suites" / ".." / "experiments" / "e.yaml") == "experiments/e.yaml"
+    (tmp_path / "suites" / "there").symlink_to(tmp_path / "a" / "deep")
+    away = tmp_path / "suites" / "there" / ".." / "e.yaml"
+    assert library.shown(away) == "suites/there/../e.yaml", "which is a/e.yaml, not suites/e.yaml"
 
 
 def test_a_file_of_more_than_one_block_is_read_whole(tmp_path: Path) -> None:

@@ -67,6 +67,11 @@ MISTAKES = (
     ("    - cart-hold\n", "s.yaml:7:7: there is no Experiment 'cart-hold', did you mean 'cart-holds'?"),
     ("    - {folder: experimens}\n", "s.yaml:7:16: there is no folder experimens, did you mean 'experiments'?"),
     ("    - {labels: {team: pag}}\n", "s.yaml:7:16: no experiment has the labels team=pag, did you mean 'team=page'?"),
+    (
+        "    - {labels: {owner: zebra}}\n",
+        "s.yaml:7:16: no experiment has the labels owner=zebra, expected one of team=cart, team=page, team=stock; beside "
+        "`labels`, `folder` says where else to look",
+    ),
     ("    - {folder: environments}\n", "s.yaml:7:16: 'environments' holds no experiment"),
     ("    - {}\n", "s.yaml:7:7: item 1 of `experiments` is an empty mapping, expected `experiment`, or `folder`"),
     ("    - {experiment: cart-holds, after: [page]}\n", "s.yaml:7:40: the suite has no experiment 'page'"),

@@ -124,6 +124,8 @@ def test_a_limit_in_another_unit_says_so() -> None:
         ({"atMost": "4x baseline", "floor": "1s"}, "s", 0.1, "at most 1 s (4x baseline, never less than 1s)"),
         ({"between": "baseline ± 5"}, None, 50.0, "between 45 and 55 (baseline - 5 to baseline + 5)"),
         ({"equals": "ok", "for": "3s"}, None, None, "equal to 'ok', for 3 s"),
+        ({"equals": 200}, None, None, "equal to 200"),
+        ({"equals": True}, None, None, "equal to true"),
         ({"matches": "up"}, None, None, "matching /up/"),
     ],
 )
