@@ -20,6 +20,7 @@ from chaosrunner.platforms.kubernetes.spec import IMAGE
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "k8s"
 OVERLAYS = ["", "overlays/least", "overlays/with-nodes", "overlays/own-namespace"]
+CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding")
 Object = dict[str, Any]
 
 needs_kubectl = pytest.mark.skipif(which("kubectl") is None, reason="kubectl builds kustomizations")
@@ -119,12 +120,22 @@ def test_it_builds_and_grants_rights_to_accounts_that_are_there(overlay: str) ->
         (each["metadata"]["namespace"], each["metadata"]["name"]) for each in found if each["kind"] == "ServiceAccount"
     }
     bindings = [each for each in found if each["kind"].endswith("Binding")]
-    roles = {(each["kind"], each["metadata"]["name"]) for each in found if each["kind"].endswith("Role")}
+    roles = {
+        (each["kind"], each["metadata"]["name"], each["metadata"].get("namespace"))
+        for each in found
+        if each["kind"].endswith("Role")
+    }
     assert bindings
+    assert not [
+        f"{each['kind']} {each['metadata']['name']} goes wherever kubectl's context says"
+        for each in found
+        if "namespace" not in each["metadata"] and each["kind"] not in CLUSTER_WIDE
+    ]
     for each in bindings:
         (subject,) = each["subjects"]
         assert (subject["namespace"], subject["name"]) in accounts
-        assert (each["roleRef"]["kind"], each["roleRef"]["name"]) in roles
+        place = each["metadata"].get("namespace") if each["roleRef"]["kind"] == "Role" else None
+        assert (each["roleRef"]["kind"], each["roleRef"]["name"], place) in roles
 
 
 @needs_kubectl
