@@ -10,8 +10,8 @@ from chaosrunner.model.target import Target
 
 __all__ = ["Spilling"]
 
-TAKES = 5.0
-"""Seconds that a look may take."""
+TAKES = 15.0
+"""Seconds that a look may take: after an outage a cluster needs some until its nodes have told how they are."""
 
 
 class Spilling:

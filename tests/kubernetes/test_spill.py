@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from chaosrunner.model.target import Target
+from chaosrunner.platforms.kubernetes.client import ApiError
 from chaosrunner.platforms.kubernetes.platform import KubernetesPlatform
+from chaosrunner.platforms.kubernetes.spill import Spill
 from tests.kubernetes import scene, shapes
 from tests.kubernetes.fake_api import FakeApi
 
@@ -25,9 +27,31 @@ async def shop(api: FakeApi, tmp_path: Path) -> AsyncIterator[KubernetesPlatform
     for name in ("cart", "payments", "other"):
         scene.deploy(api, name)
     made = scene.platform(api, tmp_path, services=SERVICES)
+    made.spill = Spill(made.spec, made.cluster, Nodes(api))
     made.spill.begin()
     yield made
     await made.close()
+
+
+class Nodes(scene.QuickClock):
+    """Time in which nodes come back that shall."""
+
+    def __init__(self, api: FakeApi) -> None:
+        super().__init__()
+        self.api = api
+        self.back: dict[str, float] = {}
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        for name, at in self.back.items():
+            if self.passed >= at:
+                node(self.api, name, "True")
+
+
+def node(api: FakeApi, name: str, ready: str) -> None:
+    found = api.object("v1", "nodes", None, name)
+    assert found is not None
+    api.change(found, {"status": {"conditions": [{"type": "Ready", "status": ready}]}})
 
 
 async def hit(at: KubernetesPlatform, count: int = 1, **fields: Any) -> tuple[Target, ...]:
@@ -112,6 +136,24 @@ async def test_a_pod_that_ends_with_an_error_because_it_is_deleted_has_not_faile
     assert "Error" not in str(await told(shop, targets))
     api.change(second, {"status": {"phase": "Failed", "reason": "Error"}})
     assert "payments-5d9-2 is Error" in str(await told(shop, targets))
+
+
+async def test_after_an_outage_of_the_api_server_nodes_have_time_to_report(shop, api):
+    targets = await hit(shop, service="cart")
+    await shop.observe(targets)
+    await api.down()
+    with pytest.raises(ApiError):
+        await shop.observe(targets)
+    await api.up()
+    for name in ("node-1", "node-2"):
+        node(api, name, "Unknown")
+    clock = shop.spill.clock
+    clock.back["node-1"] = clock.passed + 5
+    assert set(await told(shop, targets)) == {"node node-2"}
+    node(api, "node-1", "Unknown")
+    before = clock.passed
+    assert set(await told(shop, targets)) == {"node node-1", "node node-2"}
+    assert clock.passed == before, "the API server was there all the time"
 
 
 async def test_pods_that_are_not_ready_any_more(shop, api):

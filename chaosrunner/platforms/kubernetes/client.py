@@ -170,6 +170,8 @@ class Cluster:
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._rest: _Rest | None = None
         self._closed = False
+        self.unanswered = 0
+        """Requests so far that the API server did not answer at all."""
 
     # -- objects
 
@@ -484,6 +486,7 @@ class Cluster:
                     raise _refusal(str(request), response.status, answer, response.headers)
                 return answer
         except (aiohttp.ClientError, TimeoutError) as error:
+            self.unanswered += 1
             raise ApiError(str(request), 0, _words(error, self._timeout)) from None
 
     async def _opened(self) -> _Rest:

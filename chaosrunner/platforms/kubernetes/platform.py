@@ -83,7 +83,7 @@ class KubernetesPlatform(Platform):
         self.cluster = cluster or self._connect()
         self.finder = Finder(self.cluster)
         self._watches = Watches(self.cluster, clock)
-        self.spill = Spill(spec, self.cluster)
+        self.spill = Spill(spec, self.cluster, clock)
         self.presence = Presence(self.cluster, self._connect, spec, environment, clock)
         self.policies = ClusterPolicies(self.cluster, spec, self.presence, clock)
         self.injectors = Injectors(self.cluster, spec.injector, clock)

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from chaosrunner.clock import Clock
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, Object, path
@@ -27,6 +28,8 @@ REASONS = ("Unhealthy", "Evicted")
 FAILED_PROBES = 3
 """Of one pod, from which on they are told: Kubernetes' own default of failures in a row until it acts. Fewer are common
 on a busy machine, and change nothing."""
+NODES_REPORT = 12.0
+"""Seconds that a node has, after the API server was away, to say that it is there: it reports every 10 s by default."""
 SHOWN = 3
 """Pods of a service that are named; of more only their number is told."""
 _OUT = ("Evicted", "OOMKilled", "Error", "ContainerStatusUnknown", "NodeShutdown", "NodeAffinity")
@@ -74,16 +77,19 @@ class _Look:
 class Spill:
     """Compares what is there now with what was there at the first look of a run."""
 
-    def __init__(self, spec: Spec, cluster: Cluster) -> None:
+    def __init__(self, spec: Spec, cluster: Cluster, clock: Clock) -> None:
         self._spec = spec
         self._cluster = cluster
+        self.clock = clock
         self._finder = Finder(cluster)
         self._before: _Look | None = None
+        self._unanswered = 0
         self._known: Sequence[_Known] | None = None
 
     def begin(self) -> None:
         """A new run: its first look is still to come."""
         self._before = self._known = None
+        self._unanswered = self._cluster.unanswered
 
     async def observe(self, targets: Sequence[Target]) -> Mapping[str, str]:
         """By service (by workload, where the environment names none; `node NAME`): what broke; empty: nothing."""
@@ -93,6 +99,8 @@ class Spill:
             return {name: "" for name in (*sorted(now.groups), *(f"node {name}" for name in now.nodes))}
         before = self._before
         exempt = _exempt(targets, before)
+        if self._cluster.unanswered > self._unanswered:
+            await self._nodes_report(before, now)
         found = {name: _node_words(before, now, name) for name in before.nodes if name not in exempt.nodes}
         told = {f"node {name}": words for name, words in found.items()}
         for group in sorted(before.groups):
@@ -100,6 +108,14 @@ class Spill:
         return told
 
     # -- looking
+
+    async def _nodes_report(self, before: _Look, now: _Look) -> None:
+        """After an outage of the API server: until nodes have reported that could not do so, or have had the time."""
+        ends = self.clock.monotonic() + NODES_REPORT
+        while any(_node_words(before, now, name) for name in before.nodes) and self.clock.monotonic() < ends:
+            await self.clock.sleep(1.0)
+            now.nodes = await self._nodes()
+        self._unanswered = self._cluster.unanswered
 
     async def _look(self) -> _Look:
         spaces = self._spec.namespaces
