@@ -14,10 +14,12 @@ from chaosrunner.files.rules import find
 from chaosrunner.glossary import WORDS
 from chaosrunner.language.fields_here import ROLES, Here, here
 from chaosrunner.language.place import Cursor, cursor
-from chaosrunner.language.steps_here import words_here
+from chaosrunner.language.steps_here import ids_before, words_here
+from chaosrunner.model.tolerance import Rule, Tolerance
 from chaosrunner.records.patterns import pattern
 
 _WORD = pattern(r"[\w./-]+")
+_ASKED = pattern(r"(?<!\$)\$\{[\w-]*$")
 _TOP = ("apiVersion", "kind", "metadata", "spec")
 
 
@@ -37,8 +39,35 @@ def offers(lines: Sequence[str], line: int, column: int, library: Library | None
     if (told := words_here(lines, line, column)) is not None:
         return [Offer(word.label, word.about, word.meaning, word.label) for word in told]
     at = cursor(lines, line, column)
-    found = _values(at, lines, library) if at.key else _keys(at, library)
+    if line < len(lines) and _ASKED.search(lines[line][:column]):
+        found = _parameters(lines, line)
+    elif at.key == "sameAs":
+        found = (Offer(step, "step", "", step) for step in ids_before(lines, line))
+    else:
+        found = _values(at, lines, library) if at.key else _keys(at, library)
     return list({offer.label: offer for offer in found if offer.label not in at.beside}.values())
+
+
+def _parameters(lines: Sequence[str], line: int) -> Iterator[Offer]:
+    """What `${` may name: the parameters of the document, and what earlier steps pass on."""
+    start = max((number for number in range(line) if lines[number].startswith("---")), default=-1) + 1
+    depth = inside = -1
+    for text in lines[start:]:
+        bare = text.strip()
+        indent = len(text) - len(text.lstrip())
+        if text.startswith("---"):
+            return
+        if bare == "parameters:":
+            depth, inside = indent, -1
+        elif depth >= 0 and bare and not bare.startswith("#"):
+            inside = indent if inside < 0 else inside
+            if indent <= depth:
+                depth = -1
+            elif indent == inside and ":" in bare:
+                name, _, told = bare.partition(":")
+                yield Offer(name, "parameter", told.strip(), name)
+    if ids_before(lines, line):
+        yield Offer("steps.", "of an earlier step", WORDS["steps"], "steps.")
 
 
 # ----------------------------------------------------------------------------------------------------------- keys
@@ -55,8 +84,13 @@ def _keys(at: Cursor, library: Library | None) -> Iterator[Offer]:
             return
     if place.model is None:
         return
-    for number, name in enumerate(fields.known_at(place.model, place.path)):
+    known = fields.known_at(place.model, place.path)
+    for number, name in enumerate(known):
         yield _field(place, name, number)
+    if any(arm.kind is Tolerance for arm in fields.at(place.model, place.path)) and not set(known) & set(at.beside):
+        # a rule for all phases may stand in place of one for each
+        rule = Here(Rule, ())
+        yield from (_field(rule, name, number) for number, name in enumerate(fields.known_at(Rule, ()), len(known)))
     if at.path[-2:] == ("hypotheses", 0) and not at.beside:
         yield from _names("Hypothesis", library)
 
@@ -144,8 +178,8 @@ def _targets(what: str, lines: Sequence[str], library: Library | None) -> Iterat
 # ---------------------------------------------------------------------------------------------------------- hover
 
 
-def meaning(lines: Sequence[str], line: int, column: int) -> str:
-    """What the word at a character means, as Markdown; empty: nothing is known of it."""
+def meaning(lines: Sequence[str], line: int, column: int, library: Library | None = None) -> str:
+    """What the word at a character means, as Markdown; empty: nothing is known of it. `library` finds other files."""
     text = lines[line] if line < len(lines) else ""
     word = next((one for one in _WORD.finditer(text) if one.start() <= column <= one.end()), None)
     if word is None:
@@ -163,8 +197,17 @@ def meaning(lines: Sequence[str], line: int, column: int) -> str:
     for role in catalog.ROLES:
         if word[0] in catalog.kinds(role) and (key or at.key == "fault"):
             return f"**{word[0]}** ({role[:-1]})\n\n{_summary(role, word[0])}"
+    if not key and (told := _of_value(at, word[0], lines, library)):
+        return told
     plain = word[0].lower().replace("-", " ")
     return f"**{plain}**\n\n{WORDS[plain]}" if plain in WORDS else ""
+
+
+def _of_value(at: Cursor, word: str, lines: Sequence[str], library: Library | None) -> str:
+    """What is named here: a file's document by its title, a service by its environment."""
+    named = _values(at, lines, library) if at.key else _keys(at, library)
+    found = next((one for one in named if one.label == word and one.detail and not one.insert.endswith(":")), None)
+    return f"**{word}** ({found.detail})\n\n{found.meaning}".rstrip() if found is not None else ""
 
 
 def _of_key(at: Cursor, name: str) -> str:

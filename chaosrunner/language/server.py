@@ -142,7 +142,8 @@ def _completed(ls: LanguageServer, params: lsp.CompletionParams) -> lsp.Completi
 
 def _hovered(ls: LanguageServer, params: lsp.HoverParams) -> lsp.Hover | None:
     lines, column = _text(ls, params.text_document.uri, params.position)
-    said = meaning(lines, params.position.line, column)
+    library = Library(_path(params.text_document.uri).parent, _unsaved(ls))
+    said = meaning(lines, params.position.line, column, library)
     return lsp.Hover(lsp.MarkupContent(lsp.MarkupKind.Markdown, said)) if said else None
 
 

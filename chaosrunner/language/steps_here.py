@@ -10,7 +10,7 @@ from chaosrunner.model.passing import OF_FAULTS, OF_READS
 from chaosrunner.model.step_values import WORDS
 from chaosrunner.records.patterns import pattern
 
-__all__ = ["Word", "words_here"]
+__all__ = ["Word", "ids_before", "words_here"]
 
 _OPEN = pattern(r"(?<!\$)\$\{steps\.(?P<typed>[\w.-]*)$")
 _ITEM = pattern(r"^ *- ")
@@ -38,6 +38,11 @@ def words_here(lines: Sequence[str], line: int, column: int) -> list[Word] | Non
     if (step := max((one for one in known if typed.startswith(f"{one}.")), key=len, default="")) != "":
         return [Word(word, f"of the step {step}", meaning) for word, meaning in _reported(known[step]).items()]
     return [Word(step, kind or "read", "") for step, kind in known.items()]
+
+
+def ids_before(lines: Sequence[str], line: int) -> list[str]:
+    """Ids of the steps that stand before the one that a line is of."""
+    return list(dict(_steps(lines[: line + 1])))
 
 
 def _steps(lines: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -47,7 +47,11 @@ def check_files(
     known = _Known(library, Memory(state, _basis(library.folder))) if state is not None else None
     found: dict[str, _Answer] = {}
     unchanged: list[str] = []
-    for path, named in files_named(paths, folder):
+    # what is new in an editor lies nowhere yet
+    new = [path for path in paths if (folder / path).absolute() in library.unsaved and not (folder / path).exists()]
+    others = [path for path in paths if path not in new]
+    there = files_named(others, folder) if others or not new else ()
+    for path, named in [*((folder / path, True) for path in new), *there]:
         kept = known.answer(path) if known is not None else None
         answer = kept or _look(library, path)
         if known is not None and kept is None:

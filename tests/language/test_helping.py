@@ -54,6 +54,15 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
          {"latency", "status", "body"}, {"url"}),
         (f"{HEAD}  hypotheses:\n    - name: a\n      measures:\n        - name: b\n          during: ‸",
          {"edge", "continuous"}, {"name"}),
+        (f"{HEAD}  hypotheses:\n    - name: a\n      measures:\n        - {{name: b, tolerance: {{‸",
+         {"atMost", "equals", "baseline", "recovery"}, {"title"}),
+        (f"{HEAD}  hypotheses:\n    - name: a\n      measures:\n        - {{tolerance: {{fault: {{like: x}}, ‸",
+         {"baseline", "recovery"}, {"atMost", "fault"}),
+        (f"{HEAD}{STEP}    - {{fault: noop, target: {{sameAs: ‸", {"slow"}, {"noop"}),
+        (f"{HEAD}{STEP}      target:\n        sameAs: ‸", set(), {"slow"}),
+        (f"{HEAD}  parameters:\n    delay: {{default: 3s}}\n    # next\n    much:\n      type: ratio\n  title: ${{‸",
+         {"delay", "much"}, {"title", "type", "steps."}),
+        (f"{HEAD}{STEP}    - fault: dns-fault\n      with: {{address: ${{‸", {"steps."}, {"slow"}),
         (f"{HEAD}  method:\n    - id: one\n      read: {{‸", {"http", "command", "traffic"}, {"wait"}),
         (f"{HEAD}  method:\n    - {{id: one, read: {{http: {{‸", {"url", "path"}, {"timeout-too"}),
         (f"{HEAD}{STEP}    - {{id: a, read: {{}}}}\n    - fault: dns-fault\n      with: {{address: ${{steps.‸",
@@ -93,13 +102,29 @@ def test_an_offer_says_what_it_is_and_means() -> None:
         (f"{HEAD}{STEP}      with: {{del‸ay: 60s}}", "**delay**: duration"),
         (f"{HEAD}  hypotheses:\n    - name: a\n      measures:\n        - ht‸tp: {{}}", "**http** (probe)"),
         ("a: 1  # chaosrunner: ignore CR1‸01 because", "**CR101 Nothing would stop the run early**"),
-        ("kind: Experi‸ment", "**experiment**"),
+        ("kind: Experi‸ment", "**Experiment** (kind of document)"),
         ("a: ‸", ""),
         ("x: no-such-wo‸rd", ""),
     ],
 )
 def test_a_word_is_explained_where_it_stands(text: str, said: str) -> None:
     found = meaning(*at(text))
+    assert said in found
+    assert bool(said) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{HEAD}  hypotheses: [checkout-s‸lo]", "**checkout-slo** ("),
+        (f"{HEAD}  hypotheses:\n    - checkout-s‸lo", "Shoppers can check out"),
+        (f"{HEAD}  title: x\n  hypotheses: []\n".replace("laptop", "lap‸top"), "**laptop** ("),
+        (f"{HEAD}{STEP}      target: {{service: check‸out}}", "**checkout** (service of laptop)"),
+        (f"{HEAD}{STEP}      target: {{service: no‸body}}", ""),
+    ],
+)
+def test_a_name_says_what_it_is_of(text: str, said: str, library: Library) -> None:
+    found = meaning(*at(text), library)
     assert said in found
     assert bool(said) == bool(found)
 

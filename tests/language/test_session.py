@@ -127,3 +127,12 @@ def test_other_files_and_broken_ones_are_borne(editor: Editor) -> None:
         document = {"uri": editor.uri, "languageId": "yaml", "version": number, "text": text}
         editor.tell("textDocument/didOpen", {"textDocument": document})
         assert bool(editor.diagnostics()) == text.startswith("kind")
+
+
+def test_a_file_that_is_not_saved_yet_is_told_what_is_wrong_with_it(editor: Editor) -> None:
+    new = editor.uri.replace("f.yaml", "new.yaml")
+    text = WHOLE.replace("retries: 1", "retry: 1")
+    editor.tell(
+        "textDocument/didOpen", {"textDocument": {"uri": new, "languageId": "yaml", "version": 1, "text": text}}
+    )
+    assert [one["code"] for one in editor.diagnostics()] == ["CR020"]
