@@ -134,12 +134,10 @@ def _none_matches(place: Spot, entry: SuiteEntry, there: Sequence[tuple[File, Sp
         return where.problem(f"{show(entry.folder)} holds no experiment", rule="none-chosen")
     known = sorted({f"{name}={value}" for _, spot in there for name, value in _labels(spot).items()})
     near = nearest(told, known)
-    return where.problem(
-        f"no experiment has the labels {told}",
-        "" if near or not known else f"one of {', '.join(known)}",
-        near,
-        rule="none-chosen",
-    )
+    expected = f"one of {', '.join(known)}" if known else ""
+    if entry.folder is None:  # the folders below are not looked into, which nobody would guess
+        expected = f"{expected or 'labels of experiments'}; beside `labels`, `folder` says where else to look"
+    return where.problem(f"no experiment has the labels {told}", "" if near else expected, near, rule="none-chosen")
 
 
 def _each(file: File, spot: Spot, suite: Spot, spec: SuiteSpec, place: Spot, entry: SuiteEntry) -> Iterator[Named]:
