@@ -187,7 +187,7 @@ class _Gate:
                 yield self._known_run(number, item, book)
                 continue
             reports = done.reports.get(number, ())
-            counts = next((report for report in reports if report.verdict.summary == result.why), None)
+            counts = next((each for each in reports if each.verdict.run == done.counting.get(number)), None)
             yield _answer_of(item).model_copy(
                 update={
                     "run": counts.verdict.run if counts is not None else result.runs[-1] if result.runs else None,

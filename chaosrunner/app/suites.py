@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from chaosrunner.app.desk import Tell
 from chaosrunner.app.orders import Order, prepared
@@ -58,6 +58,8 @@ class SuiteReport:
     """Of each item that was run, by its number: its attempts, oldest first."""
     numbers: Sequence[int]
     """Of the result's items."""
+    counting: Mapping[int, str] = field(default_factory=dict)
+    """The run whose words are its item's, by the item's number; an item that was not run has none."""
 
 
 Progress = Callable[[str], None]
@@ -92,7 +94,7 @@ async def run_suite(
         await running.carry_out(stop)
         result = running.result(began)
         _keep(result, order.state, tell)
-    return SuiteReport(suite, result, running.reports, running.meant)
+    return SuiteReport(suite, result, running.reports, running.meant, running.counting())
 
 
 class _Running:
@@ -111,7 +113,7 @@ class _Running:
         self._outcomes: dict[int, Outcome] = {}
         self.meant: Sequence[int] = ()
         """Numbers of the items that are run."""
-        self._stopped = ""
+        self._stopped, self._halted = "", False
         self._under_way: dict[int, list[Target]] = {}
         """Of each run: the targets of all others that were under way at any time since it began."""
         self._own: dict[int, Sequence[Target]] = {}
@@ -177,7 +179,7 @@ class _Running:
         under_way = CarryOut(self._jobs, wishes, self._run, self.clock, self._note)
         await under_way.all(stop)
         self._outcomes |= under_way.outcomes
-        self._stopped = under_way.stopped
+        self._stopped, self._halted = under_way.stopped, under_way.halted
 
     async def _run(self, number: int, stop: Stop) -> Attempt:
         began, monotonic = self.clock.now(), self.clock.monotonic()
@@ -217,7 +219,7 @@ class _Running:
 
     # -- words
 
-    def _note(self, what: str, number: int, attempt: Attempt | None) -> None:
+    def _note(self, what: Literal["started", "again", "over"], number: int, attempt: Attempt | None) -> None:
         if attempt is None:
             self._say(number, "started")
         elif what == "again":
@@ -234,8 +236,7 @@ class _Running:
 
     def result(self, began: float) -> SuiteResult:
         """All items that were meant, those that did not take place with why."""
-        stopped = self._stopped or "halted before anything was started"
-        items = [self._item(number, stopped) for number in self.meant]
+        items = [self._item(number) for number in self.meant]
         return SuiteResult(
             id=new_run_id(self.clock),
             suite=self._suite.name,
@@ -248,13 +249,17 @@ class _Running:
             items=tuple(items),
         )
 
-    def _item(self, number: int, stopped: str) -> ItemResult:
+    def counting(self) -> dict[int, str]:
+        """The run whose words are its item's, by the item's number."""
+        counts = {number: outcome.counts.run for number, outcome in self._outcomes.items()}
+        return {number: run for number, run in counts.items() if run is not None}
+
+    def _item(self, number: int) -> ItemResult:
         item: SuiteItem = self._suite.items[number]
         outcome = self._outcomes.get(number)
         if outcome is None:
-            why = f"not run: {stopped}"
-            code = 6 if "halted" in stopped else 3
-            return ItemResult(item=item, answer=Answer.INCONCLUSIVE, exit_code=code, why=why)
+            code = 6 if self._halted else 3
+            return ItemResult(item=item, answer=Answer.INCONCLUSIVE, exit_code=code, why=f"not run: {self._stopped}")
         counts = outcome.counts
         return ItemResult(
             item=item,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
+from typing import Literal
 
 from chaosrunner.clock import Clock
 from chaosrunner.engine.stop import Stop
@@ -68,8 +69,8 @@ class Wishes:
 
 Run = Callable[[int, Stop], Awaitable[Attempt]]
 """Runs one item; ends soon after its stop was set off, with everything taken back."""
-Note = Callable[[str, int, Attempt | None], None]
-"""What happens, for people: `started`, `again` or `over`, of which item."""
+Note = Callable[[Literal["started", "again", "over"], int, Attempt | None], None]
+"""What happens, for people, and of which item."""
 
 
 class CarryOut:
@@ -87,6 +88,8 @@ class CarryOut:
         self._defect: BaseException | None = None
         self.stopped = ""
         """Why nothing more is started; empty: everything is."""
+        self.halted = False
+        """Whether that is as somebody halted it, or one of its runs."""
         self.outcomes: dict[int, Outcome] = {}
         """By number, of those that were started."""
 
@@ -99,7 +102,7 @@ class CarryOut:
         try:
             while True:
                 if halt.asked:
-                    self._start_no_more(_halted_by(halt))
+                    self._start_no_more(_halted_by(halt), halted=True)
                 self._start()
                 if not self._running:
                     break
@@ -166,7 +169,7 @@ class CarryOut:
             self._over.add(job.number)
             self._end(job, task)
         if halted and halt.cause is not None:
-            self._stop_all(_halted_by(halt), halt.cause.by, halt.cause.reason)
+            self._stop_all(_halted_by(halt), halt.cause.by, halt.cause.reason, halted=True)
         elif self._left() == 0:
             self._stop_all(OUT_OF_TIME, "the suite", OUT_OF_TIME)
 
@@ -180,17 +183,18 @@ class CarryOut:
         counts = outcome.counts
         self._note("over", job.number, counts)
         if any(each.halted for each in outcome.attempts) and not self.stopped:
-            self._stop_all("one of its runs was halted", "the suite", "another run was halted")
+            self._stop_all("one of its runs was halted", "the suite", "another run was halted", halted=True)
         if counts.exit_code == UNDO_FAILED:
             self._start_no_more("an undo failed")
         if self._wishes.stop_on_failure and counts.exit_code == 1:
             self._start_no_more("a gap was found, and it stops on the first failure")
 
-    def _start_no_more(self, why: str) -> None:
-        self.stopped = self.stopped or why
+    def _start_no_more(self, why: str, *, halted: bool = False) -> None:
+        if not self.stopped:
+            self.stopped, self.halted = why, halted
 
-    def _stop_all(self, why: str, by: str, reason: str) -> None:
-        self._start_no_more(why)
+    def _stop_all(self, why: str, by: str, reason: str, *, halted: bool = False) -> None:
+        self._start_no_more(why, halted=halted)
         for _, stop in self._running.values():
             stop.now(Ending.HALTED, by, reason)
 

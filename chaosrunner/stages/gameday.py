@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from typing import Literal
 
 from chaosrunner.judging.during import rule_in
 from chaosrunner.judging.hold import resolve, say
@@ -62,8 +63,7 @@ class Move:
 class ItemStands:
     """Where one item of the agenda stands."""
 
-    state: str = "waiting"
-    """waiting, running, cut, done or skipped."""
+    state: Literal["waiting", "running", "cut", "done", "skipped"] = "waiting"
     attempts: int = 0
     run: str = ""
     """Of the last attempt."""

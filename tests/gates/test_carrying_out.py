@@ -118,7 +118,7 @@ def test_nothing_starts_that_would_not_be_over_and_what_runs_over_is_halted() ->
     world = World(apart(30, 40, 10), Wishes(budget=60))
     assert world.carry_out() == 40
     assert sorted(world.suite.outcomes) == [0, 2]
-    assert world.suite.stopped == "its time is up"
+    assert world.suite.stopped == "its time is up" and not world.suite.halted
 
     late = World(apart(30, 5), Wishes(Rules(parallel=2), budget=35))
     late.jobs[0] = Job(0, late.jobs[0].radius, 500)  # it takes far longer than it was expected to
@@ -147,7 +147,7 @@ def test_a_halt_ends_everything_under_way_and_starts_nothing_more(parallel: int)
     world = World(apart(30, 30, 30, 30), Wishes(Rules(parallel=parallel), retries={0: 3}))
     assert world.carry_out(halt_at=10) == 11
     assert sorted(world.halted) == list(range(parallel)) == sorted(world.suite.outcomes)
-    assert world.suite.stopped == "halted by SIGINT"
+    assert world.suite.stopped == "halted by SIGINT" and world.suite.halted
 
 
 def test_a_run_that_was_halted_by_itself_halts_the_others() -> None:
