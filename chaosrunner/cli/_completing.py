@@ -141,6 +141,18 @@ def _targets(context: click.Context) -> Found:
                     yield one.name, f"{kind[:-1]} of {name}"
 
 
+def _hypotheses(_: click.Context) -> Found:
+    return _documents("Hypothesis")
+
+
+def _faults(context: click.Context) -> Found:
+    from chaosrunner import catalog
+
+    if "near-miss" in context.command_path:
+        return  # there it is a class of faults
+    yield from ((kind, "fault") for kind in catalog.kinds("faults"))
+
+
 def _kinds(_: click.Context) -> Found:
     from chaosrunner.files.documents import KINDS
 
@@ -171,6 +183,9 @@ _BY_NAME: dict[str, Callable[[click.Context], Found]] = {
     "near_misses": _near_misses,
     "service": _targets,
     "target": _targets,
+    "to": _targets,
+    "fault": _faults,
+    "hypotheses": _hypotheses,
     "kind": _kinds,
     "word": _words,
 }

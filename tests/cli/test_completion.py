@@ -46,6 +46,10 @@ def test_experiments_environments_and_services_are_completed_also_in_files_that_
     assert complete("run", "-e", "") == ["laptop"]
     assert complete("local", "up", "la") == ["laptop"]
     assert complete("run", "no-such") == ["no-such"]  # a path, then
+    assert complete("new", "experiment", "--fault", "pod-k") == ["pod-kill"]
+    assert complete("near-miss", "list", "--fault", "pod-k") == []
+    assert complete("new", "experiment", "--hypothesis", "check") == ["checkout-slo"]
+    assert complete("new", "experiment", "--service", "checkout", "--to", "pay") == ["payments"]
 
 
 def test_runs_and_near_misses_are_completed_without_opening_the_register(complete: Complete, tmp_path: Path) -> None:
