@@ -61,7 +61,8 @@ class Planned:
         for environment in self.environments:
             kind = environment.spec.platform.kind
             if not catalog.find("platforms", kind).has_pods:
-                raise UsageError(f"the environment {environment.name} is {kind}: a pod of a cluster cannot run on it")
+                why = f"the environment {environment.name} is {kind}: a pod of a cluster cannot run on it"
+                raise UsageError(f"{why}; `-f ical` prints a calendar")
         return objects(self.scheduled)
 
     def yaml(self) -> str:
@@ -124,13 +125,13 @@ def day_schedule(loaded: LoadedDay, wishes: Wishes, folder: Path, now: float) ->
     used = [loaded.source.path]
     for item in loaded.items:
         if item.reference:
-            one = load_experiment(item.reference, loaded.environment_reference, item.folder)
+            one = load_experiment(item.reference, loaded.environment_reference, item.folder, item.parameters)
             used += [source.path for source in one.sources]
     event = Event(
         kind="game-day",
         name=loaded.day.name,
         environment=loaded.environment.name,
-        title=spec.title,
+        title=f"Game day: {spec.title}",
         text=f"Game day on {loaded.environment.name}. chaosrunner gameday run {loaded.day.name}",
         first=once or 0.0,
         lasts=spec.lasts,

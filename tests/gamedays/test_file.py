@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaosrunner.app.go_no_go import orders_of
+from chaosrunner.app.scheduling import Wishes, day_schedule
 from chaosrunner.errors import UsageError
 from chaosrunner.stages.gameday import mark_of
 from chaosrunner.stages.gameday_file import load_game_day
@@ -133,6 +134,8 @@ def test_an_experiment_with_a_matrix_is_an_item_for_each_combination(folder: Pat
     assert mark_of(agenda[0]) != mark_of(agenda[1]), "a matrix that changes is an agenda that changes"
     orders = orders_of(loaded, folder / "state")
     assert [(number, order.parameters["length"]) for number, _, order in orders] == [(1, "1s"), (2, "2s")]
+    calendar = day_schedule(loaded, Wishes(at="0 10 * * 1"), folder, 1_800_000_000.0).calendar(1_800_000_000.0)
+    assert "SUMMARY:Game day: A bad day" in calendar
     for _, name, order in orders:
         one = load_experiment(order.experiment, order.environment, order.folder, order.parameters)
         assert one.experiment.spec.method[0].model_dump()["for_"] == (1.0 if "1s" in name else 2.0)
