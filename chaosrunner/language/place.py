@@ -95,7 +95,7 @@ def _around(entries: Sequence[_Line], own: _Line) -> tuple[Path, dict[str, str],
     column, dash, number = own.column, own.dash, own.number
     while True:
         levels.append(_siblings(entries, number, column, dash >= 0))
-        parent = _parent(entries, number, column, dash)
+        parent = _parent(entries, number, column)
         if dash < 0:
             first = _item_start(entries, number, column)
             if first is not None:
@@ -103,11 +103,7 @@ def _around(entries: Sequence[_Line], own: _Line) -> tuple[Path, dict[str, str],
         if dash >= 0:
             path.insert(0, 0)
             column = dash + 1
-            parent = next(
-                (one for one in reversed(entries) if one.number < number and one.key and one.dash < 0
-                 and one.column <= dash and not one.value), None,
-            ) or next((one for one in reversed(entries) if one.number < number and one.key and one.column < dash
-                       and not one.value), None)  # fmt: skip
+            parent = _list_of(entries, number, dash)
         if parent is None:
             break
         path.insert(0, parent.key)
@@ -115,11 +111,20 @@ def _around(entries: Sequence[_Line], own: _Line) -> tuple[Path, dict[str, str],
     return tuple(path), levels[0], levels[1] if len(levels) > 1 else {}
 
 
-def _parent(entries: Sequence[_Line], number: int, column: int, dash: int) -> _Line | None:
+def _parent(entries: Sequence[_Line], number: int, column: int) -> _Line | None:
     for one in reversed(entries):
         if one.number < number and one.key and one.column < column:
             return one
     return None
+
+
+def _list_of(entries: Sequence[_Line], number: int, dash: int) -> _Line | None:
+    """The line with the key whose list an item belongs to. A dash may stand right below its key, unless that key itself
+    comes behind a dash: then the two are items of one list."""
+    begun = [one for one in entries if one.number < number and one.key and not one.value]
+    plain = [one for one in begun if one.dash < 0 and one.column <= dash]
+    behind_dashes = [one for one in begun if one.column < dash]
+    return next(reversed(plain or behind_dashes), None)
 
 
 def _item_start(entries: Sequence[_Line], number: int, column: int) -> _Line | None:

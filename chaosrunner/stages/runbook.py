@@ -16,6 +16,7 @@ from chaosrunner import catalog, programs
 from chaosrunner.clock import Clock, iso
 from chaosrunner.errors import ChaosrunnerError, FileProblems, PluginDefect, RunbookFailed, UsageError
 from chaosrunner.judging.redacting import redacted
+from chaosrunner.model.frozen import Call
 from chaosrunner.model.life_cycle import Change
 from chaosrunner.model.near_miss import NearMiss
 from chaosrunner.model.pending import APPLIED, BEGUN, LOST, PendingApply
@@ -106,7 +107,7 @@ def assigned(record: Record, rerun: Rerun | None, environment: str | None, folde
     raise UsageError(f"{near_miss.id} has no runbook: {none}")
 
 
-def _call(loaded: Loaded) -> Any:
+def _call(loaded: Loaded) -> Call:
     remediation = loaded.experiment.spec.remediation
     assert remediation is not None and remediation.runbook is not None
     return remediation.runbook
