@@ -37,7 +37,7 @@ spec:
   hypotheses:
     - name: ok
       title: It does
-      measures: [{{name: one, http: {{url: "{shop}"}}, tolerance: {{equals: 200}}, every: 50ms}}]
+      measures: [{{name: one, http: {{url: "{shop}"}}, tolerance: {{equals: 200}}, every: 50ms, timeout: 1s}}]
   baseline: 200ms
   method: [{{fault: noop, for: 400ms}}]
   recovery: {{within: 1s, holds: 150ms}}

@@ -74,10 +74,12 @@ spec:
           http: {{url: "{shop}/page", bearerToken: {{env: SHOP_TOKEN}}}}
           tolerance: {{equals: 200}}
           every: 50ms
+          timeout: 1s
         - name: words
           http: {{url: "{shop}/page", read: body, bearerToken: {{env: SHOP_TOKEN}}}}
           tolerance: {{matches: "fine"}}
           every: 50ms
+          timeout: 1s
   baseline: 300ms
   method: [{{fault: noop, for: 500ms}}]
   recovery: {{within: 1s, holds: 150ms}}
