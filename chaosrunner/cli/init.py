@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 @click.option("--prometheus-cert", metavar="FILE", default="", help="A client certificate for it, PEM.")
 @click.option("--prometheus-key", metavar="FILE", default="", help="That certificate's key, PEM.")
 @click.option(
-    "--prometheus-header", "headers", metavar="NAME=VALUE", multiple=True, help="A header, such as a tenant's."
+    "--prometheus-header",
+    "prometheus_headers",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A header, such as a tenant's.",
 )
 @click.option("--compose", metavar="FILE", default="", help="Look at the services of this Compose file.")
 @click.option("--openslo", metavar="FILE", multiple=True, help="Take over the objectives of this OpenSLO file.")
@@ -185,7 +189,7 @@ def _tell(written: Written, environment: str, dry_run: bool) -> None:
         terms.say("\nNext")
         lines = (
             (f"chaosrunner doctor {environment}", "what is missing before anything is tried"),
-            ("chaosrunner check", "whether files are right, after each change of yours"),
+            ("chaosrunner check", "whether all files are right"),
             *([(f"chaosrunner local up {environment}", "start the links that network faults act on")] if links else []),
             (f"chaosrunner plan {first}", "what a run would do; it touches nothing"),
         )
