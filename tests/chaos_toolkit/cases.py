@@ -17,6 +17,7 @@ ENVIRONMENT = {
     "CT_BOOL": "true",
     "CT_JSON": '{"a": [1, 2]}',
     "CT_SECRET": SECRET,
+    "CT_VAULT_TOKEN": "token-of-vault",
 }
 """What every run finds there, beside CT_STATE (an empty folder of its own) and CT_URL (a server)."""
 
@@ -30,6 +31,8 @@ class Case(NamedTuple):
     suffix: str = ".json"
     files: Mapping[str, str] = {}
     """Further files beside it."""
+    vault: bool = False
+    """Whether Vault's client is installed there."""
 
 
 def python(func: str, /, _module: str = "ct_extension", **arguments: Any) -> Json:
@@ -391,6 +394,15 @@ def kept(secret: Json | str, expected: Any, **more: Any) -> Case:
     return Case(made, **more)
 
 
+def of_vault(expected: Any, configuration: Json | None = None, path: str | None = "a/b", **more: str) -> Case:
+    """The same of a Vault, which is asked with its own client."""
+    secret = {"type": "vault", **({"path": path} if path is not None else {}), **more}
+    made = kept(secret, expected, vault=True)
+    there = {"vault_addr": env("CT_URL"), "vault_token": env("CT_VAULT_TOKEN")}
+    made.experiment["configuration"] |= {**there, **(configuration or {})}
+    return made
+
+
 _SECRETS = {
     "secret in the file": kept("inline-secret", "inline-secret"),
     "secret from the environment": kept(env("CT_SECRET"), SECRET),
@@ -404,6 +416,17 @@ _SECRETS = {
     "secret of Vault without its client": kept(
         {"type": "vault", "path": "a/b", "key": "c"}, {"type": "range", "range": [0, 1]}
     ),
+    "secret of Vault": of_vault("from-vault", key="c"),
+    "secret of Vault, all that is at its path": of_vault(
+        {"type": "jsonpath", "path": "$.d", "expect": "also-from-vault"}
+    ),
+    "secret of Vault in the first version of its store": of_vault("from-vault", {"vault_kv_version": "1"}, key="c"),
+    "secret of Vault in another store": of_vault("from-vault", {"vault_secrets_mount_point": "team/kv"}, key="c"),
+    "secret of Vault with a token that it does not know": of_vault("from-vault", {"vault_token": "x"}, key="c"),
+    "secret of Vault at a path where nothing is": of_vault("from-vault", path="a/none", key="c"),
+    "secret of Vault under a key that is not there": of_vault("from-vault", key="none"),
+    "secret of Vault without a path": of_vault("from-vault", path=None, key="c"),
+    "secret of Vault where nobody answers": of_vault("from-vault", {"vault_addr": "http://127.0.0.1:1"}, key="c"),
     "secret in an argument": Case(
         experiment(
             probes=[probe(python("give", value="${value}"), SECRET)], secrets={"vault": {"value": env("CT_SECRET")}}

@@ -80,11 +80,16 @@ def command(case: Case, path: Path, journal: Path) -> list[str]:
     return [*words, "--journal-path", str(journal), str(path)]
 
 
+def found_in(case: Case) -> str:
+    """Where a case's modules are; where Vault's client is not to be found, something stands before it."""
+    return os.pathsep.join([str(HERE), *([] if case.vault else [str(HERE / "without_vault")])])
+
+
 def really(case: Case, folder: Path, url: str) -> dict[str, Any]:
     """What `chaos run` makes of it."""
     path, journal, state = laid_out(case, folder / "files"), folder / "journal.json", folder / "state"
     state.mkdir()
-    given = {**ENVIRONMENT, "CT_URL": url, "CT_STATE": str(state), "PYTHONPATH": str(HERE), "HOME": str(folder)}
+    given = {**ENVIRONMENT, "CT_URL": url, "CT_STATE": str(state), "PYTHONPATH": found_in(case), "HOME": str(folder)}
     done = subprocess.run(
         command(case, path, journal),
         cwd=folder,
@@ -108,12 +113,25 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path == "/slow":
             time.sleep(0.5)
-        body = b'{"ok": true}' if path == "/json" else b"ok"
-        self.send_response(503 if path == "/503" else 200)
-        self.send_header("content-type", "application/json" if path == "/json" else "text/plain")
+        body, status = b'{"ok": true}' if path == "/json" else b"ok", 503 if path == "/503" else 200
+        if path.startswith("/v1/"):
+            body, status = self._vault(path)
+        self.send_response(status)
+        self.send_header("content-type", "text/plain" if body == b"ok" else "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _vault(self, path: str) -> tuple[bytes, int]:
+        """What a Vault says of its key-value store, in both versions of it."""
+        if self.headers.get("X-Vault-Token") != ENVIRONMENT["CT_VAULT_TOKEN"]:
+            return b'{"errors": ["permission denied"]}', 403
+        kept = {"c": "from-vault", "d": "also-from-vault"}
+        if path in ("/v1/secret/data/a/b", "/v1/team/kv/data/a/b"):
+            return json.dumps({"data": {"data": kept, "metadata": {"version": 1}}}).encode(), 200
+        if path == "/v1/secret/a/b":
+            return json.dumps({"data": kept}).encode(), 200
+        return b'{"errors": []}', 404
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))

@@ -15,7 +15,7 @@ import pytest_asyncio
 from chaosrunner.extensions import Extensions
 from chaosrunner.interop.toolkit_record import Told, their_exit
 from tests.chaos_toolkit.cases import CASES, ENVIRONMENT, SECRET, Case
-from tests.chaos_toolkit.comparing import HERE, OUTCOMES, laid_out, outcome, really, serving
+from tests.chaos_toolkit.comparing import HERE, OUTCOMES, found_in, laid_out, outcome, really, serving
 
 EXPECTED = json.loads(OUTCOMES.read_text())
 
@@ -26,7 +26,8 @@ class Worker:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.state = folder / "state"
-        self.extensions = Extensions(folder)
+        self.extensions = {False: Extensions(folder), True: Extensions(folder)}
+        """Without, and with Vault's client: what is imported stays."""
         self._number = 0
 
     async def run(self, case: Case, **more: Any) -> dict[str, Any]:
@@ -39,7 +40,8 @@ class Worker:
             if name in options:
                 options[name] = [str(path.parent / each) for each in options[name]]
         options["settings"] = str(path.parent / options.get("settings", "none"))
-        return await self.extensions.ask({"do": "run", "path": str(path), **options, **more}, 30)
+        os.environ["PYTHONPATH"] = found_in(case)  # a process is started when it is first asked
+        return await self.extensions[case.vault].ask({"do": "run", "path": str(path), **options, **more}, 30)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -51,7 +53,8 @@ async def worker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Work
             patch.setenv(name, value)
         one = Worker(folder)
         yield one
-        one.extensions.close()
+        for each in one.extensions.values():
+            each.close()
 
 
 def test_every_experiment_was_really_run_there() -> None:
@@ -85,3 +88,9 @@ async def test_a_secret_is_not_in_what_comes_back(worker: Worker) -> None:
     assert SECRET not in json.dumps(answer)
     assert "(secret)" in json.dumps(answer)
     assert os.environ["CT_SECRET"] == SECRET
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_secret_of_vault_is_not_in_what_comes_back(worker: Worker) -> None:
+    text = json.dumps(await worker.run(CASES["secret of Vault, all that is at its path"]))
+    assert "also-from-vault" not in text.replace('"expect": "also-from-vault"', "")

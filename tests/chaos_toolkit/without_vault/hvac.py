@@ -1,0 +1,3 @@
+"""Stands before the real one where Vault's client is not to be found."""
+
+raise ImportError("hvac is not installed here")
