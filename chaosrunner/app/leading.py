@@ -241,7 +241,9 @@ class Leading:
         why = ""
         if cut and stop.halt is not None:
             why = f"halted by {stop.halt.by}{f': {stop.halt.reason}' if stop.halt.reason else ''}"
-        return log.ItemEnded(item=number, attempt=attempt, facts=facts, cut=cut, reason=why)
+        item = self.loaded.day.spec.agenda[number - 1]
+        title = item.title if item.blind else ""
+        return log.ItemEnded(item=number, attempt=attempt, facts=facts, cut=cut, reason=why, title=title)
 
     def _facts(self, report: RunReport, under_way: _UnderWay) -> log.Facts:
         known: dict[str, NearMiss] = {}

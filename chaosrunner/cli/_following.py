@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from chaosrunner.app.gamedays import DayBook, Shelf
 from chaosrunner.cli import terms
 from chaosrunner.cli._showing import colour
-from chaosrunner.model.gameday import Role, is_same
+from chaosrunner.model.gameday import Role
 from chaosrunner.model.gameday_log import Ended, GameDayEntry, Joined
 from chaosrunner.person import who
 from chaosrunner.reports.gameday_words import Line, Teller
@@ -63,8 +63,7 @@ def follow(shelf: Shelf, word: str | None, role: Role | None, *, join: bool, as_
     over = say_all(book.news(), teller, as_json=as_json)
     if join and not over:
         began = book.standing.began
-        roles = began.roles if began is not None else {}
-        mine = next((each for each, people in roles.items() if any(is_same(one, who()) for one in people)), None)
+        mine = began.role_of(who()) if began is not None else None
         book.write(Joined(person=who(), role=role or mine or Role.OBSERVERS))
     while not over:
         over = say_all(book.news(), teller, as_json=as_json)

@@ -24,6 +24,11 @@ class Role(StrEnum):
     ON_CALL = "on-call"
     OBSERVERS = "observers"
 
+    @property
+    def of_one(self) -> str:
+        """What one person is."""
+        return "observer" if self is Role.OBSERVERS else self.value
+
 
 class Roles(Frozen):
     """Who does what. People are named as `$CHAOSRUNNER_WHO` names them, or by their user's name."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from chaosrunner.model.frozen import Frozen, JsonObject
-from chaosrunner.model.gameday import Role
+from chaosrunner.model.gameday import Role, is_same
 
 
 class _Event(Frozen):
@@ -47,6 +47,10 @@ class Began(_Event):
     lasts: float
     time_zone: str = "UTC"
     schema_: int = 1
+
+    def role_of(self, person: str) -> Role | None:
+        """The role that the file gives somebody."""
+        return next((role for role, named in self.roles.items() if any(is_same(one, person) for one in named)), None)
 
 
 class Resumed(_Event):
@@ -235,6 +239,8 @@ class ItemEnded(_Event):
     cut: bool = False
     reason: str = ""
     """Why there are no facts."""
+    title: str = ""
+    """Of a surprise that is over: what it is called."""
 
 
 class ItemSkipped(_Event):

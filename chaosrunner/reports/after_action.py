@@ -156,7 +156,8 @@ def _event(entry: log.GameDayEntry) -> log.GameDayEvent | None:
 def _take(found: AfterAction, entry: log.GameDayEntry, event: log.GameDayEvent) -> None:
     match event:
         case log.Joined(person=person, role=role, here=True):
-            found.people.setdefault(person, role)
+            if role is Role.FACILITATOR or found.people.get(person) is None:
+                found.people[person] = role
         case log.Checked():
             found.checks = [one for one in found.checks if one.check != event.check] + [event]
         case log.Decided():
@@ -169,6 +170,7 @@ def _take(found: AfterAction, entry: log.GameDayEntry, event: log.GameDayEvent) 
             found.stops.append(text)
         case log.NoteTaken(text=text, respond=respond):
             found.notes.append(Note(entry.at, entry.who, text, respond))
+            found.people.setdefault(entry.who, found.began.role_of(entry.who))
         case log.Ended():
             found.ended = event
 
@@ -213,7 +215,7 @@ def _trial(
     return Trial(
         item=began.item,
         attempt=began.attempt,
-        title=facts.title if facts is not None and line.blind else line.title,
+        title=(ended.title or facts.title) if facts is not None and line.blind else line.title,
         blind=line.blind,
         began=within[0],
         ended=over[0] if over is not None else within[1],

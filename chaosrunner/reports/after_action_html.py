@@ -93,12 +93,12 @@ def _top(action: AfterAction, zone: tzinfo) -> str:
     start = action.decided_at or action.began_at
     held_on = datetime.fromtimestamp(start, zone).strftime("%A, %-d %B %Y")
     facts = {
-        "Held": f"{held_on}, {clock_time(start, zone)[:5]} to {clock_time(action.ended_at, zone)[:5]}",
+        "Held": f"{held_on}, {clock_time(start, zone)[:5]} to {clock_time(action.ended_at, zone)[:5]} {_city(action)}",
         "Environment": action.began.environment,
         "Lasted": f"{lasting(action.ended_at - start)}, meant to take {lasting(action.began.lasts)}",
         "Ended": _ending(action),
     }
-    people = [f"{person}{f' ({role.value})' if role is not None else ''}" for person, role in action.people.items()]
+    people = [f"{person}{f' ({role.of_one})' if role is not None else ''}" for person, role in action.people.items()]
     told = "".join(f"<div><dt>{name}</dt><dd>{text(value)}</dd></div>" for name, value in facts.items())
     return (
         '<header class="top"><div class="brand"><b>chaosrunner</b><span>after-action report</span></div>'
@@ -107,6 +107,12 @@ def _top(action: AfterAction, zone: tzinfo) -> str:
         f'<p class="summary">{text(_summary(action))}</p><dl class="facts">{told}</dl>'
         f'<p class="people">There: {text(", ".join(people) or "nobody said so")}</p></div></header>'
     )
+
+
+def _city(action: AfterAction) -> str:
+    """Whose time it is: `Berlin time`."""
+    name = action.began.time_zone.rpartition("/")[2].replace("_", " ")
+    return name if name == "UTC" else f"{name} time"
 
 
 def _ending(action: AfterAction) -> str:

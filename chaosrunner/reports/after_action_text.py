@@ -44,7 +44,7 @@ def _lines(action: AfterAction) -> Iterator[str]:
         f"**{back.headline(action).capitalize()}** on {_safe(action.began.environment)}, {held_on} "
         f"{action.began.time_zone}, {lasting(action.ended_at - start)}."
     )
-    people = [f"{_safe(person)}{f' ({role.value})' if role else ''}" for person, role in action.people.items()]
+    people = [f"{_safe(person)}{f' ({role.of_one})' if role else ''}" for person, role in action.people.items()]
     yield ""
     yield f"There: {', '.join(people) or 'nobody said so'}."
     yield from _table(action)
@@ -142,7 +142,8 @@ def _decision(action: AfterAction) -> Iterator[str]:
         yield _safe(decided.reason)
         yield ""
     for one in action.checks:
-        yield f"- {'yes' if one.go else '**no**'}: {_safe(one.check)}: {_safe(one.reason)}"
+        reason = "" if one.reason in ("yes", "no") else f": {_safe(one.reason)}"
+        yield f"- {'go' if one.go else '**no-go**'}: {_safe(one.check)}{reason}"
 
 
 def _timeline(action: AfterAction, zone: tzinfo) -> Iterator[str]:

@@ -88,7 +88,7 @@ class Teller:
         return (Tone.INFO, "lead", "hands the lead over", True)
 
     def _joined(self, event: log.Joined) -> _Told:
-        role = f", {event.role.value}" if event.role is not None else ""
+        role = f" ({event.role.of_one})" if event.role is not None else ""
         return (Tone.INFO, "people", f"{event.person}{role} {'is here' if event.here else 'is not here'}", False)
 
     def _checked(self, event: log.Checked) -> _Told:
@@ -114,7 +114,7 @@ class Teller:
             return (Tone.WARN, "agenda", f"{words}{'cut: ' if event.cut else 'over: '}{event.reason or 'over'}", True)
         line = self.agenda[event.item - 1] if 1 <= event.item <= len(self.agenda) else None
         if line is not None and line.blind:
-            self._titles[event.item] = f"{facts.title} (it was a surprise)"
+            self._titles[event.item] = f"{event.title or facts.title} (it was a surprise)"
         cut = f", cut: {event.reason}" if event.cut else ""
         tone = WORD_TONES.get(facts.word, Tone.WARN)
         return (tone, "agenda", f"{event.item}. {self.title(event.item)}: {facts.word}{cut}. {facts.summary}", True)

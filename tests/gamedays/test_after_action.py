@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from chaosrunner.model import gameday_log as log
+from chaosrunner.model.gameday import Role
 from chaosrunner.reports.after_action import AfterAction, after_action, compared, headline, near_misses_then
 from chaosrunner.reports.after_action_html import after_action_html
 from chaosrunner.reports.after_action_text import after_action_json, after_action_markdown
+from chaosrunner.stages.gameday import stands
 from tests.gamedays.logs import START, Book, facts, game_day
 
 FAULT = log.FaultTold(what="network-latency on checkout → payments", began=START + 20, ended=START + 50)
@@ -96,6 +98,38 @@ def test_a_surprise_has_its_title_once_it_is_over() -> None:
     action = read(book)
     assert action.trials[0].title == "Payments are gone"
     assert any("Payments are gone (it was a surprise)" in line.text for line in action.lines)
+    book = Book().add(log.Decided(go=True), log.ItemBegan(item=3))
+    book.add(log.ItemEnded(item=3, facts=facts(title="Payments are gone"), title="A morning without payments"))
+    action = read(book)
+    assert action.trials[0].title == "A morning without payments", "as the agenda calls it"
+    assert any("A morning without payments (it was a surprise)" in line.text for line in action.lines)
+
+
+def test_who_noticed_and_led_from_then_on_did_notice() -> None:
+    book = day((27, "ben", "slow", False))
+    book.add(log.Resumed(instead_of="ana"), log.Joined(person="ben", role=Role.FACILITATOR), who="ben", at=64)
+    book.add(log.NoteTaken(text="I lead"), who="ben", at=65)
+    action = read(book)
+    assert action.trials[0].detect.how == "by ben, who wrote it down"
+    assert action.people["ben"] is Role.FACILITATOR
+    assert [line.said for line in action.lines if line.topic == "lead"] == ["ben: leads from now on, in place of ana"]
+
+
+def test_what_a_terminal_found_that_was_taken_for_dead_is_not_lost() -> None:
+    book = Book().add(log.Decided(go=True), log.ItemBegan(item=1))
+    book.add(log.Resumed(instead_of="ana"), log.ItemEnded(item=1, cut=True, reason="ana's terminal died"), who="ben")
+    book.add(log.ItemBegan(item=1, attempt=2), who="ben")
+    book.add(log.ItemEnded(item=1, cut=True, facts=facts("GAP FOUND", 1), reason="halted: ben has taken over"))
+    assert stands(book.entries).running == 1, "what comes late from there does not end what is done here"
+    assert stands(book.entries).codes == {1}
+    first = read(book).trials[0]
+    assert first.cut and first.facts is not None and first.facts.word == "GAP FOUND"
+
+
+def test_who_writes_is_there_with_the_role_that_the_file_says() -> None:
+    action = read(day((27, "cleo", "slow", False), (28, "eve", "I see it", False)))
+    assert action.people == {"cleo": Role.ON_CALL, "eve": None}
+    assert "There: cleo (on-call), eve." in after_action_markdown(action)
 
 
 def test_it_is_compared_with_the_last_one_of_the_same_name() -> None:
@@ -156,10 +190,15 @@ def test_a_page_of_a_day_on_which_nothing_was_tried_says_so() -> None:
     book.add(log.Decided(go=False, reason="support does not know"), log.Ended(ending="no-go"))
     page = Page(after_action_html(read(book), "2026-12-02", "1.0"))
     assert "No-go" in page.shown and "support does not know" in page.shown
+    assert "to 08:00 UTC" in page.shown, "whose time it is"
+    book = Book().add(log.Checked(check="Does support know?", go=True, reason="yes"))
+    text = after_action_markdown(read(book.add(log.Checked(check="incidents", go=False, reason="open: NM-2026-0001"))))
+    assert "- go: Does support know?\n- **no-go**: incidents: open: NM-2026-0001\n" in text
 
 
 def test_markdown_has_every_part_and_no_markup_of_others() -> None:
     text = after_action_markdown(read(day((27, "ben", "a | pipe, *stars* <b>", False))))
+    assert "on shop, 2027-01-15 08:00 UTC" in text
     for heading in ("# After action: A bad day", "## Near misses", "## 1. the slow one: BROKEN", "## Everything"):
         assert heading in text
     assert "a \\| pipe, \\*stars\\* \\<b\\>" in text
