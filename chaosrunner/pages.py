@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -112,7 +112,7 @@ def _facts(plugin: type[Any]) -> Iterator[tuple[str, str]]:
         yield "lasts", "over at once; the step has `observe`" if plugin.instant else "as long as the step's `for`"
         yield "class", plugin.fault_class
         if plugin.needs:
-            yield "needs", ", ".join(plugin.needs)
+            yield "needs", "; ".join(_rights(plugin.needs))
         if (params := _example_params(plugin, "with")) is not None:
             yield "in the example it", _phrase(plugin.does(params))
             yield "and undoes it", _phrase(plugin.undoes(params))
@@ -123,6 +123,18 @@ def _facts(plugin: type[Any]) -> Iterator[tuple[str, str]]:
             yield "lag", f"{lag:g} s"
         yield "when it gets no answer", "the system did not answer" if plugin.answers else "there is no reading"
     yield from _passed_on(plugin)
+
+
+def _rights(needs: Iterable[str]) -> list[str]:
+    """Permissions with what is needed in the same way told together: `get, delete pods, pods/eviction`."""
+    verbs: dict[str, list[str]] = {}
+    for need in needs:
+        verb, _, what = need.partition(" ")
+        verbs.setdefault(what, []).append(verb)
+    together: dict[str, list[str]] = {}
+    for what, ways in verbs.items():
+        together.setdefault(", ".join(ways), []).append(what)
+    return [f"{ways} {', '.join(whats)}".strip() for ways, whats in together.items()]
 
 
 def _phrase(said: str) -> str:
