@@ -56,7 +56,7 @@ def proposal(
     experiments: list[NewFile] = []
     for service in platform.services:
         mine = [one for one in made if one.service == service.name]
-        wanted, why_not = _for(service, platform, mine)
+        wanted, why_not = _for(service, platform)
         left += why_not
         experiments += [_experiment(environment, service, mine, idea) for idea in wanted] if mine else []
         if wanted and not mine:
@@ -203,7 +203,7 @@ class _Idea:
     occurrence: int
 
 
-def _for(service: FoundService, platform: FoundPlatform, mine: Sequence[Promise]) -> tuple[list[_Idea], list[str]]:
+def _for(service: FoundService, platform: FoundPlatform) -> tuple[list[_Idea], list[str]]:
     name, left, ideas = service.name, list[str](), list[_Idea]()
     if service.kept_out:
         return [], [f'{name}: says chaosrunner.dev/allow: "false"']

@@ -35,7 +35,7 @@ class Passed:
         """By the ids that there are."""
         return parted(use, {*self.faults, *self.reads})
 
-    def with_stand_ins(self, step: Spot, role: str, kind: str, spot: Spot, problems: list[Problem]) -> Spot | None:
+    def with_stand_ins(self, role: str, kind: str, spot: Spot, problems: list[Problem]) -> Spot | None:
         """Parameters of a plugin with stand-ins for what only the run will know; None where something must be known
         before, which is then reported."""
         if "${steps." not in repr(spot.value):
@@ -140,7 +140,7 @@ def read_value(step: Spot, passed: Passed, problems: list[Problem]) -> JsonValue
     if isinstance(read.value, dict) and len(read.value) == 1:
         (below,) = read.items()
         if plugins.known_kind("probes", below.name, below, problems):
-            stood = passed.with_stand_ins(step, "probes", below.name, below, problems)
+            stood = passed.with_stand_ins("probes", below.name, below, problems)
             if stood is not None:
                 plugins.parameters("probes", below.name, stood, problems)
     else:

@@ -89,7 +89,7 @@ def extended(library: Library, file: File, spot: Spot, problems: list[Problem]) 
     """The experiment with the `spec` of those that it extends below its own, and their files."""
     chain = [(file, spot)]
     while (place := chain[-1][1].get("spec", "extends")) is not None:
-        found = _above(library, *chain[-1], place, problems)
+        found = _above(library, chain[-1][0], place, problems)
         if found is None:
             return None
         if any(found[1].node is other.node for _, other in chain):
@@ -108,7 +108,7 @@ def extended(library: Library, file: File, spot: Spot, problems: list[Problem]) 
     return whole, tuple(above for above, _ in chain[1:])
 
 
-def _above(library: Library, file: File, spot: Spot, place: Spot, problems: list[Problem]) -> tuple[File, Spot] | None:
+def _above(library: Library, file: File, place: Spot, problems: list[Problem]) -> tuple[File, Spot] | None:
     if not isinstance(place.value, str):
         problems.append(
             place.problem(f"`extends` is {show(place.value)}", "the name or path of an experiment", rule="wrong-type")

@@ -102,7 +102,7 @@ def _fault(step: Spot, passed: Passed, problems: list[Problem]) -> None:
     if not isinstance(kind, str) or not plugins.known_kind("faults", kind, fault, problems, at_key=False):
         return
     given = step.child("with") or plugins.absent(step, "with")
-    if (stood := passed.with_stand_ins(step, "faults", kind, given, problems)) is not None:
+    if (stood := passed.with_stand_ins("faults", kind, given, problems)) is not None:
         plugins.parameters("faults", kind, stood, problems)
     if facts := plugins.facts(kind):
         meant = {nearest(name, _FIELDS) for name in step.node.keys.keys() - _KNOWN}  # they are reported as such

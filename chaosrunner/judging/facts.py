@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from typing import Any
 
 from chaosrunner.errors import JournalFailed
-from chaosrunner.judging.reading import Reading, reading_of
-from chaosrunner.judging.recovery import RecoveryWatch
+from chaosrunner.judging.reading import reading_of
+from chaosrunner.judging.recovery import RecoveryWatch, no_sample
 from chaosrunner.judging.series import Series
 from chaosrunner.judging.steady import SteadyWatch
 from chaosrunner.model import journal as j
@@ -250,12 +250,8 @@ def _undone(facts: Facts, t: float, event: j.FaultUndone) -> None:
     if facts.ended is None and not left and event.because != "heal":
         spec = facts.plan.recovery
         facts.recovery_from = t
-        sample = facts.steady.sample if facts.steady is not None else _no_sample
+        sample = facts.steady.sample if facts.steady is not None else no_sample
         facts.recovery = RecoveryWatch(facts.plan.measures, facts.medians, spec.within, spec.holds, t, sample)
-
-
-def _no_sample(key: str) -> Sequence[Reading]:
-    return ()
 
 
 def _undo_failed(facts: Facts, t: float, event: j.UndoFailed) -> None:

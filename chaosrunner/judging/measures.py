@@ -49,7 +49,7 @@ def judge_measure(
     answer, reason = _answer(measure, seen)
     aborted = _abort_counts(measure, facts)
     if aborted:
-        answer, reason = Answer.BROKEN, _abort_reason(measure, facts, reason if answer is Answer.BROKEN else "")
+        answer, reason = Answer.BROKEN, _abort_reason(facts, reason if answer is Answer.BROKEN else "")
     verdict = MeasureVerdict(
         key=measure.key,
         name=measure.name,
@@ -83,7 +83,7 @@ def _abort_counts(measure: PlannedMeasure, facts: Facts) -> bool:
     return any(fault.injected_at is not None and fault.injected_at <= facts.limit_at for fault in facts.faults.values())
 
 
-def _abort_reason(measure: PlannedMeasure, facts: Facts, broken: str) -> str:
+def _abort_reason(facts: Facts, broken: str) -> str:
     assert facts.limit is not None
     when = facts.limit.reading_ended if facts.limit.reading_ended is not None else facts.limit_at
     reached = f"its abort limit ({facts.limit.limit}) was reached at {when:.1f} s"

@@ -128,7 +128,8 @@ def _together(measure: PlannedMeasure, rule: Rule, sample: Callable[[str], Seque
     return window_stay(measure, rule, sample(measure.key))
 
 
-def _no_sample(key: str) -> Sequence[Reading]:
+def no_sample(key: str) -> Sequence[Reading]:
+    """Where no baseline was read."""
     return ()
 
 
@@ -142,7 +143,7 @@ class RecoveryWatch:
         within: float,
         holds: float | None,
         undone_at: float,
-        sample: Callable[[str], Sequence[Reading]] = _no_sample,
+        sample: Callable[[str], Sequence[Reading]] = no_sample,
     ) -> None:
         """`sample`: the baseline's readings of a measure, for rules that compare with all of them."""
         self._undone_at = undone_at

@@ -25,7 +25,7 @@ def text(answer: GateAnswer) -> str:
     lines += textwrap.wrap(clean(answer.summary), WIDTH, initial_indent="    ", subsequent_indent="    ")
     lines += _chapter("rules", [_rule(rule) for rule in answer.rules])
     runs = sorted(answer.runs, key=lambda run: -run.verdict.badness)
-    lines += _chapter("experiments", [_run(run, runs) for run in runs])
+    lines += _chapter("experiments", [_run(run) for run in runs])
     lines += _chapter("near misses", [_near_miss(each) for each in answer.near_misses])
     lines += _chapter("what to do now", [f"{number}. {clean(it)}" for number, it in enumerate(answer.what_to_do, 1)])
     return "\n".join(lines)
@@ -47,7 +47,7 @@ def _rule(rule: RuleAnswer) -> str:
     return clean(f"{_RULES[rule.answer]} {rule.title}{why}")
 
 
-def _run(run: RunAnswer, runs: Sequence[RunAnswer]) -> str:
+def _run(run: RunAnswer) -> str:
     told = ", ".join(f"{name}={value}" for name, value in run.parameters.items())
     name = f"{run.experiment} ({told})" if told else run.experiment
     took = f" after {lasting(run.seconds)}" if run.seconds and run.now else ""

@@ -35,7 +35,7 @@ def html_report(account: Account, verdict: Verdict, found: Sequence[ShownGap] = 
             sections.three(verdict),
             sections.gaps(found),
             _overview(account),
-            _hypotheses(account, verdict, plots),
+            _hypotheses(verdict, plots),
             sections.faults(account),
             sections.timeline(account),
             sections.guards(account),
@@ -125,7 +125,7 @@ _LEGEND = (
 )
 
 
-def _hypotheses(account: Account, verdict: Verdict, plots: dict[str, Plot]) -> str:
+def _hypotheses(verdict: Verdict, plots: dict[str, Plot]) -> str:
     shown = {measure.key for hypothesis in verdict.hypotheses for measure in hypothesis.measures}
     parts = [_hypothesis(hypothesis, plots) for hypothesis in verdict.hypotheses]
     rest = [plot for key, plot in plots.items() if key not in shown]

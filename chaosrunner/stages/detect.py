@@ -84,7 +84,7 @@ def _failed(hypothesis: HypothesisVerdict, kinds: list[GapKind], verdict: Verdic
         kind=kinds[0],
         also=tuple(kinds[1:]),
         finding=FindingClass.NEAR_MISS,
-        title=f"{plan.service}: {hypothesis.name} {verb.get(kinds[0], 'breaks under')} {_faults(faults, plan)}",
+        title=f"{plan.service}: {hypothesis.name} {verb.get(kinds[0], 'breaks under')} {_faults(faults)}",
         story=_story(hypothesis, failed, faults, verdict),
         hypothesis=hypothesis.name,
         strength=hypothesis.strength,
@@ -176,7 +176,7 @@ def _close_call(
     return Gap(
         kind=GapKind.CLOSE_CALL,
         finding=FindingClass.UNSAFE_CONDITION,
-        title=f"{plan.service}: {hypothesis.name} holds by a hair's breadth under {_faults(faults, plan)}",
+        title=f"{plan.service}: {hypothesis.name} holds by a hair's breadth under {_faults(faults)}",
         story=" ".join(said)
         + f" Less than {share(CLOSE_CALL)} is a close call: a little more, and it would have broken.",
         hypothesis=hypothesis.name,
@@ -194,7 +194,7 @@ def _undetected(verdict: Verdict, plan: Plan) -> list[Gap]:
     for alert in verdict.alerts:
         if alert.answer is Answer.BROKEN:
             faults = [fault for fault in verdict.faults if fault.step == alert.step]
-            said = f"{_faults(faults, plan)} was in force, and the alert {alert.alert} should fire: {alert.reason}."
+            said = f"{_faults(faults)} was in force, and the alert {alert.alert} should fire: {alert.reason}."
             gaps.append(_silent(alert.alert, f"the alert {alert.alert} does not fire in time", said, faults, plan))
     for name in verdict.unnoticed:
         broken = next(one for one in verdict.hypotheses if one.name == name)
@@ -208,7 +208,7 @@ def _silent(subject: str, title: str, story: str, faults: Sequence[FaultVerdict]
     return Gap(
         kind=GapKind.UNDETECTED,
         finding=FindingClass.NEAR_MISS,
-        title=f"{plan.service}: {title} under {_faults(faults, plan)}",
+        title=f"{plan.service}: {title} under {_faults(faults)}",
         story=story,
         subject=subject,
         **_marks(faults, plan),
@@ -227,8 +227,8 @@ def _spilled(verdict: Verdict, plan: Plan) -> list[Gap]:
         Gap(
             kind=GapKind.SPILL_OVER,
             finding=FindingClass.INCIDENT,
-            title=f"{service} is hit, though no target, by {_faults(faults, plan)}",
-            story=f"{service} was not a target of {_faults(faults, plan)}, and changed: {'; '.join(details)}.",
+            title=f"{service} is hit, though no target, by {_faults(faults)}",
+            story=f"{service} was not a target of {_faults(faults)}, and changed: {'; '.join(details)}.",
             subject=service,
             **marks,
         )
@@ -288,7 +288,7 @@ def _planned(faults: Sequence[FaultVerdict], plan: Plan) -> list[PlannedFault]:
     return [fault for fault in plan.faults if fault.id in steps]
 
 
-def _faults(faults: Sequence[FaultVerdict], plan: Plan) -> str:
+def _faults(faults: Sequence[FaultVerdict]) -> str:
     """`network-latency on checkout to payments`: kinds and services, nothing that changes from run to run."""
     names = []
     for fault in faults:

@@ -24,14 +24,14 @@ def fixed(paths: Sequence[str], folder: Path) -> list[Fix]:
         by_file: dict[str, list[Problem]] = {}
         for problem in (*checked.problems, *spare):
             by_file.setdefault(problem.file, []).append(problem)
-        made = [fix for file, problems in by_file.items() for fix in _in_file(paths, folder, file, problems, checked)]
+        made = [fix for file, problems in by_file.items() for fix in _in_file(folder, file, problems, checked)]
         done += made
         if not made:
             break
     return done
 
 
-def _in_file(paths: Sequence[str], folder: Path, file: str, problems: Sequence[Problem], before: Checked) -> list[Fix]:
+def _in_file(folder: Path, file: str, problems: Sequence[Problem], before: Checked) -> list[Fix]:
     path = folder / file
     try:
         data = path.read_bytes()

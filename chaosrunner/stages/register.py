@@ -204,7 +204,7 @@ def _found(gap: Gap, findings: Findings) -> Found:
         conditions=_conditions(plan, _faults_of(gap, hypothesis, plan), measures),
         scoring=score(inputs),
         failure_mode=mode,
-        detected_by=_detected_by(gap, gaps, verdict),
+        detected_by=_detected_by(gaps, verdict),
         recovered_in=verdict.recovery.seconds if verdict.recovery else None,
     )
 
@@ -232,7 +232,7 @@ def failure_mode(gap: Gap, evidence: Sequence[Evidence], rooms: Mapping[str, str
     return FailureMode.SLOW_RESPONSE if "latency" in kinds else None
 
 
-def _detected_by(gap: Gap, gaps: Sequence[Gap], verdict: Verdict) -> DetectedBy | None:
+def _detected_by(gaps: Sequence[Gap], verdict: Verdict) -> DetectedBy | None:
     """Who would have noticed; None where nobody was asked."""
     if any(GapKind.UNDETECTED in (each.kind, *each.also) for each in gaps):
         return DetectedBy.CHAOSRUNNER

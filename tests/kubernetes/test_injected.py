@@ -40,7 +40,7 @@ def pods(api: FakeApi) -> Pods:
 @pytest.fixture
 async def at(api: FakeApi, pods: Pods, tmp_path: Path) -> AsyncIterator[KubernetesPlatform]:
     made = platform(api, tmp_path, services=SERVICES, injector={"image": "chaos:1"})
-    await made.injectors.open(RUN, lambda: True)
+    await made.injectors.open(lambda: True)
     yield made
     await made.close()
 
@@ -120,7 +120,7 @@ async def test_a_stream_that_dies_without_a_word_is_made_again_before_the_inject
 async def test_the_runner_beats_only_while_it_is_alive(api: FakeApi, pods: Pods, tmp_path: Path) -> None:
     alive = True
     at = platform(api, tmp_path, services=SERVICES)
-    await at.injectors.open(RUN, lambda: alive)
+    await at.injectors.open(lambda: alive)
     await at.ability(Links).shape(await link(at), REFUSE, hold())
     while len(pods.only.did("beat")) < 2:
         await asyncio.sleep(0.05)

@@ -33,7 +33,7 @@ def pods(api: FakeApi) -> Pods:
 
 async def beside(api: FakeApi, folder: Path) -> KubernetesPlatform:
     made = platform(api, folder, services={"cart": {"workload": "deployment/cart"}})
-    await made.injectors.open(RUN, lambda: True)
+    await made.injectors.open(lambda: True)
     return made
 
 

@@ -106,7 +106,7 @@ class Injectors:
 
     # -- a run
 
-    async def open(self, run: str, alive: Callable[[], bool]) -> None:
+    async def open(self, alive: Callable[[], bool]) -> None:
         """Begin to beat. A task of the event loop does it, so that a loop that hangs misses its beats."""
         await self.close()
         self._alive = alive

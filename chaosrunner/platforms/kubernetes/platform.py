@@ -356,7 +356,7 @@ class KubernetesPlatform(Platform):
     async def open(self, run: str, alive: Callable[[], bool]) -> None:
         """The heartbeat first: what follows may take longer than a Lease lasts."""
         await self.presence.open(run, alive)
-        await self.injectors.open(run, alive)
+        await self.injectors.open(alive)
         self._watches.open()
         self.spill.begin()
 
