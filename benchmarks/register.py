@@ -79,6 +79,7 @@ def _of(scale: Scale, name: str, where: Path | str, folder: Path | None) -> list
     with open_register(big, SystemClock()) as register:
         timed = {what: spread([_seconds(ask, register) for _ in range(scale.rounds(9))]) for what, ask in ASKED.items()}
     groups = {"list": ("page",), "filter": tuple(w for w in ASKED if w.startswith("filter")), "stats": ("stats",)}
+    groups |= {"digest of a week": ("digest",), "what /metrics asks": ("metrics",)}
     for figure, among in groups.items():
         worst = max(among, key=lambda what: timed[what].median)
         note = "" if len(among) == 1 else f"the slowest of {len(among)} filters: {worst.removeprefix('filter ')}"
@@ -111,6 +112,8 @@ ASKED: dict[str, Callable[[Register], object]] = {
     "filter count": lambda register: register.count(Wanted()),
     "filter one by its number": lambda register: register.show("4242"),
     "stats": lambda register: register.stats(),
+    "digest": lambda register: register.digest(START + 393 * DAY),
+    "metrics": lambda register: register.standing(),
 }
 """What is asked; times include making records of rows."""
 

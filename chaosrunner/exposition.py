@@ -18,7 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from chaosrunner import __version__
-from chaosrunner.model.figures import NearMissFigures, RunFigures
+from chaosrunner.model.figures import NearMissFigures, NearMissGroup, RunFigures, grouped
 from chaosrunner.records.light import dataclass
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -26,10 +26,9 @@ _ABORT = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """The promise is one second, plus the cluster's own time."""
 _RECOVERY = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _DETECTION = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
-AGES = ((1.0, "under 1 day"), (7.0, "under 7 days"), (30.0, "under 30 days"), (90.0, "under 90 days"))
-"""Days, and what an age below them is called."""
+AGES = ("under 1 day", "under 7 days", "under 30 days", "under 90 days")
+"""What an age below each of `figures.AGE_DAYS` is called."""
 OLDER = "90 days and more"
-_DAY = 86400.0
 _RUN = ("experiment", "environment")
 _MISS = ("service", "environment_class")
 
@@ -39,8 +38,8 @@ class Figures:
     """Everything that the metrics of a state folder are made of."""
 
     runs: Sequence[RunFigures] = ()
-    near_misses: Sequence[NearMissFigures] | None = ()
-    """Those that are not closed. None: the register cannot be read."""
+    near_misses: Sequence[NearMissGroup] | None = ()
+    """Those that are not closed, in groups. None: the register cannot be read."""
     closed: Mapping[str, int] = field(default_factory=dict)
     """How many are closed, by state: they only grow in number, so they are counted, not read."""
     now: float = 0.0
@@ -63,7 +62,7 @@ def of_one_run(run: RunFigures) -> bytes:
 
 def of_near_misses(near_misses: Sequence[NearMissFigures], now: float) -> bytes:
     """What is pushed about the near misses of a service."""
-    return _text(_near_misses(near_misses, now))
+    return _text(_near_misses(grouped(near_misses, now), now))
 
 
 def _text(metrics: Iterable[Metric]) -> bytes:
@@ -187,29 +186,27 @@ def _register(figures: Figures) -> Iterator[Metric]:
     yield _gauge("near_misses_closed", "Near misses with which nobody has anything left to do.", ("state",), closed)
 
 
-def _near_misses(near_misses: Sequence[NearMissFigures], now: float) -> Iterator[Metric]:
-    each: Counter[tuple[str, ...]] = Counter(
-        (one.service, one.environment_class, one.state, one.priority) for one in near_misses
-    )
+def _near_misses(groups: Sequence[NearMissGroup], now: float) -> Iterator[Metric]:
+    each: dict[tuple[str, ...], float] = {_labels(one): one.count for one in groups}
     yield _gauge("near_misses", "Near misses that are not closed.", (*_MISS, "state", "priority"), each)
-    open_ = [one for one in near_misses if not one.closed]
-    ages: Counter[tuple[str, ...]] = Counter((one.state, _age(now - one.opened_at)) for one in open_)
-    yield _gauge("near_misses_by_age", "Near misses that are not closed, by age.", ("state", "age"), ages)
-    oldest: dict[tuple[str, ...], float] = {}
-    for one in open_:
-        labels = (one.service, one.environment_class, one.state, one.priority)
-        oldest[labels] = max(oldest.get(labels, 0.0), now - one.opened_at)
+    ages: Counter[tuple[str, ...]] = Counter()
+    for one in groups:
+        younger = 0
+        for words, below in zip((*AGES, OLDER), (*one.younger, one.count), strict=True):
+            ages[one.state, words] += below - younger
+            younger = below
+    yield _gauge("near_misses_by_age", "Near misses that are not closed, by age.", ("state", "age"), +ages)
+    oldest: dict[tuple[str, ...], float] = {_labels(one): max(0.0, now - one.oldest) for one in groups}
     words = "Age of the oldest that is not closed."
     yield _gauge("near_miss_oldest_seconds", words, (*_MISS, "state", "priority"), oldest)
-    overdue: Counter[tuple[str, ...]] = Counter(
-        {(one.service, one.environment_class, one.priority): 0 for one in open_}
-    )
-    overdue.update((one.service, one.environment_class, one.priority) for one in open_ if one.overdue)
+    overdue: Counter[tuple[str, ...]] = Counter()
+    for one in groups:
+        overdue[one.service, one.environment_class, one.priority] += one.overdue
     yield _gauge("near_misses_overdue", "Near misses whose fix should be ready.", (*_MISS, "priority"), overdue)
 
 
-def _age(seconds: float) -> str:
-    return next((words for days, words in AGES if seconds < days * _DAY), OLDER)
+def _labels(one: NearMissGroup) -> tuple[str, ...]:
+    return one.service, one.environment_class, one.state, one.priority
 
 
 def _gauge(name: str, words: str, labels: Sequence[str], found: Mapping[tuple[str, ...], float]) -> Metric:

@@ -67,14 +67,10 @@ def review(settings: terms.Settings, near_miss: str, output: Path | None) -> Non
 def digest(settings: terms.Settings, since: str, output: Path | None, as_json: bool) -> None:
     """What is new, came back, was verified; what is overdue or due soon; waivers that end; reports that wait."""
     from chaosrunner.cli import _near_misses as words
-    from chaosrunner.model.near_miss import day_of
-    from chaosrunner.register.near_misses import Wanted
-    from chaosrunner.reports.digest import digest as made
     from chaosrunner.reports.digest import digest_markdown
 
-    start = _since(since)
     with words.opened(settings.state) as register:
-        found = made(register.list(Wanted(closed=True)), register.events(start), day_of(start), words.today())
+        found = register.digest(_since(since))
     if as_json:
         terms.say_json(found.as_json())
     else:

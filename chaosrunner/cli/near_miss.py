@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chaosrunner.cli import _learning, _reporting, _waiving, terms
+from chaosrunner.cli import _learning, _pruning, _reporting, _waiving, terms
 
 if TYPE_CHECKING:
     from datetime import date
@@ -52,7 +52,7 @@ def command() -> None:
 
 for _more in (
     *(_reporting.report, _reporting.link, _reporting.uncovered, _reporting.describe, _reporting.split),
-    *(_learning.stats, _learning.review, _learning.digest, _learning.fmea, _waiving.waive),
+    *(_learning.stats, _learning.review, _learning.digest, _learning.fmea, _waiving.waive, _pruning.prune),
 ):
     command.add_command(_more)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from chaosrunner.model.frozen import Frozen
 from chaosrunner.model.near_miss import NearMiss, day_of
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.model.words import Answer
+from chaosrunner.records.light import dataclass
 
 
 class Detection(Frozen):
@@ -62,6 +65,47 @@ class NearMissFigures(Frozen):
     opened_at: float
     """Wall time."""
     overdue: bool
+
+
+AGE_DAYS = (1.0, 7.0, 30.0, 90.0)
+"""Ages by which near misses are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class NearMissGroup:
+    """Near misses that are not closed and have these four things in common."""
+
+    service: str
+    environment_class: str
+    state: str
+    priority: str
+    count: int
+    oldest: float
+    """When the oldest was opened, wall time."""
+    overdue: int
+    younger: tuple[int, ...]
+    """How many are younger than each of `AGE_DAYS`."""
+
+
+def grouped(near_misses: Iterable[NearMissFigures], now: float) -> list[NearMissGroup]:
+    """The same of each that is not closed."""
+    groups: dict[tuple[str, str, str, str], list[NearMissFigures]] = {}
+    for one in near_misses:
+        if not one.closed:
+            groups.setdefault((one.service, one.environment_class, one.state, one.priority), []).append(one)
+    return [
+        NearMissGroup(
+            service=service,
+            environment_class=environment_class,
+            state=state,
+            priority=priority,
+            count=len(several),
+            oldest=min(one.opened_at for one in several),
+            overdue=sum(one.overdue for one in several),
+            younger=tuple(sum(now - one.opened_at < days * 86400.0 for one in several) for days in AGE_DAYS),
+        )
+        for (service, environment_class, state, priority), several in groups.items()
+    ]
 
 
 def figures_of_run(verdict: Verdict, environment: str, service: str, began: float, gaps: tuple[str, ...]) -> RunFigures:

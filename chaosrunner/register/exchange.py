@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from chaosrunner.errors import UsageError
 from chaosrunner.model.near_miss import HistoryEvent, NearMiss
 from chaosrunner.register import rows, schema, sums, tallies
+from chaosrunner.register.pruning import slimmed
 
 FORMAT = "chaosrunner.register/1"
 CHUNK = 500
@@ -138,6 +139,14 @@ def _checked(row: Row, name: str, number: int) -> Row:
     return {column: row[column] for column in kind.columns}
 
 
+def _slimmer(name: str, known: Row, row: Row) -> bool:
+    """Whether it is the same occurrence, of which one side has removed evidence that was old."""
+    if name != "occurrence":
+        return False
+    slim = [each | {"record": slimmed(each["record"])} for each in (known, row)]
+    return slim[0] == slim[1]
+
+
 def tally(connection: sa.Connection, name: str, whole: list[Row]) -> None:
     """Take rows of a table into the counts that are kept; after they were written."""
     if name == "history":
@@ -188,7 +197,7 @@ class _Loading:
             if key not in known:
                 known[key] = row
                 fresh.append((number, row))
-            elif known[key] != row:
+            elif known[key] != row and not _slimmer(name, known[key], row):
                 identity = ", ".join(map(str, key))
                 raise UsageError(f"line {number}: {name} {identity} is in the register with other contents")
         return fresh

@@ -27,8 +27,6 @@ def stats(connection: sa.Connection, wanted: Wanted, today: date) -> Stats:
     """What near misses say as a whole; `wanted` may name a service, an owner and an environment class, no more."""
     place = {name: value for name in PLACE if (value := getattr(wanted, name)) is not None}
     assert wanted == Wanted(**place, closed=wanted.closed), "figures are kept by these alone"
-    if connection.dialect.name == "postgresql":  # starting its helpers takes longer than what they would do
-        connection.execute(sa.text("SET LOCAL max_parallel_workers_per_gather = 0"))
     table = schema.near_miss.c
     matching = [table[name] == value for name, value in place.items()]
     found = _added_up(connection, place)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -15,6 +16,8 @@ import sqlalchemy as sa
 from chaosrunner.clock import Clock
 from chaosrunner.errors import NotPossibleNow, UsageError
 from chaosrunner.model.description import Description, described
+from chaosrunner.model.digest import Digest
+from chaosrunner.model.figures import NearMissGroup
 from chaosrunner.model.heard import Heard, UnderWay
 from chaosrunner.model.life_cycle import Change, transition, with_due_date
 from chaosrunner.model.near_miss import (
@@ -33,10 +36,11 @@ from chaosrunner.model.sightings import Sighting
 from chaosrunner.model.stats import Stats
 from chaosrunner.model.words import Priority, State
 from chaosrunner.records.light import dataclass
-from chaosrunner.register import figures, finding, hearing, recording, rows, sorting, sums
+from chaosrunner.register import digesting, figures, finding, hearing, pruning, recording, rows, sorting, sums
 from chaosrunner.register.database import connect, is_a_file, reading, writing, written
 from chaosrunner.register.finding import Wanted
 from chaosrunner.register.items import Items
+from chaosrunner.register.pruning import Pruned
 from chaosrunner.register.recording import Recorded, Teller, Tried
 from chaosrunner.register.rows import Why
 
@@ -119,11 +123,6 @@ class Register:
             return hearing.hear(connection, run, report, actor, now) if run else None
 
         return self._write(write) or self.report(report, actor)
-
-    def heard(self, since: float, until: float | None = None) -> Sequence[Heard]:
-        """What was told in a time and was a run's doing, oldest first. `until`: default now."""
-        with reading(self._engine) as connection:
-            return hearing.since(connection, since, self._clock.now() if until is None else until)
 
     def report(self, report: Report, actor: str = "") -> Recorded:
         """Keep what a person, or an alert, tells of: a draft near miss, or another occurrence of the one that it is the
@@ -266,6 +265,22 @@ class Register:
 
         return self._write(write)
 
+    def prune(self, before: float, actor: str, age: str, *, remove: bool) -> Pruned:
+        """Remove evidence of near misses that were closed before this time, or only say what that would be; `age`: the
+        same in words."""
+        with reading(self._engine) as connection:
+            ids = pruning.old_ones(connection, before)
+            if not remove:
+                count = pruning.prune(connection, ids, before, None)
+                return Pruned(tuple(ids), count, pruning.prune_alerts(connection, before, remove=False))
+        why = Why(actor, self._clock.now(), f"older than {age}: curves and samples of log lines")
+        count = 0
+        for first in range(0, len(ids), pruning.AT_ONCE):
+            some = ids[first : first + pruning.AT_ONCE]
+            count += self._write(partial(pruning.prune, ids=some, before=before, why=why))
+        alerts = self._write(lambda connection: pruning.prune_alerts(connection, before, remove=True))
+        return Pruned(tuple(ids), count, alerts)
+
     # -------------------------------------------------------------------------------------------------- reading
 
     def list(self, wanted: Wanted | None = None) -> list[NearMiss]:
@@ -282,6 +297,20 @@ class Register:
         """What all of them say together, or those of one service, owner or environment class."""
         with reading(self._engine) as connection:
             return figures.stats(connection, wanted or Wanted(closed=True), day_of(self._clock.now()))
+
+    def digest(self, since: float) -> Digest:
+        """What happened since a time, and what waits; of long chapters the most urgent are read."""
+        now = self._clock.now()
+        today = day_of(now)
+        with reading(self._engine) as connection:
+            chapters = digesting.chapters(connection, since, now, today)
+            return Digest(day_of(since), today, chapters, tuple(hearing.since(connection, since, now)))
+
+    def standing(self) -> tuple[Sequence[NearMissGroup], dict[str, int]]:
+        """Those that are not closed, in groups; and how many are, by state. For metrics."""
+        now = self._clock.now()
+        with reading(self._engine) as connection:
+            return digesting.standing(connection, now, day_of(now)), digesting.closed(connection)
 
     def events(self, since: float, until: float | None = None) -> Sequence[HistoryEvent]:
         """All that happened from one time until another (default: now), oldest first."""

@@ -187,8 +187,7 @@ history = Table(
     Column("event", String(20)),
     Column("month", String(7)),
     Column("record", JSON, nullable=False),
-    Index(None, "event", "month"),
-    Index(None, "at"),
+    Index(None, "at", "event", "month", "near_miss"),
 )
 """Append-only: the database itself refuses to change or remove an event. `event` is set for what is counted over time
 (found, fix-ready, verified, regressed, fix-failed), `month` is its UTC month."""

@@ -3,30 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
 
-from chaosrunner.model.frozen import JsonObject
-from chaosrunner.model.near_miss import HistoryEvent, NearMiss
-from chaosrunner.model.words import State
-from chaosrunner.records.light import dataclass
+from chaosrunner.model.digest import LISTED, Digest
+from chaosrunner.model.heard import Heard
+from chaosrunner.model.near_miss import NearMiss
 from chaosrunner.reports.words import count
-
-SOON = timedelta(days=14)
-
-
-@dataclass(frozen=True, slots=True)
-class Digest:
-    """The near misses of each chapter, the most urgent first."""
-
-    since: date
-    today: date
-    chapters: dict[str, tuple[NearMiss, ...]]
-
-    def as_json(self) -> JsonObject:
-        """The stable shape of `--json`: ids by chapter."""
-        ids: JsonObject = {name: [each.id for each in found] for name, found in self.chapters.items()}
-        return {"since": self.since.isoformat(), "today": self.today.isoformat(), **ids}
-
 
 TITLES = {
     "new": "New",
@@ -43,62 +24,32 @@ TITLES = {
 }
 
 
-def digest(near_misses: Sequence[NearMiss], events: Sequence[HistoryEvent], since: date, today: date) -> Digest:
-    """Of all near misses that are not closed or that something happened to, and the events since then."""
-    happened: dict[str, set[str]] = {}
-    for event in events:
-        for chapter in _of_event(event):
-            happened.setdefault(chapter, set()).add(event.near_miss)
-    waiting = [each for each in near_misses if not each.closed]
-    ended = {State.REJECTED, State.DUPLICATE, State.OBSOLETE}
-    chapters: dict[str, list[NearMiss]] = {
-        "new": [each for each in near_misses if each.id in happened.get("found", ())],
-        "regressed": [each for each in near_misses if each.id in happened.get("regressed", ())],
-        "fixFailed": [each for each in near_misses if each.id in happened.get("fix-failed", ())],
-        "verified": [
-            each for each in near_misses if each.id in happened.get("verified", ()) and each.state is State.VERIFIED
-        ],
-        "fixReady": [each for each in waiting if each.state is State.FIX_READY],
-        "closed": [each for each in near_misses if each.state in ended and each.id in happened.get("closed", ())],
-        "overdue": [each for each in waiting if each.overdue(today)],
-        "unseen": [each for each in waiting if each.unseen(today)],
-        "dueSoon": [
-            each
-            for each in waiting
-            if not each.overdue(today) and each.due <= today + SOON and each.overdue(each.due + timedelta(days=1))
-        ],
-        "waiversEnding": [each for each in waiting if each.waiver and each.waiver.until <= today + SOON],
-        "drafts": [each for each in waiting if each.draft],
-    }
-    order = {
-        name: tuple(sorted(found, key=lambda each: (each.priority.value, each.due, each.id)))
-        for name, found in chapters.items()
-    }
-    return Digest(since, today, order)
-
-
-def _of_event(event: HistoryEvent) -> Iterator[str]:
-    if event.what == "found":
-        yield "found"
-    if event.what == "seen again" and event.after in ("regressed", "fix-failed"):
-        yield event.after
-    if event.what == "state" and event.after == "verified":
-        yield "verified"
-    if event.what == "state" and event.after in ("rejected", "duplicate", "obsolete"):
-        yield "closed"
-
-
 def digest_markdown(found: Digest) -> str:
-    """Chapters that have something in them; one line for each near miss."""
+    """Chapters that have something in them; one line for each near miss that is listed."""
     lines = [f"# Near misses from {found.since} to {found.today}", ""]
-    told = {name: each for name, each in found.chapters.items() if each}
-    if not told:
+    told = {name: each for name, each in found.chapters.items() if each.count}
+    if not told and not found.heard:
         lines += ["Nothing happened, and nothing is waiting.", ""]
-    for name, near_misses in told.items():
-        lines += [f"## {TITLES[name]}: {count(len(near_misses), 'near miss', 'near misses')}", ""]
-        lines += [_line(each, name) for each in near_misses]
+    for name, chapter in told.items():
+        lines += [f"## {TITLES[name]}: {count(chapter.count, 'near miss', 'near misses')}", ""]
+        lines += [_line(each, name) for each in chapter.listed]
+        if more := chapter.count - len(chapter.listed):
+            lines.append(f"- and {more} more, less urgent")
         lines.append("")
+    lines += _heard(found.heard)
     return "\n".join(lines)
+
+
+def _heard(heard: Sequence[Heard]) -> Iterator[str]:
+    if not heard:
+        return
+    yield f"## Alerts that runs caused: {count(len(heard), 'alert')}"
+    yield ""
+    for each in heard[:LISTED]:
+        yield f"- {plain(each.report.title)} ({each.report.service}, during run {each.run})"
+    if (more := len(heard) - LISTED) > 0:
+        yield f"- and {more} more"
+    yield ""
 
 
 def _line(near_miss: NearMiss, chapter: str) -> str:

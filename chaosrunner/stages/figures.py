@@ -13,9 +13,8 @@ from pathlib import Path
 from chaosrunner.clock import Clock
 from chaosrunner.errors import ChaosrunnerError, NotPossibleNow
 from chaosrunner.exposition import Figures
-from chaosrunner.model.figures import NearMissFigures, RunFigures, figures_of_near_miss, figures_of_run
+from chaosrunner.model.figures import NearMissFigures, NearMissGroup, RunFigures, figures_of_near_miss, figures_of_run
 from chaosrunner.model.gap import Gap
-from chaosrunner.model.near_miss import CLOSED
 from chaosrunner.model.plan import Plan
 from chaosrunner.model.verdict import Verdict
 from chaosrunner.stages.report import review
@@ -77,20 +76,15 @@ class StateFigures:
         self._known[run] = (beside.key, found)
         return found
 
-    def _register(self) -> tuple[list[NearMissFigures] | None, dict[str, int]]:
+    def _register(self) -> tuple[Sequence[NearMissGroup] | None, dict[str, int]]:
         """Those that are not closed (None: they cannot be read), and how many are, by state."""
         from chaosrunner.register import open_register, register_exists
 
         if not register_exists(self._state):
             return [], {}
-        from chaosrunner.register.near_misses import Wanted
-
         try:
             with open_register(self._state, self._clock) as register:
-                now = self._clock.now()
-                waiting = [figures_of_near_miss(one, now) for one in register.list(Wanted())]
-                counted = {state.value: register.count(Wanted(states=frozenset({state}))) for state in sorted(CLOSED)}
-                return waiting, counted
+                return register.standing()
         except NotPossibleNow:
             return None, {}
 

@@ -211,6 +211,20 @@ class Outbox:
             for receiver, at, event, state, tries, next_at, trouble in rows
         ]
 
+    def prune(self, before: float, *, remove: bool) -> int:
+        """Forget the texts of what was told, or given up, before a time, but for its headline; or only count them. That
+        it was told is never forgotten, nor what each receiver heard last of a near miss: nothing is told twice."""
+        old = (
+            "at < ? AND state != ? AND n NOT IN (SELECT max(n) FROM notice WHERE state != ? GROUP BY receiver, key) "
+            "AND event != json_object('headline', json_extract(event, '$.headline'))"
+        )
+        given = (before, Fate.WAITING, Fate.GIVEN_UP)
+        with self._open() as database:
+            if not remove:
+                return int(database.execute(f"SELECT count(*) FROM notice WHERE {old}", given).fetchone()[0])
+            headline = "json_object('headline', json_extract(event, '$.headline'))"
+            return database.execute(f"UPDATE notice SET event = {headline}, trouble = '' WHERE {old}", given).rowcount
+
     def retry(self) -> None:
         """Let everything that waits have its turn now."""
         with self._open() as database:

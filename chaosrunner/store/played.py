@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,17 @@ class PlayedRunbooks:
     def keep(self, place: Path, text: str) -> None:
         """Put down what one said. Raises `NotPossibleNow` where it cannot be written."""
         write_file(place, text)
+
+    def prune(self, near_misses: Iterable[str], before: float, *, remove: bool) -> int:
+        """Remove what runbooks of these said before a time, or only count it. Raises `NotPossibleNow`."""
+        latest, found = self.place("", "", before).name, 0
+        for id in near_misses:
+            for path in sorted((self.root / id).glob("*.txt")):
+                if path.name < latest:
+                    found += 1
+                    if remove:
+                        _remove(path)
+        return found
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -76,3 +87,10 @@ class PlayedRunbooks:
                 f"what `chaosrunner remediate {near_miss} --{what}` started still runs (process {process}): that "
                 f"chaosrunner was killed, and its tool was not; wait for its end, or end it"
             )
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise NotPossibleNow(f"cannot remove {path}: {error.strerror}") from error

@@ -15,6 +15,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from chaosrunner.model.description import Description
+from chaosrunner.model.digest import Digest
 from chaosrunner.model.fmea import NEVER, FmeaRow, sheet
 from chaosrunner.model.life_cycle import Change
 from chaosrunner.model.near_miss import Barrier, Factor, day_of
@@ -22,7 +23,7 @@ from chaosrunner.model.report import Report
 from chaosrunner.model.words import FaultClass, GapKind, Priority, State, WaivedAs
 from chaosrunner.register import open_register
 from chaosrunner.register.near_misses import Register, Wanted
-from chaosrunner.reports.digest import digest, digest_markdown
+from chaosrunner.reports.digest import digest_markdown
 from chaosrunner.reports.fmea import fmea_csv, fmea_text, fmea_xlsx
 from chaosrunner.reports.openmetrics import openmetrics
 from chaosrunner.reports.review import Case, review_markdown
@@ -186,9 +187,9 @@ def test_a_workbook_holds_any_text() -> None:
 
 def test_a_digest_has_what_happened_and_what_waits(register: Register) -> None:
     since = START + 39 * DAY
-    today = day_of(START + 45 * DAY)
-    found = digest(register.list(Wanted(closed=True)), register.events(since), day_of(since), today)
-    told = {name: [each.id for each in chapter] for name, chapter in found.chapters.items() if chapter}
+    found = register.digest(since)
+    told = {name: [each.id for each in chapter.listed] for name, chapter in found.chapters.items() if chapter.count}
+    assert [found.chapters[name].count for name in told] == [len(ids) for ids in told.values()]
     assert told == {
         "new": ["NM-2026-0002", "NM-2026-0004"],
         "regressed": ["NM-2026-0001"],
@@ -204,7 +205,7 @@ def test_a_digest_has_what_happened_and_what_waits(register: Register) -> None:
 
 def test_a_digest_of_nothing_says_so() -> None:
     assert "Nothing happened, and nothing is waiting." in digest_markdown(
-        digest([], [], date(2026, 1, 1), date(2026, 1, 8))
+        Digest(date(2026, 1, 1), date(2026, 1, 8), {})
     )
 
 

@@ -56,7 +56,7 @@ def test_what_a_run_explains_is_kept_once_and_is_no_draft(register: Register) ->
     for _ in range(2):
         heard = register.told(alert(), "alertmanager")
         assert isinstance(heard, Heard) and (heard.run, heard.by, heard.at) == ("run-1", "alertmanager", START + 30)
-    assert drafts(register) == 0 and len(register.heard(0.0)) == 1
+    assert drafts(register) == 0 and len(register.digest(0.0).heard) == 1
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_a_run_explains_is_kept_once_and_is_no_draft(register: Register) ->
 )
 def test_what_a_run_does_not_explain_becomes_a_draft(register: Register, what: str, changes: dict[str, Any]) -> None:
     assert isinstance(register.told(alert(**changes), "alertmanager"), Recorded), what
-    assert drafts(register) == 1 and not register.heard(0.0)
+    assert drafts(register) == 1 and not register.digest(0.0).heard
 
 
 def test_an_alert_that_goes_on_after_the_run_has_ended_and_recovered_becomes_a_draft(
@@ -105,7 +105,7 @@ def test_what_was_taken_for_the_doing_of_a_run_that_broke_nothing_is_not_lost(re
     register.told(alert(), "alertmanager")
     register.record(facts("run-1", at=START + 100, environment="shop", acted=False), [])
     (draft,) = register.list()
-    assert draft.title == "Alert Slow" and draft.draft and not register.heard(0.0)
+    assert draft.title == "Alert Slow" and draft.draft and not register.digest(0.0).heard
     assert isinstance(register.told(alert(START + 110), "alertmanager"), Recorded)
 
 
@@ -118,5 +118,5 @@ def test_what_was_heard_goes_with_an_export(register: Register, tmp_path: Any, c
     register.told(alert(), "alertmanager")
     with open_register(tmp_path / "other", clock) as other:
         other.load(register.export())
-        assert [each.report.title for each in other.heard(0.0)] == ["Alert Slow"]
+        assert [each.report.title for each in other.digest(0.0).heard] == ["Alert Slow"]
         assert other.load(register.export()) == 0

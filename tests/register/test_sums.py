@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from chaosrunner.errors import ChaosrunnerError
+from chaosrunner.model.figures import figures_of_near_miss, grouped
 from chaosrunner.model.life_cycle import Change, Party
-from chaosrunner.model.near_miss import NearMiss, day_of
+from chaosrunner.model.near_miss import HistoryEvent, NearMiss, day_of
 from chaosrunner.model.report import Report
 from chaosrunner.model.stats import Group, Stats
 from chaosrunner.model.words import Priority, State, WaivedAs
@@ -83,12 +84,44 @@ def right(register: Register, clock: SetClock, wanted: Wanted | None = None) -> 
         events = map(rows.of_event, register.events(0.0, clock.at + 3000 * DAY))
         counted = Counter((each["month"], each["event"]) for each in events if each["event"])
         assert {(each.month, each.event): each.count for each in stats.over_time} == counted
+        lists_are_right(register, known, clock)
     here = [
         each
         for each in register.runs()
         if chosen.service in (None, each.service) and chosen.environment_class in (None, each.environment_class)
     ]
     assert {**stats.runs} == Counter(each.answer for each in here)
+
+
+def lists_are_right(register: Register, known: Sequence[NearMiss], clock: SetClock) -> None:
+    """What metrics and digests say of all, held against each one's own word."""
+    now, today = clock.now(), day_of(clock.now())
+    standing, closed = register.standing()
+    expected = grouped([figures_of_near_miss(each, now) for each in known], now)
+    assert sorted(map(str, standing)) == sorted(map(str, expected))
+    assert {state: count for state, count in closed.items() if count} == Counter(
+        each.state.value for each in known if each.closed
+    )
+    chapters = register.digest(now - 30 * DAY).chapters
+    for name, one_of_it in (
+        ("overdue", lambda each: each.overdue(today)),
+        ("unseen", lambda each: each.unseen(today)),
+        ("drafts", lambda each: each.draft),
+        ("fixReady", lambda each: each.state is State.FIX_READY),
+        ("new", lambda each: any(event.what == "found" for event in lately(register, each, now))),
+        ("closed", lambda each: each.state is State.DUPLICATE and ended(lately(register, each, now))),
+    ):
+        right_ones = [each.id for each in known if one_of_it(each)]
+        assert [each.id for each in chapters[name].listed] == right_ones, name
+        assert chapters[name].count == len(right_ones)
+
+
+def lately(register: Register, near_miss: NearMiss, now: float) -> list[HistoryEvent]:
+    return [each for each in register.show(near_miss.id).history if now - 30 * DAY <= each.at <= now]
+
+
+def ended(events: Sequence[HistoryEvent]) -> bool:
+    return any((each.what, each.after) == ("state", "duplicate") for each in events)
 
 
 def busy(register: Register, clock: SetClock, dice: random.Random, steps: int) -> None:

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chaosrunner.clock import SystemClock
 from chaosrunner.exposition import Figures, exposition, of_near_misses, of_one_run
-from chaosrunner.model.figures import Detection, NearMissFigures, RunFigures
+from chaosrunner.model.figures import Detection, NearMissFigures, RunFigures, grouped
 from chaosrunner.model.life_cycle import Change
 from chaosrunner.model.words import RejectedAs, State
 from chaosrunner.register import open_register
@@ -76,11 +76,14 @@ ABORTED = run(
 )
 EVERYTHING = Figures(
     runs=[run(), ABORTED, run(experiment="gone", environment='sta"ging')],
-    near_misses=[
-        near_miss(),
-        near_miss(opened_at=NOW - 40 * DAY, overdue=True),
-        near_miss(state="waived", priority="P4", opened_at=NOW - 100),
-    ],
+    near_misses=grouped(
+        [
+            near_miss(),
+            near_miss(opened_at=NOW - 40 * DAY, overdue=True),
+            near_miss(state="waived", priority="P4", opened_at=NOW - 100),
+        ],
+        NOW,
+    ),
     closed={"verified": 7, "rejected": 0},
     now=NOW,
     under_way={"staging": 1},
@@ -244,7 +247,7 @@ def test_near_misses_are_those_of_the_register(tmp_path: Path) -> None:
         register.change(first.near_miss.id, change)
     found = StateFigures(tmp_path / "state", Machine(tmp_path / "m"), clock).gather()
     assert found.near_misses is not None
-    assert [(one.state, one.closed) for one in found.near_misses] == [("open", False)]
+    assert [(one.state, one.count) for one in found.near_misses] == [("open", 1)]
     assert found.closed == {"duplicate": 0, "obsolete": 0, "rejected": 1, "verified": 0}
     assert value(values(exposition(found)), "near_misses_closed", state="rejected") == 1
 

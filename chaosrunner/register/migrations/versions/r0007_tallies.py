@@ -45,6 +45,9 @@ def upgrade() -> None:
     _columns(connection)
     op.drop_index("ix_recorded_run_answer", "recorded_run")
     op.create_index("ix_recorded_run_at", "recorded_run", ["at", "answer"])
+    op.drop_index("ix_history_event_month", "history")
+    op.drop_index("ix_history_at", "history")
+    op.create_index("ix_history_at_event_month_near_miss", "history", ["at", "event", "month", "near_miss"])
     op.create_index("ix_near_miss_standing", "near_miss", STANDING)
 
 
