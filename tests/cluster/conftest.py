@@ -45,9 +45,17 @@ async def space(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     label = request.module.__name__.rpartition("test_")[2].replace("_", "-")[:20].strip("-")
     made = await lab.made_space(tmp_path_factory.mktemp(label), label)
     try:
+        await lab.settled(made)
         yield made
     finally:
         await lab.remove(made)
+
+
+@pytest_asyncio.fixture(loop_scope="module", autouse=True)
+async def well(request: pytest.FixtureRequest) -> None:
+    """Before each test the cluster has got over the outages of those before."""
+    if lab.disturbed and "space" in request.fixturenames:
+        await lab.settled(request.getfixturevalue("space"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -62,10 +62,15 @@ def parts_stopped(*parts: str) -> Iterator[Callable[[], None]]:
             yield start
 
 
+disturbed = False
+"""Whether a part of the cluster was stopped since it was last seen to be well."""
+
+
 @contextlib.contextmanager
 def _stopped(*parts: str) -> Iterator[Callable[[], None]]:
+    global disturbed
     tool = str(Path(TOOLS) / "lab")
-    stopped = True
+    stopped = disturbed = True
 
     def start() -> None:
         nonlocal stopped
@@ -334,13 +339,44 @@ class Run:
         return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+async def settled(space: Space) -> None:
+    """After an outage: until every node is ready, and controllers, scheduler and nodes do again what they are asked to.
+    After several outages in a row they come back to the API server more and more rarely, up to a minute apart."""
+    global disturbed
+    if not disturbed:
+        return
+    await eventually(lambda: _nodes_ready(space), 120, "all nodes are ready")
+    labels = {"app": "settled"}
+    container = {"name": "main", "image": BASE, "imagePullPolicy": "Never", "command": ["sleep", "inf"]}
+    pod = {"terminationGracePeriodSeconds": 0, "containers": [container]}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    name = f"settled-{secrets.token_hex(3)}"
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    await space.make("apps/v1", "deployments", {"metadata": {"name": name}, "spec": spec})
+    await eventually(lambda: space._ready(name, 1), 180, "the controllers follow again")
+    await space.cluster.delete(path("apps/v1", "deployments", space.name, name))
+    await nothing_left(lambda: space.pods("settled"), 120, "the controllers take away again")
+    disturbed = False
+
+
+async def _nodes_ready(space: Space) -> bool:
+    nodes = (await space.cluster.get(path("v1", "nodes")))["items"]
+    ready = [
+        condition["status"]
+        for each in nodes
+        for condition in each["status"].get("conditions") or ()
+        if condition["type"] == "Ready"
+    ]
+    return len(ready) == len(nodes) and set(ready) == {"True"}
+
+
 async def made_space(folder: Path, label: str) -> Space:
     """A new namespace."""
     space = Space(f"cr-{label}-{secrets.token_hex(3)}", folder)
     body = {"metadata": {"name": space.name, "labels": {"chaosrunner-test": "true"}}}
     await space.cluster.create("/api/v1/namespaces", body)
     try:  # the controllers need some time after the API server was away
-        await eventually(lambda: _has_account(space), 60, "the namespace has its service account")
+        await eventually(lambda: _has_account(space), 180, "the namespace has its service account")
     except BaseException:
         await remove(space)
         raise
