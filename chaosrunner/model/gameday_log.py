@@ -199,6 +199,8 @@ class Facts(Frozen):
     model_config = {"extra": "ignore"}
 
     experiment: str
+    parameters: JsonObject = {}
+    """Values of the experiment's parameters."""
     title: str
     service: str = ""
     owner: str = ""

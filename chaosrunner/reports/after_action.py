@@ -8,7 +8,9 @@ note. Time to recover: from the last undo to the system being back, as the run w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import field
 from statistics import median
 
@@ -281,15 +283,31 @@ class Compared:
 
 
 def compared(action: AfterAction) -> list[Compared]:
-    """Each experiment of this game day and of the last one of the same name, matched by the experiment's name."""
+    """Each experiment of this game day and of the last one of the same name, matched by the experiment's name; one that
+    was tried several times also by its parameters, and by which of them it was."""
     if action.before is None:
         return []
-    now = {trial.facts.experiment: trial for trial in action.last_trials if trial.facts is not None}
-    then = {trial.facts.experiment: trial for trial in action.before.last_trials if trial.facts is not None}
+    several = {name for day in (action, action.before) for name, times in _tried(day).items() if times > 1}
+    now, then = _by_key(action, several), _by_key(action.before, several)
     return [
-        Compared((now.get(name) or then[name]).title, then.get(name), now.get(name))
-        for name in dict.fromkeys([*now, *then])
+        Compared((now.get(key) or then[key]).title, then.get(key), now.get(key)) for key in dict.fromkeys([*now, *then])
     ]
+
+
+def _tried(action: AfterAction) -> Counter[str]:
+    return Counter(trial.facts.experiment for trial in action.last_trials if trial.facts is not None)
+
+
+def _by_key(action: AfterAction, several: Collection[str]) -> dict[tuple[str, str, int], Trial]:
+    found: dict[tuple[str, str, int], Trial] = {}
+    met: Counter[tuple[str, str]] = Counter()
+    for trial in action.last_trials:
+        if trial.facts is not None:
+            name = trial.facts.experiment
+            key = (name, json.dumps(trial.facts.parameters, sort_keys=True) if name in several else "")
+            met[key] += 1
+            found[(*key, met[key])] = trial
+    return found
 
 
 def near_misses_then(action: AfterAction) -> tuple[list[str], list[str], list[str]]:

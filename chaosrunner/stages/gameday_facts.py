@@ -66,6 +66,7 @@ def facts_of(
     near_misses = [_near_miss(shown, find) for shown in found if shown.id]
     return log.Facts(
         experiment=plan.experiment,
+        parameters=plan.parameters,
         title=plan.title,
         service=plan.service,
         owner=plan.owner or "",

@@ -145,6 +145,23 @@ def test_it_is_compared_with_the_last_one_of_the_same_name() -> None:
     assert "quicker</span> than last time (24 s)" in page and "24 s → 7 s" in page
 
 
+def test_an_experiment_that_was_tried_several_times_is_compared_with_its_own_parameters() -> None:
+    def tried(*values: str) -> Book:
+        book = Book(game_day([{"experiment": "slow"}] * len(values))).add(log.Decided(go=True))
+        for number, value in enumerate(values, 1):
+            told = facts("BROKEN" if value == "9s" else "HELD", parameters={"delay": value}, title=f"slow by {value}")
+            book.add(log.ItemBegan(item=number), log.ItemEnded(item=number, facts=told))
+        return book
+
+    def pairs(now: Book, then: Book) -> list[tuple[str, str]]:
+        found = compared(read(now, before=read(then)))
+        return [(one.now.word if one.now else "", one.then.word if one.then else "") for one in found]
+
+    assert pairs(tried("1s", "9s"), tried("9s", "1s")) == [("HELD", "HELD"), ("BROKEN", "BROKEN")]
+    assert pairs(tried("1s", "1s"), tried("1s", "1s", "9s")) == [("HELD", "HELD"), ("HELD", "HELD"), ("", "BROKEN")]
+    assert pairs(tried("9s"), tried("1s")) == [("BROKEN", "HELD")], "of one and one the name is enough"
+
+
 # ---------------------------------------------------------------------------------------------------------------- pages
 
 
