@@ -6,7 +6,7 @@ unknown; a release goes out with neither.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from chaosrunner.judging.gate_facts import Material, Seen
@@ -290,7 +290,8 @@ def _what_to_do(material: Material, rules: Sequence[RuleAnswer]) -> Iterator[str
         for id in (id for id in meant if id not in said):
             yield f"{id} ({by_id[id].owner or 'no owner yet'}): {TO_DO[name].format(due=by_id[id].due)}"
         said |= set(meant)
-    yield from (words for name, words in HOW.items() if name in by_rule and by_rule[name].answer == "fail")
+    failed = [by_rule[name] for name in HOW if name in by_rule and by_rule[name].answer == "fail"]
+    yield from dict.fromkeys(_how(rule, by_id, material.file or material.suite) for rule in failed)
     rule = by_rule.get("inconclusive")
     if rule is not None and rule.answer != "pass":
         yield from (_try_again(run) for run in material.runs if run.verdict is Answer.INCONCLUSIVE)
@@ -314,13 +315,23 @@ TO_DO = {
     "overdue": "fix it: that was due on {due}",
 }
 """By rule, in the order of urgency."""
-TAKE_ON = "To take one on, so that it is known from then on: `chaosrunner near-miss set ID triaged --owner TEAM`"
+TAKE_ON = "To take {it} on, so that it is known from then on: `chaosrunner near-miss set {id} triaged --owner {team}`"
 HOW = {
     "new": TAKE_ON,
     "regressed": TAKE_ON,
-    "ratchet": "To record the baseline anew, and commit it: `chaosrunner gate SUITE --no-run --record-baseline`",
-    "expired-waiver": "To waive one again: `chaosrunner near-miss set ID waived --until DATE --by NAME --reason TEXT`",
+    "ratchet": "To record the baseline anew, and commit it: `chaosrunner gate {suite} --no-run --record-baseline`",
+    "expired-waiver": "To waive {it} again: "
+    "`chaosrunner near-miss set {id} waived --until DATE --by NAME --as WHY --reason TEXT`",
 }
+
+
+def _how(rule: RuleAnswer, by_id: Mapping[str, NearMiss], suite: str) -> str:
+    """How it is done; of one near miss with all that is known of it."""
+    words = {"it": "one", "id": "ID", "team": "TEAM"}
+    if len(rule.near_misses) == 1:
+        one = by_id[rule.near_misses[0]]
+        words = {"it": "it", "id": one.id, "team": one.owner or "TEAM"}
+    return HOW[rule.name].format(**words, suite=suite)
 
 
 def _try_again(run: RunAnswer) -> str:

@@ -207,6 +207,19 @@ def test_it_is_new_until_somebody_takes_it_on_if_a_gate_found_it() -> None:
     assert change_of(near_miss(regressions=1), found_by_a_gate=False) == "regressed"
 
 
+def test_what_to_do_can_be_typed_as_it_stands_and_is_said_once() -> None:
+    one = asked(Seen(of("P1", owner="team-checkout"), "new"), runs=(BROKE,)).what_to_do
+    assert one[-1].endswith("`chaosrunner near-miss set NM-2026-0001 triaged --owner team-checkout`")
+    nobody = asked(Seen(of("P1"), "new"), runs=(BROKE,)).what_to_do
+    assert "--owner TEAM" in nobody[-1] or "--owner team" in nobody[-1]
+    more = [
+        Seen(of("P1", id=f"NM-2026-000{n}"), change)
+        for n, change in ((1, "new"), (2, "new"), (3, "regressed"), (4, "regressed"))
+    ]
+    how = [words for words in asked(*more, runs=(BROKE,)).what_to_do if words.startswith("To take")]
+    assert len(how) == 1 and "near-miss set ID triaged --owner TEAM" in how[0]
+
+
 def test_the_answer_fits_on_a_screen_and_says_who_owns_what_and_what_to_do() -> None:
     many = [Seen(of("P1", id=f"NM-2026-{number:04}", owner="team-checkout"), "new") for number in range(1, 40)]
     given = asked(*many, runs=(BROKE, *(ran(experiment=f"e{number}") for number in range(40))))
