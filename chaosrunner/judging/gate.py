@@ -321,7 +321,7 @@ HOW = {
     "regressed": TAKE_ON,
     "ratchet": "To record the baseline anew, and commit it: `chaosrunner gate {suite} --no-run --record-baseline`",
     "expired-waiver": "To waive {it} again: "
-    "`chaosrunner near-miss set {id} waived --until DATE --by NAME --as WHY --reason TEXT`",
+    "`chaosrunner near-miss set {id} waived --until DATE --by NAME --as WHY --control TEXT --reason TEXT`",
 }
 
 

@@ -69,8 +69,8 @@ MISTAKES = (
     ("    - {labels: {team: pag}}\n", "s.yaml:7:16: no experiment has the labels team=pag, did you mean 'team=page'?"),
     (
         "    - {labels: {owner: zebra}}\n",
-        "s.yaml:7:16: no experiment has the labels owner=zebra, expected one of team=cart, team=page, team=stock; beside "
-        "`labels`, `folder` says where else to look",
+        "s.yaml:7:16: no experiment has the labels owner=zebra, expected one of team=cart, team=page, team=stock; "
+        "beside `labels`, `folder` says where else to look",
     ),
     ("    - {folder: environments}\n", "s.yaml:7:16: 'environments' holds no experiment"),
     ("    - {}\n", "s.yaml:7:7: item 1 of `experiments` is an empty mapping, expected `experiment`, or `folder`"),
