@@ -19,6 +19,7 @@ from chaosrunner.files.openslo import is_openslo
 from chaosrunner.files.reader import read
 from chaosrunner.files.references import Library, files_in
 from chaosrunner.files.validation import nearest
+from chaosrunner.files.written import scalar
 from chaosrunner.http import Http
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.surroundings import FoundObjective, FoundPlatform, Surroundings
@@ -61,6 +62,7 @@ async def look(wanted: Wanted, folder: Path, clock: Clock) -> Surroundings:
     elif wanted.compose:
         path = folder / wanted.compose
         platform = compose(_data(path, wanted.compose), wanted.compose, {**settings(path.parent), **os.environ})
+    platform = _readable(platform) if platform is not None else None
     objectives, passed_over = _objectives(wanted, folder)
     if not wanted.prometheus:
         return Surroundings(platform, None, objectives, passed_over)
@@ -70,6 +72,16 @@ async def look(wanted: Wanted, folder: Path, clock: Clock) -> Surroundings:
         known = await metrics(source(wanted.prometheus, given), http, names)
     known = replace(known, access=from_there(given, folder, folder / FILES))
     return Surroundings(platform, known, objectives, passed_over)
+
+
+def _readable(found: FoundPlatform) -> FoundPlatform:
+    """With names that YAML reads as text: not `123`, `null` or `1e3`."""
+    names = {one.name: one.name if scalar(one.name) == one.name else f"service-{one.name}" for one in found.services}
+    renamed = (
+        replace(one, name=names[one.name], calls=tuple(names.get(name, name) for name in one.calls))
+        for one in found.services
+    )
+    return replace(found, services=tuple(renamed))
 
 
 def _objectives(wanted: Wanted, folder: Path) -> tuple[tuple[FoundObjective, ...], tuple[str, ...]]:

@@ -80,8 +80,14 @@ def _plugins(wanted: str) -> Iterator[tuple[str, str, str]]:
 def _fields(wanted: str) -> Iterator[tuple[str, str, str]]:
     """Every field of a file with this name, or at the end of this path; and those that may say this."""
     from chaosrunner.files.documents import KINDS
+    from chaosrunner.files.openslo import Settings
     from chaosrunner.pages import parameters
 
+    if wanted in ("openslo", "hypotheses.openslo", "spec.hypotheses.openslo"):
+        yield "field of Experiment", "spec.hypotheses[].openslo", f"text or mapping. {Settings.__doc__}"
+    for row in parameters(Settings):
+        if _says(row, wanted, "spec.hypotheses.openslo") == "":
+            yield "field of Experiment", f"spec.hypotheses[].openslo.{row.name}", _said(row)
     told = set()  # a measure's fields are met in hypotheses, and in experiments that write one in place
     for kind, model in sorted(KINDS.items(), reverse=True):
         for row in parameters(model):

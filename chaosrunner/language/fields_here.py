@@ -9,6 +9,7 @@ from chaosrunner.errors import PluginDefect
 from chaosrunner.files import plugins
 from chaosrunner.files.documents import KINDS
 from chaosrunner.files.node import Path
+from chaosrunner.files.openslo import Settings
 from chaosrunner.language.place import Cursor
 from chaosrunner.model.frozen import Frozen
 
@@ -41,6 +42,8 @@ def here(cursor: Cursor) -> Here:
     if model is None:
         return Here(None, ())
     path = cursor.path
+    if "openslo" in path and "hypotheses" in path:
+        return Here(Settings, path[path.index("openslo") + 1 :])
     if path and path[-1] == "with" and "method" in path and "fault" in cursor.above:
         return _of_plugin("faults", cursor.above["fault"], ())
     for index, part in enumerate(path):

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 from chaosrunner import catalog
 from chaosrunner.files import fields
 from chaosrunner.files.documents import API_VERSION, KINDS, name_of
+from chaosrunner.files.openslo import Settings
 from chaosrunner.files.references import Library
 from chaosrunner.files.rules import find
 from chaosrunner.glossary import WORDS
@@ -92,6 +93,7 @@ def _keys(at: Cursor, library: Library | None) -> Iterator[Offer]:
         rule = Here(Rule, ())
         yield from (_field(rule, name, number) for number, name in enumerate(fields.known_at(Rule, ()), len(known)))
     if at.path[-2:] == ("hypotheses", 0) and not at.beside:
+        yield Offer("openslo", "mapping", Settings.__doc__ or "", "openslo:", "2")
         yield from _names("Hypothesis", library)
 
 
@@ -135,8 +137,10 @@ def _values(at: Cursor, lines: Sequence[str], library: Library | None) -> Iterat
         yield from (Offer(kind, "fault", _summary("faults", kind), kind) for kind in catalog.kinds("faults"))
     elif at.key == "environment" and at.path == ("spec",):
         yield from _names("Environment", library)
-    elif "hypotheses" in at.path and (at.key == "-" or at.key == "use"):
+    elif ("hypotheses" in at.path and at.key in ("-", "use")) or (at.key == "hypothesis" and at.path[0] == "spec"):
         yield from _names("Hypothesis", library)
+    elif at.key == "extends" or (at.key == "experiment" and at.path[0] == "spec"):
+        yield from _names("Experiment", library)
     elif at.key in ("service", "to", "link") and at.path[-1:] == ("target",):
         yield from _targets("links" if at.key == "link" else "services", lines, library)
     else:

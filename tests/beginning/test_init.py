@@ -194,6 +194,16 @@ def test_the_port_of_a_service_is_read_as_compose_reads_it(ports: str, found: in
     assert list(read.passed_over) == ([] if isinstance(found, int) else [f"a {found}"])
 
 
+def test_services_have_names_that_yaml_reads_as_text(here: Path) -> None:
+    (here / "compose.yaml").write_text(
+        "services: {'123': {ports: ['81:80'], depends_on: ['null']}, 'null': {ports: ['82:80']}}"
+    )
+    assert init().exit_code == 0
+    checked = check((), here)
+    assert (checked.problems, checked.warnings) == ((), ())
+    assert (here / "experiments" / "service-123-when-service-null-is-slow.yaml").exists()
+
+
 def test_whom_a_service_is_set_up_to_call_stands_in_its_settings_too(here: Path) -> None:
     settings = "{A: 'http://api:80/x', B: 'pg://u:p@${DB}/y', C: words of web and cache, D: 'kafka:9092', E: web}"
     others = "".join(

@@ -170,6 +170,8 @@ def test_every_exit_code_is_explained(code: int) -> None:
         ("IfNotPresent", "injector.pullPolicy  (a value of the parameter of platform kubernetes)"),
         ("continuous", "spec.measures[].during  (a value of the field of Hypothesis)"),
         ("GameDay", "game day  (word)"),
+        ("openslo", "spec.hypotheses[].openslo  (field of Experiment)"),
+        ("openslo.over", "spec.hypotheses[].openslo.over  (field of Experiment)"),
         ("exit code 5", "5  (exit code)"),
     ],
 )

@@ -25,6 +25,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     (folder / ".git").mkdir()
     (folder / "environment.yaml").write_text(ENVIRONMENT)
     (folder / "hypothesis.yaml").write_text(HYPOTHESIS)
+    (folder / "experiment.yaml").write_text(HEAD.replace("name: one", "name: one-of-many"))
     return Library(folder)
 
 
@@ -71,6 +72,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
          {"value", "text"}, {"seen", "slow"}),
         (f"{HEAD}{STEP}    - fault: dns-fault\n      with: {{address: x ${{steps.slow.s‸",
          {"seen", "since", "node"}, {"value"}),
+        ("kind: Suite\nspec:\n  experiments:\n    - experiment: ‸", {"one-of-many"}, {"checkout-slo"}),
+        ("kind: GameDay\nspec:\n  agenda:\n    - {experiment: ‸", {"one-of-many"}, {"checkout-slo"}),
+        (f"{HEAD}  hypotheses:\n    - ‸", {"openslo"}, set()),
+        (f"{HEAD}  hypotheses:\n    - openslo: {{slo: a.yaml, ‸", {"name", "over", "maxAge"}, {"slo", "title"}),
+        (f"{HEAD}  extends: ‸", {"one-of-many"}, {"checkout-slo"}),
+        ("kind: Environment\nspec:\n  guards:\n    errorBudget: {hypothesis: ‸", {"checkout-slo"}, {"one-of-many"}),
         ("kind: Environment\nspec:\n  platform:\n    ‸", {"local", "kubernetes"}, {"class"}),
         ("kind: Environment\nspec:\n  platform:\n    local:\n      ‸", {"services", "links"}, {"class"}),
         ("kind: Environment\nspec:\n  guards:\n    production: ‸", {"true", "false"}, {"class"}),
