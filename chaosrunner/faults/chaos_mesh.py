@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from chaosrunner.errors import CannotDoHonestly, UndoFailed
 from chaosrunner.model.frozen import JsonObject
@@ -99,6 +99,7 @@ class ChaosMesh(ObjectFault[Params]):
         *(f"{verb} {kind.lower()}.{GROUP}" for kind in KINDS for verb in VERBS),
         "get pods",
     )
+    reports: ClassVar[Mapping[str, str]] = {"object": "the name of the object that Chaos Mesh acts by"}
     example = """\
 - fault: chaos-mesh
   target: {service: orders}
@@ -161,6 +162,9 @@ class ChaosMesh(ObjectFault[Params]):
         # Bound to the mark as the deletion is: what somebody else made in its place is left alone.
         pause = {**self.objects.patch(self._where, body, self.hold), "if": undo["if"]}
         return self.keep([undo], pause=pause, where=self._where)
+
+    async def report(self, prepared: JsonObject) -> JsonObject:
+        return {"object": self._name}
 
     async def inject(self) -> None:
         space, pod = str(self.target.details["namespace"]), str(self.target.details["pod"])

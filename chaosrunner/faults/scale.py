@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 from chaosrunner.errors import CannotDoHonestly
 from chaosrunner.model.frozen import JsonObject
@@ -49,6 +51,10 @@ class Scale(ChangedTarget[Params]):
         "patch statefulsets.apps",
     )
     harder = {"to": "less", "share": "less"}
+    reports: ClassVar[Mapping[str, str]] = {
+        "before": "how many replicas it had",
+        "wanted": "how many it was set to",
+    }
     example = """\
 - fault: scale
   target: {workload: deployment/cart}
@@ -105,6 +111,9 @@ class Scale(ChangedTarget[Params]):
 
     async def inject(self) -> None:
         await self.act(self.patch({"spec": {"replicas": self.prepared["wanted"]}}))
+
+    async def report(self, prepared: JsonObject) -> JsonObject:
+        return {word: prepared[word] for word in self.reports}
 
     async def confirm(self, prepared: JsonObject) -> Sighting:
         found = await self.found()

@@ -9,6 +9,7 @@ from chaosrunner.errors import Problem
 from chaosrunner.files import plugins
 from chaosrunner.files.measures import CheckedMeasure
 from chaosrunner.files.node import Spot
+from chaosrunner.files.passing import read_steps
 from chaosrunner.files.steps import CheckedStep
 from chaosrunner.model.experiment import Experiment
 from chaosrunner.model.quantities import write_duration
@@ -34,6 +35,11 @@ def impossible(spec: Spot, experiment: Experiment, hypotheses: Sequence[CheckedH
     if experiment.spec.traffic is None:
         for hypothesis in hypotheses:
             yield from _without_load(hypothesis)
+        for step in read_steps(spec.nearest("method")):
+            for below in step.nearest("read").items():
+                if (probe := plugins.own("probes", below.name)) is not None and probe.needs_traffic:
+                    said = "this step reads the experiment's own load, and there is none"
+                    yield below.problem(said, "`traffic:`", at_key=True, rule="no-traffic")
 
 
 def _without_load(hypothesis: CheckedHypothesis) -> Iterator[Problem]:

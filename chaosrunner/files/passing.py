@@ -26,6 +26,8 @@ class Passed:
 
     faults: Mapping[str, Spot]
     reads: Mapping[str, Spot]
+    used: bool = True
+    """Whether anything of the method uses them: mostly nothing does."""
 
     def is_late(self, use: Use) -> bool:
         """Whether only the run knows it."""
@@ -38,7 +40,7 @@ class Passed:
     def with_stand_ins(self, role: str, kind: str, spot: Spot, problems: list[Problem]) -> Spot | None:
         """Parameters of a plugin with stand-ins for what only the run will know; None where something must be known
         before, which is then reported."""
-        if "${steps." not in repr(spot.value):
+        if not self.used or "${steps." not in repr(spot.value):
             return spot
         plugin = plugins.own(role, kind)
         late: Mapping[str, JsonValue] = plugin.late if plugin is not None else {}
@@ -64,7 +66,7 @@ class Passed:
 
     def problems(self, step: Spot) -> Iterator[Problem]:
         """What is wrong with each `${steps.…}` of a step."""
-        if "${steps." not in repr(step.value):
+        if not self.used or "${steps." not in repr(step.value):
             return
         for place in _texts(step):
             top = str(place.path[len(step.path)]) if len(place.path) > len(step.path) else ""

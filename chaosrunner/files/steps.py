@@ -50,7 +50,8 @@ def method_value(spot: Spot, problems: list[Problem]) -> JsonValue:
         elif not ways and isinstance(step.value, dict):
             problems.append(_no_step(step))
     steps, reads = list(fault_steps(spot)), list(read_steps(spot))
-    passed = Passed(_default_ids(steps), {str(one.value): step for step in reads if (one := step.child("id"))})
+    passed = Passed(_default_ids(steps), {str(one.value): step for step in reads if (one := step.child("id"))},
+                    used="${steps." in repr(spot.value))  # fmt: skip
     for step in steps:
         _fault(step, passed, problems)
     read_right = {step.path: read_value(step, passed, problems) for step in reads}

@@ -18,7 +18,7 @@ from chaosrunner.judging.facts import Facts, FaultFacts, gather
 from chaosrunner.judging.faults import fault_verdicts
 from chaosrunner.judging.hold import ResolvedRule, fits, resolve
 from chaosrunner.judging.reading import Reading, reading_of
-from chaosrunner.model.journal import Entry, ReadingTaken
+from chaosrunner.model.journal import Entry, ReadingTaken, ValuesPassed
 from chaosrunner.model.plan import PlannedFault, PlannedMeasure
 from chaosrunner.model.verdict import FaultVerdict, Verdict
 from chaosrunner.model.words import Answer, Ending, Phase
@@ -49,6 +49,7 @@ class _Writing:
         self._zero = entries[0].at - entries[0].t
         self._readings = [entry.event for entry in entries if isinstance(entry.event, ReadingTaken)]
         self._faults = fault_verdicts(self._facts)
+        self._passed = {each.event.step: each.event.params for each in entries if isinstance(each.event, ValuesPassed)}
 
     def journal(self) -> Json:
         facts, ending = self._facts, self._verdict.ending
@@ -98,8 +99,8 @@ class _Writing:
                 "title": "; ".join(hypothesis.title for hypothesis in plan.hypotheses) or "nothing is expected",
                 "probes": [_probe(measure) for measure in plan.measures],
             },
-            "method": [_action(fault) for fault in plan.faults],
-            "rollbacks": [_undo(fault) for fault in plan.faults],
+            "method": [_action(self._as_run(fault)) for fault in plan.faults],
+            "rollbacks": [_undo(self._as_run(fault)) for fault in plan.faults],
         }
 
     # ------------------------------------------------------------------------------------------------- hypothesis
@@ -157,7 +158,11 @@ class _Writing:
     # ------------------------------------------------------------------------------------------------- activities
 
     def _planned(self, step: str) -> PlannedFault | None:
-        return next((fault for fault in self._facts.plan.faults if fault.id == step), None)
+        return next((self._as_run(fault) for fault in self._facts.plan.faults if fault.id == step), None)
+
+    def _as_run(self, fault: PlannedFault) -> PlannedFault:
+        """With what earlier steps told it, in place of what stood for that in the plan."""
+        return fault.model_copy(update={"params": self._passed.get(fault.id, fault.params)})
 
     def _activity(self, one: FaultVerdict) -> Json:
         planned = self._planned(one.step)
@@ -175,7 +180,9 @@ class _Writing:
         began = fault.ended_at or 0.0
         ended = fault.undone_at if fault.undone_at is not None else began
         name = fault.planned.id if fault.planned is not None else fault.fault
-        activity = _undo(fault.planned) if fault.planned is not None else {"type": "action", "name": f"undo {name}"}
+        activity = {"type": "action", "name": f"undo {name}"}
+        if fault.planned is not None:
+            activity = _undo(self._as_run(fault.planned))
         failed = fault.undo_error or ("it was still seen in force" if fault.seen_gone is False else "")
         entry: Json = {
             "activity": {**activity, "name": f"{activity['name']} on {fault.target.name}"},

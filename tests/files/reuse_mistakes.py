@@ -76,6 +76,12 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("wrong-type", derived("extends: base", "parameters: ‸[a]"), "`parameters` is a list, expected a mapping of names"),
     ("not-a-name", derived("extends: base", "parameters: {‸A: {meaning: m, type: text, default: b}}"), "a parameter is named 'A'"),
     ("parameter", derived("extends: base", "title: ‸${a}", "parameters: {b: {meaning: m, type: text, default: b}}"), "`${a}`"),
+    # -- what a step reads
+    (
+        "no-traffic",
+        derived("extends: base", "method: [{id: a, read: {‸traffic: {read: p50}}}, {fault: noop, for: 1s}]"),
+        "this step reads the experiment's own load, and there is none, expected `traffic:`",
+    ),
     # -- suites
     ("not-found", suite("experiments: [‸bsae]"), "there is no Experiment 'bsae', did you mean 'base'?"),
     ("not-found", suite("experiments: [{folder: ‸nowhere}]"), "there is no folder nowhere"),

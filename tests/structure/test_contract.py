@@ -46,6 +46,30 @@ def found(folder: Path, role: str, kind: str, text: str) -> list[str]:
 
 
 CASES = [
+    (
+        "faults",
+        "network-latency",
+        LATENCY,
+        "    harder = ",
+        "    late = {'dealy': 1}\n    harder = ",
+        "did you mean 'delay'",
+    ),
+    (
+        "faults",
+        "network-latency",
+        LATENCY,
+        "    harder = ",
+        "    late = {'delay': 1}\n    harder = ",
+        "late: 'delay' says how hard it is",
+    ),
+    (
+        "faults",
+        "noop",
+        FAULT,
+        "    acts_on = ",
+        "    reports = {'node': 'x'}\n    acts_on = ",
+        "reports: 'node' is no word, or one that has a meaning already",
+    ),
     ("faults", "noop", FAULT, r'example = """\\\n(.*?)"""', 'example = "- {fault: noop"', "its example is no YAML"),
     ("faults", "noop", FAULT, "- fault: noop", "- fault: nop", "its example shows the fault 'nop', not 'noop'"),
     ("faults", "noop", FAULT, "for: [0-9a-z]+", "for: soon", "its example is wrong: for: expected a duration"),
