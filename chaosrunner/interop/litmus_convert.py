@@ -69,6 +69,12 @@ class _Engine:
         for name in ("chaosServiceAccount", "jobCleanUpPolicy", "monitoring", "annotationCheck", "components"):
             if spec.take(name) is not None:
                 self._draft.note(self._draft.about, f"`spec.{name}` was left out: it is about LitmusChaos itself.")
+        if not spec.text("auxiliaryAppInfo"):
+            spec.take("auxiliaryAppInfo")
+        else:
+            self._draft.note(
+                self._draft.about, "`spec.auxiliaryAppInfo` was left out: add a measure for what else must hold."
+            )
         self._draft.leftovers(self._draft.about, self._top)
         return self._draft
 

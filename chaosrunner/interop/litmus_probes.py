@@ -34,6 +34,8 @@ def measure(draft: Draft, probe: Fields) -> None:
     else:
         made["during"] = during
     _properties(made, probe.inside("runProperties"), remarks)
+    if not probe.text("data"):
+        probe.take("data")
     if "tolerance" not in made:
         made.pop("abortAt", None)
         remarks.append("The measure has no tolerance: it is read and shown, and nothing is judged by it.")
@@ -53,10 +55,11 @@ def _why_not(kind: str) -> str:
 
 def _properties(made: Said, run: Fields, remarks: list[str]) -> None:
     """How often, how long, how many times."""
-    every = seconds(run.take("interval")) or seconds(run.take("probePollingInterval"))
-    if every:
+    interval, polling = seconds(run.take("interval")), seconds(run.take("probePollingInterval"))
+    # `interval` is from one retry to the next; from one look to the next it is `probePollingInterval`.
+    again = polling if made.get("during") in ("continuous", "fault") else None
+    if every := again or interval or polling:
         made["every"] = write_duration(max(every, 0.1))
-    run.take("probePollingInterval")
     if timeout := seconds(run.take("probeTimeout")):
         made["timeout"] = write_duration(timeout)
     attempts = run.number("attempt") or run.number("retry")
@@ -131,10 +134,10 @@ def _value(text: Any) -> Any:
     return int(number) if number.is_integer() else number
 
 
-def _compared(inputs: Fields, remarks: list[str]) -> tuple[str, Said]:
-    """(type, the tolerance if there is one) of a `comparator`."""
+def _compared(inputs: Fields, remarks: list[str], otherwise: str = "string") -> tuple[str, Said]:
+    """(type, the tolerance if there is one) of a `comparator`. `otherwise`: its type where it says none."""
     given = inputs.inside("comparator")
-    kind, criteria, value = given.text("type", "string").lower(), given.text("criteria"), given.take("value", "")
+    kind, criteria, value = given.text("type", otherwise).lower(), given.text("criteria"), given.take("value", "")
     made = rule(kind, criteria, value, remarks)
     if made is None and given:
         remarks.append(f"The comparator {kind} {criteria} {value!r} has no counterpart: say a `tolerance`.")
@@ -185,7 +188,7 @@ def _prometheus(inputs: Fields, remarks: list[str]) -> Said:
     query, endpoint = inputs.text("query"), inputs.text("endpoint")
     if path := inputs.text("queryPath"):
         remarks.append(f"The query stood in the file {path} of the probe's pod: write it here.")
-    _, tolerance = _compared(inputs, remarks)
+    _, tolerance = _compared(inputs, remarks, "float")  # a promProbe's comparator needs no type
     asked: Said = {"query": query or "vector(1)", **({"url": endpoint} if endpoint else {})}
     return {"prometheus": asked, **tolerance}
 

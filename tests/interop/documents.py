@@ -268,7 +268,28 @@ PROBES = """
             runProperties: {probeTimeout: 5s}
 """
 
+MORE_PROBES = """
+          - name: polled
+            type: promProbe
+            mode: Continuous
+            promProbe/inputs:
+              endpoint: http://prometheus.monitoring:9090
+              query: sum(up)
+              comparator: {criteria: ">=", value: "3"}
+            runProperties: {probeTimeout: 5, interval: 9, retry: 1, probePollingInterval: 2}
+          - name: retried
+            type: cmdProbe
+            mode: EOT
+            cmdProbe/inputs: {command: date, comparator: {type: string, criteria: contains, value: "2"}}
+            runProperties: {probeTimeout: 5, interval: 4, retry: 3, probePollingInterval: 2}
+            data: ""
+"""
+
 LITMUS: dict[str, tuple[str, Wanted]] = {
+    "more-probes": (
+        _litmus("pod-delete", {}, MORE_PROBES),
+        ("atLeast: 3", "every: 2s", "timeout: 5s", "every: 4s", "retries: 2", "matches: '2'"),
+    ),
     "pod-delete": (
         _litmus(
             "pod-delete", {"TOTAL_CHAOS_DURATION": 30, "CHAOS_INTERVAL": 10, "FORCE": "true", "PODS_AFFECTED_PERC": 50}
