@@ -114,7 +114,7 @@ class Method:
                 self._steps += runs
                 await _all(run.go() for run in runs)
         else:
-            self._did_not_begin(planned, "no target matched")
+            self._did_not_begin(planned, planned.no_target)
             return
         self._means.recorder.record(StepEnded(step=planned.id))
 

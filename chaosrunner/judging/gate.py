@@ -239,9 +239,10 @@ def _count(number: int, noun: str) -> str:
 def _summary(passed: Passed, rules: Sequence[RuleAnswer], material: Material) -> str:
     if passed is Passed.YES:
         known = sum(each.waits for each in material.seen)
-        rest = (
-            f"; {_count(known, 'known near miss')}" if known == 1 else f"; {known} known near misses" if known else ""
-        )
+        waived = sum(each.waived for each in material.seen)
+        told = [f"{known} known near miss{'' if known == 1 else 'es'}"] if known else []
+        told += [f"{waived} waived"] if waived else []
+        rest = f"; {', '.join(told)}" if told else ""
         return f"yes: {_count(len(material.runs), 'experiment')}, nothing new{rest}"
     wanted = "fail" if passed is Passed.NO else "unknown"
     reasons = [rule for rule in rules if rule.answer == wanted]

@@ -65,6 +65,8 @@ class PlannedFault(Frozen):
     targets: tuple[Target, ...] = ()
     candidates: int = 0
     """How many targets matched before `take`."""
+    unmatched: str = ""
+    """Why nothing matched; empty: something did, or nobody knows."""
     instant: bool = False
     """Over at once (a kill); `lasts` is then the observation."""
     lasts: Seconds
@@ -80,6 +82,11 @@ class PlannedFault(Frozen):
     """What will happen, as a sentence."""
     undo: str
     """What the undo will do, as a sentence."""
+
+    @property
+    def no_target(self) -> str:
+        """What is said where nothing matched."""
+        return f"no target matched: {self.unmatched}" if self.unmatched else "no target matched"
 
 
 class PlannedRead(Frozen):

@@ -176,6 +176,7 @@ class _Resolver:
         self._seed = seed
         self._leash = Leash()
         self._by_step: dict[str, tuple[tuple[Target, ...], int]] = {}
+        self._unmatched: dict[str, str] = {}
         self._done: set[str] = set()
         """Steps that have ended when the present one begins, readings too."""
         self._reads: set[str] = set()
@@ -262,6 +263,7 @@ class _Resolver:
             selector=step.target,
             targets=targets,
             candidates=candidates,
+            unmatched=self._unmatched.get(step_id, ""),
             instant=plugin.instant,
             lasts=lasts,
             settle=step.settle,
@@ -307,7 +309,7 @@ class _Resolver:
         free = [target for target in selection.candidates if target.id not in taken]
         chosen = choose(free, step.target.take, seed=self._seed, step=step_id)
         if not chosen:
-            why = selection.why_none or "all that match are targets of a fault beside it"
+            self._unmatched[step_id] = why = selection.why_none or "all that match are targets of a fault beside it"
             self.warnings.append(f"step {step_id}: no target matches ({why}); a run would be inconclusive")
         return chosen, len(selection.candidates)
 

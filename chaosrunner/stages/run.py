@@ -210,7 +210,7 @@ class _Execution:
             return False
         for fault in self._plan.faults:
             if not fault.targets:
-                self._stop.now(Ending.FAULT_FAILED, fault.id, "no target matched")
+                self._stop.now(Ending.FAULT_FAILED, fault.id, fault.no_target)
                 return False
         return not self._stop.asked
 

@@ -287,10 +287,12 @@ def test_a_target_that_is_gone_before_the_injection_is_not_touched(tmp_path: Pat
 
 
 def test_no_target_at_all_injects_nothing_and_is_inconclusive(tmp_path: Path) -> None:
-    world = World(tmp_path, plan=plan(method=[PlannedItem(faults=(fault(targets=()),))]))
+    why = "service web is not up: `chaosrunner local up stage` starts it"
+    world = World(tmp_path, plan=plan(method=[PlannedItem(faults=(fault(targets=(), unmatched=why),))]))
     world.go()
     assert world.of(FaultInjected) == []
-    assert not_held(world).exit_code == 3
+    said = not_held(world)
+    assert said.exit_code == 3 and f"no target matched: {why}" in said.summary
 
 
 def test_a_fault_met_by_nothing_is_inconclusive(tmp_path: Path) -> None:

@@ -127,6 +127,8 @@ def test_a_waived_one_passes_until_its_waiver_ends() -> None:
     waived = of("P1", state=State.WAIVED, waiver=waiver)
     given = asked(Seen(waived, "known"), runs=(BROKE,))
     assert given.exit_code == 0 and given.near_misses[0].waived_until == date(2026, 9, 30)
+    known = Seen(of("P3", id="NM-2026-0002", state=State.TRIAGED), "known")
+    assert asked(Seen(waived, "known"), known, runs=(BROKE,)).summary.endswith("; 1 known near miss, 1 waived")
     ended = Seen(waived, "known", waiver_ended="the waiver of ben ended on 2026-09-30")
     given = asked(ended, runs=(BROKE,))
     assert given.exit_code == 1 and why(given, "expired-waiver")[1].endswith("the waiver of ben ended on 2026-09-30")

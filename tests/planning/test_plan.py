@@ -195,6 +195,7 @@ def test_no_match_is_a_warning_and_a_plan_without_targets() -> None:
     found = planned([step(target={"service": "nobody"})])
     assert names(found) == []
     assert "service nobody is not running" in found.warnings[0]
+    assert found.faults[0].no_target == "no target matched: service nobody is not running"
 
 
 # -- defaults
