@@ -54,6 +54,7 @@ async def test_it_is_in_force_until_it_is_taken_back(state: Path) -> None:
     await one.inject()
     assert (state / "broken").exists()
     assert (await one.confirm(prepared)).how == "ct_extension.is_there returned true"
+    assert set(await one.report(prepared)) == {"output"}
     await one.undo(prepared)
     assert not (state / "broken").exists()
     assert not await one.confirm(prepared)
@@ -66,6 +67,14 @@ async def test_without_a_probe_that_confirms_it_nobody_says_that_it_was_in_force
     assert not sighting
     assert "proves nothing" in sighting.how
     await one.undo(await one.prepare())
+
+
+async def test_what_the_action_returned_is_reported_for_later_steps(state: Path) -> None:
+    one = fault(call("give", value={"id": [7]}))
+    prepared = await one.prepare()
+    await one.inject()
+    assert await one.report(prepared) == {"output": {"id": [7]}}
+    await one.undo(prepared)
 
 
 @pytest.mark.parametrize(

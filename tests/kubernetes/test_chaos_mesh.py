@@ -169,6 +169,7 @@ async def test_chaos_mesh_hits_the_one_pod_for_the_step_s_time_and_takes_it_back
         seen = await fault.confirm(prepared)
         assert seen, seen.how
         assert "AllInjected" in seen.how
+        assert (await fault.report(prepared))["object"] in [each["metadata"]["name"] for each in left(api)[0]]
         ((pod, spec),) = mesh.hit.items()
         assert pod == fault.target.name
         assert spec["delay"] == {"latency": "200ms"}

@@ -225,6 +225,9 @@ async def in_force(at: KubernetesPlatform, kind: str) -> AsyncIterator[tuple[Fau
     await fault.inject()
     seen = await fault.confirm(prepared)
     assert seen, seen.how
+    told = await fault.report(prepared)
+    assert set(told) == set(fault.reports)
+    assert None not in told.values()
     yield fault, prepared
 
 
