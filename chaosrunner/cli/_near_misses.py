@@ -221,7 +221,8 @@ def _what_happened(record: Record) -> Iterator[str]:
     for each in latest.evidence:
         limit = f", limit {number(each.limit, each.unit)}" if each.limit is not None else ""
         usual = f", baseline {number(each.baseline, each.unit)}" if each.baseline is not None else ""
-        yield f"  {each.measure}: worst {worst(each)}{limit}{usual}"
+        phase = f" ({each.phase.value})" if each.phase else ""
+        yield f"  {each.measure}{phase}: worst {worst(each)}{limit}{usual}"
     if latest.clues is not None:
         yield from _part("What else changed meanwhile (hints, not causes)")
         yield from (f"  {clue.says}" for clue in latest.clues.found)
@@ -235,7 +236,8 @@ def _what_happened(record: Record) -> Iterator[str]:
         yield f"  chaosrunner remediate {near_miss.id} --check"
         yield f"  {latest.runbook}"
         if (pending := pending_apply(record.history)) is not None:
-            yield f"  {pending.in_words(_at(pending.at))}: `chaosrunner remediate {near_miss.id} --apply` goes on"
+            again = f"`chaosrunner remediate {near_miss.id} --apply` goes on with it"
+            yield f"  {pending.in_words(_at(pending.at))}: {again}"
     if len(record.occurrences) > 1:
         yield from _part("Occurrences")
         for seen in record.occurrences:

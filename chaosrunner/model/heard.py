@@ -12,6 +12,10 @@ QUIET = 300.0
 anybody is told, and rules look back as far."""
 
 
+CLOCKS = 5.0
+"""Seconds by which the time at which something began may be told too early: in whole seconds, by another clock."""
+
+
 class UnderWay(Frozen):
     """A run that breaks something, or has just ended, as far as others must know of it."""
 
@@ -32,7 +36,7 @@ class UnderWay(Frozen):
         """
         if report.outage or report.environment != self.environment or report.service not in self.services:
             return False
-        return self.began <= (report.at or now) <= self.until and now <= self.until
+        return self.began - CLOCKS <= (report.at or now) <= self.until and now <= self.until
 
 
 class Heard(Frozen):

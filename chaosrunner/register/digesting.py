@@ -24,7 +24,8 @@ _Condition = sa.ColumnElement[bool]
 
 def chapters(connection: sa.Connection, since: float, until: float, today: date) -> dict[str, Chapter]:
     """Each chapter of a digest; empty ones too."""
-    found = {name: _urgent(connection, wanted) for name, wanted in (*_happened(since, until), *_waits(today))}
+    found = {name: _urgent(connection, wanted, few=True) for name, wanted in _happened(since, until)}
+    found |= {name: _urgent(connection, wanted, few=False) for name, wanted in _waits(today)}
     records = _read(connection, {id for _, ids in found.values() for id in ids})
     return {name: Chapter(count, tuple(records[id] for id in ids)) for name, (count, ids) in found.items()}
 
@@ -64,14 +65,17 @@ def _closed(since: float, until: float) -> _Condition:
     return schema.near_miss.c.id.in_(sa.select(table.near_miss).where(*then, *said))
 
 
-def _urgent(connection: sa.Connection, wanted: list[_Condition]) -> tuple[int, list[str]]:
-    """How many there are, and the ids of the most urgent."""
+def _urgent(connection: sa.Connection, wanted: list[_Condition], *, few: bool) -> tuple[int, list[str]]:
+    """How many there are, and the ids of the most urgent. `few` of all: they are found first and sorted then; otherwise
+    an index that is sorted is read until there are enough."""
     table = schema.near_miss.c
-    order = (table.priority, table.due, table.id)
     count = sa.select(sa.func.count()).select_from(schema.near_miss).where(*wanted)
-    told = sa.select(table.id).where(*wanted).order_by(*order).limit(LISTED)  # an index ends it early
-    number = int(connection.execute(count).scalar_one())
-    return number, list(connection.execute(told).scalars()) if number else []
+    if not (number := int(connection.execute(count).scalar_one())):
+        return 0, []
+    chosen = sa.select(table.id, table.priority, table.due).where(*wanted)
+    found = (chosen.offset(0) if few else chosen).subquery("found").c
+    told = sa.select(found.id).order_by(found.priority, found.due, found.id).limit(LISTED)
+    return number, list(connection.execute(told).scalars())
 
 
 def _read(connection: sa.Connection, ids: Iterable[str]) -> dict[str, NearMiss]:

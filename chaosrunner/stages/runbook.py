@@ -170,7 +170,7 @@ class Playing:
         since = f"begun at {moment(pending.at)} by {pending.by}; what a check would change since: {checked.in_words}"
         self._note(LOST, reason=since)
         if checked.as_wanted and pending.does == self.does:
-            self._fix_ready(f"begun at {moment(pending.at)}; a check finds nothing left to change")
+            self._fix_ready(f"begun at {moment(pending.at)}; a check since finds nothing left to change")
 
     def go_on(self, pending: PendingApply) -> None:
         """What was applied and not yet tried is fix-ready; its process may have been killed before it said so."""

@@ -62,7 +62,7 @@ def test_what_a_run_explains_is_kept_once_and_is_no_draft(register: Register) ->
 @pytest.mark.parametrize(
     ("what", "changes"),
     [
-        ("it began before anything was broken", {"at": START - 1}),
+        ("it began before anything was broken", {"at": START - 6}),
         ("the run left that service alone", {"service": "search"}),
         ("it is about another environment", {"environment": "shop-2"}),
         ("users were really hit", {"outage": True}),
@@ -112,6 +112,13 @@ def test_what_was_taken_for_the_doing_of_a_run_that_broke_nothing_is_not_lost(re
 def test_a_run_that_nobody_heard_begin_explains_what_comes_after_it(register: Register, clock: SetClock) -> None:
     register.record(facts("run-2", at=START + 50, environment="shop-2"), [])
     assert isinstance(register.told(alert(START + 40, environment="shop-2"), "alertmanager"), Heard)
+
+
+def test_of_two_runs_the_one_explains_it_that_began_last(register: Register, clock: SetClock) -> None:
+    register.record(facts("run-1", at=START + 30, environment="shop"), [])
+    register.announce(RUN.model_copy(update={"run": "run-2", "began": START + 61}))
+    heard = register.told(alert(START + 60), "alertmanager")
+    assert isinstance(heard, Heard) and heard.run == "run-2", "its beginning is told in whole seconds"
 
 
 def test_what_was_heard_goes_with_an_export(register: Register, tmp_path: Any, clock: SetClock) -> None:
