@@ -124,7 +124,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "ansible": ("runbooks/ansible/listening/",),  # which only Ansible imports, in its own process
     "lsprotocol": ("language/server.py",),
     "pygls": ("language/server.py",),
-    "aiohttp": ("platforms/kubernetes/client.py", "serve/server.py"),
+    "aiohttp": ("platforms/kubernetes/client.py", "platforms/kubernetes/connecting.py", "serve/server.py"),
     "alembic": ("register/",),
     "anyio": ("http",),
     "apprise": ("notifiers/apprise.py",),
@@ -138,7 +138,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "jsonpath": ("model/json_path.py",),
     "jsonschema": ("files/",),
     "msgspec": ("platforms/kubernetes/tables.py",),
-    "kubernetes": ("platforms/kubernetes/client.py",),
+    "kubernetes": ("platforms/kubernetes/connecting.py",),
     "promql_parser": ("files/",),
     "prometheus_client": ("exposition.py",),
     "psutil": ("platforms/local/", "probes/process.py", "programs.py"),
@@ -147,7 +147,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "rich": ("reports/", "cli/"),
     "sqlalchemy": ("register/", "probes/sql.py"),
     "tenacity": ("http", "platforms/kubernetes/client.py"),
-    "yaml": ("files/", "interop/", "trackers/local.py", "runbooks/puppet.py", "platforms/kubernetes/client.py"),
+    "yaml": ("files/", "interop/", "trackers/local.py", "runbooks/puppet.py", "platforms/kubernetes/connecting.py"),
 }
 """Outside library -> the beginnings of the paths that may import it."""
 DISTRIBUTIONS = {

@@ -1,5 +1,5 @@
-"""The one module that speaks to a cluster: the `kubernetes` package's configuration, authentication and asyncio
-transport, with plain JSON objects instead of its models, which cost seconds and hundreds of megabytes on large lists.
+"""The one module that speaks to a cluster: over the `kubernetes` package's transport (`connecting`), with plain JSON
+objects instead of its models, which cost seconds and hundreds of megabytes on large lists.
 
 Paths are those of the API (`/api/v1/namespaces/shop/pods`); `path()` makes them from a group, a resource and names.
 """
@@ -8,32 +8,46 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlencode
 
 import aiohttp
-from kubernetes.aio import client as kubernetes_client
-from kubernetes.aio import config as kubernetes_config
-from kubernetes.aio.client.rest import RESTClientObject
-from kubernetes.aio.config.config_exception import ConfigException
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
-from yaml import YAMLError
 
-from chaosrunner import __version__
-from chaosrunner.errors import NotPossibleNow, UsageError
-from chaosrunner.model.frozen import JsonObject
 from chaosrunner.platforms.kubernetes import tables
+from chaosrunner.platforms.kubernetes.answers import (
+    TIMEOUT,
+    Answer,
+    ApiError,
+    Executed,
+    Object,
+    WatchEvent,
+    exit_code,
+    hint,
+    in_words,
+    refusal,
+)
+from chaosrunner.platforms.kubernetes.connecting import Rest, configured
 from chaosrunner.platforms.kubernetes.tables import Table
 
+__all__ = [
+    "METADATA_ONLY",
+    "TABLE",
+    "Answer",
+    "ApiError",
+    "Channel",
+    "Cluster",
+    "Executed",
+    "Object",
+    "PatchType",
+    "WatchEvent",
+    "path",
+]
+
 T = TypeVar("T")
-Object = dict[str, Any]
-"""A Kubernetes object as JSON."""
 PatchType = Literal[
     "application/merge-patch+json",
     "application/json-patch+json",
@@ -45,8 +59,6 @@ PAGE = 500
 """Objects of one page of a list, as kubectl asks for."""
 ROWS = 2500
 """Rows of one page of a table, of which less is kept than of objects."""
-TIMEOUT = 8.0
-"""Seconds of one request, unless told otherwise: less than the ten that a plan's look at a target may take."""
 GOODBYE = 0.3
 """Seconds that the other side of a stream has to say that it is closed: one that died says nothing, and the next stream
 to the same container must not wait for it."""
@@ -55,66 +67,7 @@ AT_ONCE = 64
 """Requests under way at the same time; watches and streams into containers, which stay open, are not counted."""
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
-_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-_HELD = "FieldManagerConflict"
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-
-
-class ApiError(NotPossibleNow):
-    """What the API server answered instead of what was asked for, or that it did not answer (`code` 0)."""
-
-    def __init__(self, asked: str, code: int, message: str, reason: str = "", retry_after: float | None = None) -> None:
-        self.code = code
-        self.reason = reason
-        self.message = message
-        self.retry_after = retry_after
-        self.causes: Mapping[str, str] = {}
-        """By their reasons: what else the server said of why (`DisruptionBudget`)."""
-        self.held: Sequence[tuple[str, str]] = ()
-        """(field manager, field) of those fields that others hold against a server-side apply."""
-        said = f"the API server answers {code}" if code else "the API server cannot be reached"
-        super().__init__(f"{asked}: {said}: {message}")
-
-    @property
-    def not_found(self) -> bool:
-        """There is no such object (any more)."""
-        return self.code in (404, 410)
-
-    @property
-    def passing(self) -> bool:
-        """Whether the same request may well succeed in a moment: overload, a restart, a broken connection."""
-        return self.code in (0, 429, 500, 502, 503, 504)
-
-
-@dataclass(frozen=True, slots=True)
-class Executed:
-    """What a command in a container gave."""
-
-    code: int
-    out: str
-    err: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back through the API server from behind it, whatever the status."""
-
-    status: int
-    reason: str
-    headers: Mapping[str, str]
-    """Names in lower case."""
-    body: bytes
-    """At most the bytes that were asked for."""
-    cut: bool
-    """The body is longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class WatchEvent:
-    """One change: `ADDED`, `MODIFIED`, `DELETED` or `BOOKMARK`, and the object."""
-
-    type: str
-    object: Object
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +121,7 @@ class Cluster:
         self._timeout = timeout
         self._opening = asyncio.Lock()
         self._turn = asyncio.Semaphore(AT_ONCE)
-        self._rest: _Rest | None = None
+        self._rest: Rest | None = None
         self._closed = False
         self.unanswered = 0
         """Requests so far that the API server did not answer at all."""
@@ -288,7 +241,7 @@ class Cluster:
                 named = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(response.status, response.reason or "", named, bytes(kept[:keep]), len(kept) > keep)
         except aiohttp.ClientError as error:
-            raise ApiError(f"{method} {where}", 0, _words(error)) from None
+            raise ApiError(f"{method} {where}", 0, in_words(error)) from None
 
     async def watch(
         self,
@@ -312,7 +265,7 @@ class Cluster:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT, sock_read=silence),
             ) as response:
                 if response.status >= 400:
-                    raise _refusal(words, response.status, await response.read(), response.headers)
+                    raise refusal(words, response.status, await response.read(), response.headers)
                 async for line in response.content:
                     change = json.loads(line)
                     if change["type"] == "ERROR":
@@ -320,7 +273,7 @@ class Cluster:
                         raise ApiError(words, int(status.get("code", 0)), str(status.get("message", "")))
                     yield WatchEvent(change["type"], change["object"])
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ApiError(words, 0, _words(error)) from None
+            raise ApiError(words, 0, in_words(error)) from None
 
     # -- streams into containers
 
@@ -355,7 +308,7 @@ class Cluster:
         except TimeoutError:
             raise ApiError(f"exec {command[0]} in {namespace}/{pod}", 0, f"not through within {within:g} s") from None
         return Executed(
-            _exit_code(b"".join(out[3])),
+            exit_code(b"".join(out[3])),
             b"".join(out[1]).decode("utf-8", "replace"),
             b"".join(out[2]).decode("utf-8", "replace"),
         )
@@ -375,9 +328,9 @@ class Cluster:
                     timeout=aiohttp.ClientWSTimeout(ws_close=GOODBYE),
                 )
         except aiohttp.WSServerHandshakeError as error:
-            raise ApiError(words, error.status, f"{error.message}{_hint(error.status)}") from None
+            raise ApiError(words, error.status, f"{error.message}{hint(error.status)}") from None
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ApiError(words, 0, _words(error)) from None
+            raise ApiError(words, 0, in_words(error)) from None
         try:
             yield Channel(socket, words)
         finally:
@@ -411,11 +364,11 @@ class Cluster:
             ) as response:
                 answer = await response.read()
                 if response.status >= 400:
-                    raise _refusal("GET /version", response.status, answer, response.headers)
+                    raise refusal("GET /version", response.status, answer, response.headers)
                 told = response.headers.get("Date")
                 return str(json.loads(answer)["gitVersion"]), parsedate_to_datetime(told).timestamp() if told else None
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ApiError("GET /version", 0, _words(error)) from None
+            raise ApiError("GET /version", 0, in_words(error)) from None
         except (ValueError, KeyError):
             raise ApiError("GET /version", 200, "what came back is no version; is this a Kubernetes API?") from None
 
@@ -483,40 +436,19 @@ class Cluster:
             ) as response:
                 answer = await response.read()
                 if response.status >= 400:
-                    raise _refusal(str(request), response.status, answer, response.headers)
+                    raise refusal(str(request), response.status, answer, response.headers)
                 return answer
         except (aiohttp.ClientError, TimeoutError) as error:
             self.unanswered += 1
-            raise ApiError(str(request), 0, _words(error, self._timeout)) from None
+            raise ApiError(str(request), 0, in_words(error, self._timeout)) from None
 
-    async def _opened(self) -> _Rest:
+    async def _opened(self) -> Rest:
         async with self._opening:
             if self._closed:
                 raise ApiError("the API", 0, "the connection to it is closed already")
             if self._rest is None:
-                self._rest = _Rest(await self._configured())
+                self._rest = Rest(await configured(self._kubeconfig, self._context))
             return self._rest
-
-    async def _configured(self) -> Any:
-        configuration = kubernetes_client.Configuration()
-        configuration.connection_pool_maxsize = 0  # watches and streams hold theirs; requests take turns
-        try:
-            if self._kubeconfig is None and self._context is None and _in_a_pod():
-                _load_incluster_config(client_configuration=configuration)
-            else:
-                await _load_kube_config(
-                    config_file=self._kubeconfig,
-                    context=self._context,
-                    client_configuration=configuration,
-                    persist_config=False,
-                )
-        except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, YAMLError) as error:
-            # the package does not look whether a kubeconfig is one before it takes it apart
-            where = self._kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-            context = f", context {self._context}" if self._context else ""
-            said = error if isinstance(error, ConfigException | OSError) else "it is no kubeconfig, or lacks a part"
-            raise UsageError(f"kubeconfig {where}{context}: {said}") from None
-        return configuration
 
 
 class Channel:
@@ -531,7 +463,7 @@ class Channel:
         try:
             await self._socket.send_bytes(b"\x00" + data)
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise ApiError(self._words, 0, _words(error)) from None
+            raise ApiError(self._words, 0, in_words(error)) from None
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, bytes]]:
         async for message in self._socket:
@@ -539,38 +471,9 @@ class Channel:
                 yield message.data[0], message.data[1:]
 
 
-_load_incluster_config: Callable[..., None] = kubernetes_config.load_incluster_config
-_load_kube_config: Callable[..., Awaitable[None]] = kubernetes_config.load_kube_config
-
-
-class _Rest(RESTClientObject):
-    """The package's transport (TLS, client certificates, proxies), asked for plain responses."""
-
-    def __init__(self, configuration: Any) -> None:
-        super().__init__(configuration)
-        self.session: aiohttp.ClientSession = self._create_pool_manager()
-
-    def url(self, where: str, query: Any) -> str:
-        text = urlencode(query)
-        return f"{self.configuration.host.rstrip('/')}{where}{f'?{text}' if text else ''}"
-
-    async def headers(self, accept: str | None) -> dict[str, str]:
-        # compressing long lists costs the API server more time than the network gains by it
-        made = {"User-Agent": f"chaosrunner/{__version__}", "Accept-Encoding": "identity"}
-        made |= {"Accept": accept} if accept else {}
-        for setting in (await self.configuration.auth_settings()).values():
-            if setting["in"] == "header" and setting["value"]:
-                made[setting["key"]] = setting["value"]
-        return made
-
-
 def _token(page: Object) -> str | None:
     token: str | None = page.get("metadata", {}).get("continue")
     return token or None
-
-
-def _in_a_pod() -> bool:
-    return "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ and _SERVICE_ACCOUNT.exists()
 
 
 def _wait(state: RetryCallState) -> float:
@@ -578,46 +481,3 @@ def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome is not None else None
     told = error.retry_after if isinstance(error, ApiError) else None
     return float(min(told if told is not None else 0.1 * 2 ** (state.attempt_number - 1), 2.0))
-
-
-def _refusal(words: str, code: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
-    try:
-        status = json.loads(body)
-        message, reason = str(status.get("message", "")), str(status.get("reason", ""))
-        found = (status.get("details") or {}).get("causes") or ()
-        held = [(_manager(each), str(each.get("field", ""))) for each in found if each.get("reason") == _HELD]
-        causes = {str(each.get("reason", "")): str(each.get("message", "")) for each in found}
-    except (ValueError, AttributeError):
-        message, reason, causes, held = body[:200].decode("utf-8", "replace").strip(), "", {}, []
-    told = headers.get("Retry-After", "")
-    error = ApiError(words, code, message or "no reason given", reason, float(told) if told.isdigit() else None)
-    error.causes, error.held = causes, held
-    return error
-
-
-def _manager(cause: Mapping[str, Any]) -> str:
-    """`conflict with "kubectl" using batch/v1`: who is meant."""
-    return str(cause.get("message", "")).partition('"')[2].partition('"')[0]
-
-
-def _words(error: BaseException, limit: float = TIMEOUT) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {limit:g} s"
-    return str(error) or type(error).__name__
-
-
-def _hint(code: int) -> str:
-    return {403: " (the right is missing)", 404: " (no such pod or container)"}.get(code, "")
-
-
-def _exit_code(status: bytes) -> int:
-    """Of the error stream's Status object; -1: the connection ended without one."""
-    try:
-        read: JsonObject = json.loads(status)
-    except ValueError:
-        return -1
-    if read.get("status") == "Success":
-        return 0
-    details: Any = read.get("details") or {}
-    causes = [each for each in details.get("causes", ()) if each.get("reason") == "ExitCode"]
-    return int(causes[0]["message"]) if causes else -1
