@@ -49,9 +49,10 @@ class Passed:
         def change(path: str, node: Node) -> JsonValue:
             assert isinstance(node.value, str)
             found = [use for use in map(self.parted, uses(node.value)) if self.is_late(use)]
-            if not found:
+            may_be_late = takes(path, late) is not None
+            if not found and not may_be_late:
                 return node.value
-            if takes(path, late) is None:
+            if not may_be_late:
                 where = Spot(node.origin or spot.file, node, (*spot.path, *path.split(".")))
                 said = f"`{path}` of `{kind}` must be known when the plan is made, and this is {known_when(found)}"
                 may = f"one of {', '.join(late)} may be known later" if late else "a value"

@@ -349,6 +349,14 @@ def test_check_lets_pass_what_can_be_passed_on(tmp_path: Path) -> None:
     assert not [one for one in found if "steps." in one], found
 
 
+def test_check_takes_what_the_plan_will_know_of_targets_for_any_value_that_fits(tmp_path: Path) -> None:
+    wrong = "{fault: dns-fault, target: {service: checkout, to: payments}, for: 9s, with: {answer: wrong, address: X}}"
+    first = "    - {id: first, fault: process-kill, target: {service: payments}}\n"
+    for address, mistakes in (('"${steps.first.ip}"', 0), ("nowhere", 1)):
+        found = told(tmp_path, f"{first}    - {wrong.replace('X', address)}\n")
+        assert sum("`address`" in one for one in found) == mistakes, found
+
+
 @pytest.mark.parametrize(
     ("change", "to", "said"),
     [
