@@ -3,16 +3,18 @@ facilitator's, and who leads through them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
 
+from chaosrunner.errors import NotPossibleNow
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.records.light import dataclass
 from chaosrunner.register import schema
-from chaosrunner.register.database import connect, reading, written
+from chaosrunner.register.database import connect, errors_in_words, reading, written
 
 ANSWERS_WITHIN = 10.0
 """Seconds after which a database that says nothing is out of reach: people wait for the answer at a prompt."""
@@ -34,9 +36,20 @@ class SharedGameDays:
     """The logs of all game days of one register; a context manager. Each call is a transaction of its own, and raises
     `NotPossibleNow` where the register is out of reach."""
 
-    def __init__(self, where: Path | str) -> None:
-        """`where`: a URL, or the path of an SQLite file."""
-        self._engine = connect(where, ANSWERS_WITHIN)
+    def __init__(self, where: Path | str, answers_within: float = ANSWERS_WITHIN) -> None:
+        """`where`: a URL, or the path of an SQLite file. `answers_within`: seconds, of PostgreSQL."""
+        self._engine = connect(where, answers_within)
+        self._where = self._engine.url.render_as_string()
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """A connection on which an answer was not heard in time is of no use any more, whatever its driver calls it."""
+        try:
+            with errors_in_words(self._where):
+                yield
+        except NotPossibleNow:
+            self._engine.dispose()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +67,8 @@ class SharedGameDays:
             {"game_day": game_day, "entry": id, "at": at, "record": record} for id, at, record in entries
         ]  # in the order of the log
         if rows:
-            written(self._engine, lambda connection: _add(connection, game_day, rows))
+            with self._asked():
+                written(self._engine, lambda connection: _add(connection, game_day, rows))
 
     def read(self, game_day: str, after: int = 0) -> list[tuple[int, JsonObject]]:
         """(number, record) of the entries that came after the one with this number, in their order."""
@@ -63,18 +77,18 @@ class SharedGameDays:
             .where(_TABLE.c.game_day == game_day, _TABLE.c.n > after)
             .order_by(_TABLE.c.n)
         )
-        with reading(self._engine) as connection:
+        with self._asked(), reading(self._engine) as connection:
             return [(row.n, row.record) for row in connection.execute(wanted)]
 
     def list(self) -> list[str]:
         """Ids of all game days, newest first."""
-        with reading(self._engine) as connection:
+        with self._asked(), reading(self._engine) as connection:
             found = connection.execute(sa.select(_TABLE.c.game_day).distinct()).scalars()
             return sorted(found, reverse=True)
 
     def led(self, game_day: str) -> Led | None:
         """Who leads through it or did last; None: nobody ever has."""
-        with reading(self._engine) as connection:
+        with self._asked(), reading(self._engine) as connection:
             return _led(connection, game_day, _now(connection))
 
     def take(self, game_day: str, token: str, who: str, seconds: float) -> Led:
@@ -88,7 +102,8 @@ class SharedGameDays:
             _set(connection, game_day, led is None, token=token, who=who, until=now + seconds)
             return Led(who, token, seconds)
 
-        return written(self._engine, work)
+        with self._asked():
+            return written(self._engine, work)
 
     def renew(self, game_day: str, token: str, seconds: float) -> Led | None:
         """Lead on for so long, unless somebody else does by now or did meanwhile; who led last."""
@@ -101,12 +116,14 @@ class SharedGameDays:
             _set(connection, game_day, False, until=now + seconds)
             return Led(led.who, token, seconds)
 
-        return written(self._engine, work)
+        with self._asked():
+            return written(self._engine, work)
 
     def let_go(self, game_day: str, token: str) -> None:
         """From now on nobody leads, where this one did."""
         own = sa.and_(_LEAD.c.game_day == game_day, _LEAD.c.token == token)
-        written(self._engine, lambda connection: connection.execute(_LEAD.update().where(own).values(until=0.0)))
+        with self._asked():
+            written(self._engine, lambda connection: connection.execute(_LEAD.update().where(own).values(until=0.0)))
 
 
 def _now(connection: sa.Connection) -> float:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from chaosrunner.app.gamedays import Shelf
 from chaosrunner.app.leading import Leading, Office
 from chaosrunner.clock import SystemClock
-from chaosrunner.errors import UsageError
+from chaosrunner.errors import NotPossibleNow, UsageError
 from chaosrunner.model.gameday_log import Decided, ItemBegan
+from chaosrunner.register.database import reading
 from chaosrunner.register.game_days import SharedGameDays
 from chaosrunner.stages.gameday import Move, Step
 from chaosrunner.stages.gameday_file import load_game_day
@@ -63,6 +67,23 @@ def test_one_leads_until_it_lets_go_or_its_time_is_over(fresh: Place) -> None:
         assert last is not None and (last.who, last.token) == ("ben", "x"), "who has lost it does not take it back"
         here.let_go("day", token)
         assert there.take("day", "y", "eve", 60.0).token == "y"
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("ask", [lambda days: days.list(), lambda days: days.take("day", "t", "ana", 60.0)])
+def test_a_database_that_says_nothing_is_out_of_reach_until_it_answers_again(
+    databases: Databases, ask: Callable[[SharedGameDays], object]
+) -> None:
+    with SharedGameDays(databases.empty("place"), answers_within=0.3) as days:
+        with reading(days._engine) as connection:
+            backend = int(connection.execute(sa.text("select pg_backend_pid()")).scalar_one())
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            with pytest.raises(NotPossibleNow, match="timed out"):
+                ask(days)
+            ask(days)  # on another connection
+        finally:
+            os.kill(backend, signal.SIGCONT)
 
 
 @pytest.mark.real_time
