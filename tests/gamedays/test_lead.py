@@ -14,6 +14,7 @@ from chaosrunner.app.lead import Lead, Pace
 from chaosrunner.app.leading import Leading, Office
 from chaosrunner.errors import NotPossibleNow, UsageError
 from chaosrunner.model import gameday_log as log
+from chaosrunner.model.journal import Entry, RunStarted
 from chaosrunner.stages.gameday import Move, Step
 from chaosrunner.stages.gameday_file import load_game_day
 from tests.gamedays.test_file import ENVIRONMENT, EXPERIMENT, GOOD
@@ -109,6 +110,29 @@ async def test_nothing_is_broken_by_one_who_leads_no_more(on_machine: OnMachine)
     with pytest.raises(NotPossibleNow, match="ben has taken over"):
         await first.run_item(1, lambda entry: None)
     assert "item-began" not in events(first.book)
+    first.leave()
+    second.leave()
+
+
+@pytest.mark.real_time
+async def test_what_runs_is_halted_and_taken_back_as_soon_as_somebody_else_leads(
+    on_machine: OnMachine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CHAOSRUNNER_MACHINE", str(tmp_path / "machine"))
+    first = on_machine("ana", Pace(counts=0.0, doubtful=40.0, beat=0.02))
+    first.begin()
+    first.write(log.Decided(go=True))
+    second = on_machine("ben")
+
+    def observe(entry: Entry) -> None:
+        if isinstance(entry.event, RunStarted):
+            assert second.begin() is True
+
+    ended = await first.run_item(1, observe)
+    assert ended.cut and ended.reason == "halted by chaosrunner: ben has taken over"
+    assert ended.facts is not None and (ended.facts.exit_code, ended.facts.faults) == (6, ())
+    second.look()
+    assert second.move() == Move(Step.CUT, 1), "and what it says late changes nothing"
     first.leave()
     second.leave()
 
