@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from chaosrunner.judging.during import phases_read
 from chaosrunner.judging.reading import Reading
 from chaosrunner.model.frozen import JsonObject
-from chaosrunner.model.marks import JsonValue
+from chaosrunner.model.passing import known_when, parted
 from chaosrunner.model.plan import Plan, PlannedFault, PlannedItem, PlannedMeasure
 from chaosrunner.model.quantities import show, write_duration
+from chaosrunner.model.step_values import uses
 from chaosrunner.model.words import Phase
 from chaosrunner.reports.words import clean, few, value_text
 
@@ -86,7 +87,13 @@ def plan_text(plan: Plan, samples: Mapping[str, Reading]) -> Iterator[str]:
     yield ""
     yield "Faults"
     for fault in plan.faults:
-        yield from _fault(fault)
+        yield from _fault(plan, fault)
+    if reads := [item.read for item in plan.method if item.read is not None]:
+        yield ""
+        yield "Readings between faults, for later steps"
+        for read in reads:
+            yield f"  {read.id}  {read.probe}, within {write_duration(read.timeout)}"
+            yield from _later(plan, read.later)
     if plan.traffic is not None:
         yield ""
         yield f"Load  {plan.traffic.method} {clean(plan.traffic.url)}, {show(plan.traffic.rate, '/s')}"
@@ -106,15 +113,14 @@ def plan_text(plan: Plan, samples: Mapping[str, Reading]) -> Iterator[str]:
         yield from (f"  {clean(warning)}" for warning in plan.warnings)
 
 
-def _fault(fault: PlannedFault) -> Iterator[str]:
+def _fault(plan: Plan, fault: PlannedFault) -> Iterator[str]:
     yield f"  {fault.id}  {fault.does}"
     of = f"of {fault.candidates} that match"
     named = [f"{clean(target.name)} ({clean(target.id)})" for target in fault.targets]
     yield from few([f"    target {number} {of}: {name}" for number, name in enumerate(named, 1)])
     if not fault.targets:
         yield "    no target matches"
-    for name, written in (fault.later or {}).items():
-        yield f"    {name}, later: {clean(_as_written(written))}"
+    yield from _later(plan, fault.later)
     yield f"    undo: {fault.undo}"
     if fault.expect_alert is not None:
         labels = "".join(f", {key}={value}" for key, value in fault.expect_alert.labels.items())
@@ -122,8 +128,13 @@ def _fault(fault: PlannedFault) -> Iterator[str]:
         yield f"    should raise the alert {clean(fault.expect_alert.name)}{clean(labels)} within {within}"
 
 
-def _as_written(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _later(plan: Plan, later: JsonObject | None) -> Iterator[str]:
+    """Parameters that only the run knows, as they are written."""
+    steps = {fault.id for fault in plan.faults} | {item.read.id for item in plan.method if item.read is not None}
+    for name, value in (later or {}).items():
+        written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        when = known_when([parted(use, steps) for use in uses(value)])
+        yield f"    {name}, {when}: {clean(written)}"
 
 
 def _measure(plan: Plan, measure: PlannedMeasure, reading: Reading | None) -> Iterator[str]:

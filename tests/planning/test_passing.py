@@ -21,6 +21,7 @@ from chaosrunner.model.passing import NotPassed, Use, part_of, parted, put_in_la
 from chaosrunner.model.plan import PlannedItem, PlannedRead
 from chaosrunner.model.words import Answer, Ending
 from chaosrunner.ports import Parameters
+from chaosrunner.reports.plan import plan_text
 from chaosrunner.secrets import hide
 from tests.engine.world import SlowFault, World, fault, journal_without_threads, plan, target
 from tests.files.good import WHOLE, problems_of
@@ -161,6 +162,9 @@ def test_a_plan_shows_what_is_known_only_when_another_step_has_run() -> None:
     assert told.later == {"note": "${steps.first.value} of 1"}
     assert told.params == {"note": "1 of 1", "delay": 2}
     assert told.does == "says 1 of 1 (note: known when first has run)"
+    text = list(plan_text(found, {}))
+    assert "    note, known when first has run: ${steps.first.value} of 1" in text
+    assert "  first  ready, within 2.5s" in text
 
 
 @pytest.mark.parametrize(
