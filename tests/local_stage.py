@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import itertools
 import json
-import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +36,35 @@ def program(text: str, *arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
-_OWN = 10_000 + os.getpid() % 40 * 250
-_ports = itertools.cycle(range(_OWN, _OWN + 250))
+STRETCH = 250
+
+
+@cache
+def _own_ports() -> Iterator[int]:
+    """A stretch of ports for this process, round and round. Whoever has one keeps its first port bound for as long as
+    it lives, so that all tests beside this one, and other sessions of them, have others.
+    """
+    for first in range(10_000, 20_000, STRETCH):
+        claim = socket.socket()
+        try:
+            claim.bind(("127.0.0.1", first))
+        except OSError:
+            claim.close()
+            continue
+        atexit.register(claim.close)
+        return itertools.cycle(range(first + 1, first + STRETCH))
+    raise AssertionError("no stretch of ports is free")
 
 
 def free_port() -> int:
     """A port that nothing listens on, and that nobody else gets meanwhile: tests beside this one have others, and the
     kernel does not give it to a connection by itself.
     """
-    for port in itertools.islice(_ports, 250):
+    for port in itertools.islice(_own_ports(), STRETCH - 1):
         with socket.socket() as attempt, suppress(OSError):
             attempt.bind(("127.0.0.1", port))
             return port
-    raise AssertionError(f"no port is free from {_OWN} on")
+    raise AssertionError(f"none of {STRETCH} ports is free")
 
 
 def server(port: int, *options: str, **more: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ them any more (real_time: Alertmanager is started).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -18,6 +18,17 @@ from chaosrunner.model.journal import SilencePrepared
 from tests.alerts.monitoring import Monitored
 
 CLOCK = SystemClock()
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
+    """Only its Alertmanager runs: Prometheus takes seconds to find its targets, and is not asked here."""
+    made = Monitored(tmp_path_factory.mktemp("silenced"))
+    try:
+        made.alertmanager.start()
+        yield made
+    finally:
+        made.end()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,10 @@ QUICKER = {
     "within: 30s": "within: 30s, holds: 500ms",
 }
 """The same run in a quarter of the time."""
+
+TOO_BUSY = "this machine is too busy"
+"""A run that says so of its load has judged nothing: of a second's requests one late one is too many."""
+TRIES = 3
 
 Fitted = Callable[[str], str]
 Call = Callable[..., subprocess.CompletedProcess[str]]
@@ -66,13 +70,22 @@ def write(block: Block, folder: Path, fit: Fitted) -> None:
     (folder / block.file).write_text(fit(block.text))
 
 
+def judged(call: Call, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """What a command says; a run that this machine was too busy for is begun again."""
+    for _ in range(TRIES):
+        done = call(*words)
+        if done.returncode != 3 or TOO_BUSY not in done.stdout:
+            break
+    return done
+
+
 def test_the_page_leads_from_nothing_to_a_verified_fix(tmp_path: Path, call: Call, fitted: Fitted) -> None:
     said = []
     for block in fenced(PAGE):
         if block.file:
             write(block, tmp_path, fitted)
         for command in commands(block.text) if block.language == "sh" else ():
-            done = call(*command.words)
+            done = judged(call, command.words)
             assert done.returncode == command.exits, f"{command.line}\n{done.stdout}{done.stderr}"
             said.append(done.stdout + done.stderr)
     *_, passing, listed, runs, down = said

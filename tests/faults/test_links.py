@@ -118,17 +118,17 @@ async def test_a_delay_below_the_links_own_unrest_is_refused(shared: Stage) -> N
 
 async def test_bandwidth_is_narrow_for_clients_until_the_undo(shared: Stage) -> None:
     platform = await opened(shared)
-    fault = await shared.fault(platform, "network-bandwidth", rate="50kB/s")
+    fault = await shared.fault(platform, "network-bandwidth", rate="20kB/s")
     await fault.check()
     prepared = await fault.prepare()
     assert not await fault.confirm(prepared)
     await fault.inject()
     sighting = await fault.confirm(prepared)
     assert sighting, sighting.how
-    _, took = await ask(shared.link_port, "/big/25000")
+    _, took = await ask(shared.link_port, "/big/10000")
     assert 0.4 < took < 2
     await fault.undo(prepared)
-    assert (await ask(shared.link_port, "/big/25000"))[1] < 0.3
+    assert (await ask(shared.link_port, "/big/10000"))[1] < 0.3
     sighting = await fault.confirm(prepared)
     assert not sighting, sighting.how
     await platform.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
-import socket
 import subprocess
 
 import pytest
@@ -15,13 +15,14 @@ from chaosrunner.errors import CannotDoHonestly, FaultFailed, UndoFailed
 from chaosrunner.injector.processes import family
 from chaosrunner.platforms.local import LocalPlatform
 from chaosrunner.ports import Fault
-from tests.local_stage import RUN, Stage, ask, program, until
+from tests.local_stage import RUN, Stage, ask, program, server, until
 
 
 def ps(pid: int) -> str:
-    """The state of a process, as `ps` shows it; empty if there is none."""
+    """The state of a process, as `ps` shows it; empty if there is none, or nothing but its exit status."""
     answer = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return answer.stdout.strip()
+    state = answer.stdout.strip()
+    return "" if state.startswith("Z") else state
 
 
 async def opened(stage: Stage) -> LocalPlatform:
@@ -61,16 +62,16 @@ async def test_a_killed_service_stays_down_until_the_undo_starts_it_again(stage:
 
 
 async def test_a_service_that_cannot_start_any_more_is_not_reported_as_brought_back(stage: Stage) -> None:
+    broken = stage.folder / "broken"
+    start = server(stage.port)["start"]
+    stage.back = {"start": ["sh", "-c", f"[ ! -e {broken} ] && exec {shlex.join(start)}"]}
     platform = await opened(stage)
     fault = await stage.fault(platform, "process-kill")
     prepared = await fault.prepare()
     await fault.inject()
-    with socket.socket() as squatter:
-        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        squatter.bind(("127.0.0.1", stage.port))
-        squatter.listen()
-        with pytest.raises(UndoFailed, match="was started again and did not stay up: it exited"):
-            await fault.undo(prepared)
+    broken.touch()
+    with pytest.raises(UndoFailed, match="was started again and did not stay up: it exited"):
+        await fault.undo(prepared)
     await platform.close()
 
 
