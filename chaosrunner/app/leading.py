@@ -262,15 +262,18 @@ class Leading:
         """The first condition under which it should stop that is met now; it is written down."""
         rules = self.loaded.day.spec.stop_when
         firing: list[str] = []
+        unread = ""
         if rules.firing:
             try:
                 async with self.desk() as desk:
                     firing = await firing_now(self.loaded, rules.firing, desk)
             except NotPossibleNow as error:
-                firing = [f"what fires cannot be read ({error}), so it may be that it"]
+                unread = f"what fires cannot be read: {error}"
         began = self.standing.decided_at
         lasted = 0.0 if began is None else self.office.clock.now() - began
         met = stop_reached(rules, ended.facts, lasted, firing)
+        if met is None and unread:
+            met = log.StopReached(condition="firing", text=unread)
         if met is not None:
             self.write(met)
         return met

@@ -66,6 +66,17 @@ def test_an_agenda_that_changed_meanwhile_is_not_gone_on_with(folder: Path) -> N
     second.leave()
 
 
+async def test_where_nobody_can_say_what_fires_it_should_stop(folder: Path) -> None:
+    (folder / "shop.yaml").write_text(f'{ENVIRONMENT}  alertmanager: {{url: "http://127.0.0.1:9"}}\n')
+    (folder / "day.yaml").write_text(f"{GOOD}  stopWhen: {{firing: [Page]}}\n")
+    first = leading(folder)
+    first.begin()
+    met = await first.stop_after(log.ItemEnded(item=1))
+    assert met is not None and met.condition == "firing" and met.text.startswith("what fires cannot be read: ")
+    assert first.standing.stop == met
+    first.leave()
+
+
 async def test_a_silence_is_on_disk_before_it_is_made_and_ended_by_what_it_is_found_by(folder: Path) -> None:
     async with loopback.HttpServer() as server:
         (folder / "shop.yaml").write_text(f'{ENVIRONMENT}  alertmanager: {{url: "{server.url("").rstrip("/")}"}}\n')
