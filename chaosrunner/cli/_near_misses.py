@@ -236,8 +236,8 @@ def _what_happened(record: Record) -> Iterator[str]:
         yield f"  chaosrunner remediate {near_miss.id} --check"
         yield f"  {latest.runbook}"
         if (pending := pending_apply(record.history)) is not None:
-            again = f"`chaosrunner remediate {near_miss.id} --apply` goes on with it"
-            yield f"  {pending.in_words(_at(pending.at))}: {again}"
+            onwards = f"`chaosrunner remediate {near_miss.id} --apply` goes on with it"
+            yield f"  {pending.in_words(_at(pending.at))}: {onwards}"
     if len(record.occurrences) > 1:
         yield from _part("Occurrences")
         for seen in record.occurrences:

@@ -48,10 +48,18 @@ def _apply(remedy: Remedy, as_json: bool) -> int:
         done = terms.wait_for(apply_runbook(remedy, done))
         if not as_json:
             _say(_changes(done.applied, "was changed") if done.applied else iter(["nothing to apply"]), iter([""]))
+    _say_where_it_leaves(done)
     code, run = _verify(remedy, done, as_json)
     if as_json:
         terms.say_json(_as_json(done, run))
     return code
+
+
+def _say_where_it_leaves(done: Remedied) -> None:
+    """What is waived, or closed, does not become fix-ready: passing runs then verify nothing."""
+    near_miss = done.near_miss
+    if (done.applied or done.pending) and near_miss.state.value not in ("fix-ready", "verified"):
+        terms.warn(f"{near_miss.id} is {near_miss.state.value} and stays so: the run that follows verifies nothing")
 
 
 def _verify(remedy: Remedy, done: Remedied, as_json: bool) -> tuple[int, Any]:

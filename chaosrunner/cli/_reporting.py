@@ -162,6 +162,20 @@ def link(
         terms.say_json(words.as_json(after))
         return
     terms.say(f"{after.id} is linked to {', '.join(after.links) or 'no experiment'}")
+    if not remove:
+        _say_what_is_missing(experiments)
+
+
+def _say_what_is_missing(experiments: tuple[str, ...]) -> None:
+    """An experiment may be written later, or lie elsewhere; a slip of the pen is neither."""
+    from chaosrunner.files.references import Library, NotFound
+
+    library = Library(Path())
+    for name in experiments:
+        found = library.refer("Experiment", name, [Path()])
+        if isinstance(found, NotFound):
+            meant = f", did you mean {found.nearest!r}?" if found.nearest else " yet; its runs count once there is"
+            terms.warn(f"there is no experiment {name!r} here{meant}")
 
 
 @click.command(short_help="Those that no experiment would find.")

@@ -24,7 +24,8 @@ from chaosrunner.cli import terms
 @click.pass_obj
 def waive(settings: terms.Settings, file: Path, only_look: bool, as_json: bool) -> None:
     """Give the waivers of a file that lies beside the code and is reviewed like it. Those that stand are left, so it
-    can be read before every gate. Exits 1 where one has expired or is refused; the others are given all the same.
+    can be read before every gate. Exits 1 where one has expired or is refused; the others are given all the same. By
+    hand, for one: `near-miss set NM waived`.
 
     \b
     - nearMiss: NM-2026-0007        (or fingerprint: sha256:...)

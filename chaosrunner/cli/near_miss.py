@@ -225,7 +225,9 @@ def set_(settings: terms.Settings, /, near_miss: str, as_json: bool, **wishes: o
     if as_json:
         terms.say_json(words.as_json(after))
         return
-    terms.say(f"{after.id} is {words.state_in_words(after)}, {after.priority}, owner {after.owner or 'nobody yet'}")
+    state = words.state_in_words(after)
+    article = "a " if after.duplicate_of else ""
+    terms.say(f"{after.id} is {article}{state}, {after.priority}, owner {after.owner or 'nobody yet'}")
 
 
 def _set(register: Register, id: str, actor: str, wishes: dict[str, object]) -> NearMiss:

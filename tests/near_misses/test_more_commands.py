@@ -26,7 +26,9 @@ def test_a_report_is_a_draft_until_somebody_takes_it_on(run: Run, state: Path) -
     assert "chaosrunner near-miss link NM-2026-0003 EXPERIMENT" in said
     assert "open, draft" in run("near-miss", "list")
     assert "NM-2026-0003" in run("near-miss", "uncovered")
-    assert run("near-miss", "link", "3", "disk-full") == "NM-2026-0003 is linked to disk-full\n"
+    linked = called(state, "near-miss", "link", "3", "disk-full")
+    assert linked.stdout == "NM-2026-0003 is linked to disk-full\n"
+    assert "there is no experiment 'disk-full' here" in linked.stderr
     assert "shows, or would show, each near miss" in run("near-miss", "uncovered")
     assert "reported by  ana" in run("near-miss", "show", "3")
     assert "NM-2026-0003 is triaged" in run("near-miss", "set", "3", "triaged", "--owner", "team-checkout")

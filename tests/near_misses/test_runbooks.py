@@ -20,7 +20,7 @@ from chaosrunner.clock import SystemClock
 from chaosrunner.errors import ChaosrunnerError
 from chaosrunner.model.heard import Heard
 from chaosrunner.model.near_miss import HistoryEvent
-from chaosrunner.model.pending import pending_apply
+from chaosrunner.model.pending import PendingApply, pending_apply
 from chaosrunner.model.report import Report
 from chaosrunner.model.words import State
 from chaosrunner.register import open_register
@@ -29,6 +29,7 @@ from chaosrunner.stages.runbook import Rerun, rerun_of, veiled
 from chaosrunner.store.played import PlayedRunbooks
 from tests.local_fixtures import machine
 from tests.local_stage import until
+from tests.near_misses.world import near_miss
 
 __all__ = ["machine"]
 
@@ -339,6 +340,17 @@ def test_killed_between_the_apply_and_its_run_the_next_goes_on_with_the_run(worl
     assert "going on with the run that verifies it" in done.output, (done.output, done.exception)
     assert world.limit.read_text() == "1 \n"
     assert world.happened[-2:] == ["runbook checked", "runbook tried"]
+
+
+def test_what_is_waived_stays_so_and_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    from chaosrunner.app.remedying import Remedied
+    from chaosrunner.cli._remedying import _say_where_it_leaves
+
+    nothing: Any = None
+    for state, said in ((State.WAIVED, "NM-2026-0001 is waived and stays so"), (State.FIX_READY, "")):
+        done = Remedied(near_miss(state=state), nothing, pending=PendingApply(by="ana", at=0.0, does="Plays it."))
+        _say_where_it_leaves(done)
+        assert said in (told := capsys.readouterr().err) and bool(told) is bool(said)
 
 
 def test_what_of_an_apply_is_left_to_be_done_follows_from_the_history() -> None:
