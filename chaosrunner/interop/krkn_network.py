@@ -83,7 +83,7 @@ class _Shape:
         bare = _NUMBER.fullmatch(latency) is not None
         self.delay = seconds(latency + ("ms" if newer else "us") if bare else latency) or 0.0
         self.rate = bandwidth(rate + ("mbit" if newer else "bit") if _NUMBER.fullmatch(rate) else rate)
-        self.loss = params.number("loss") or 0.0
+        self.loss = max(0.0, params.number("loss") or 0.0)
         self.strange = [f"`bandwidth: {rate}`"] if rate and self.rate is None else []
         if latency and not self.delay and not latency.startswith("0"):
             self.strange.append(f"`latency: {latency}`")

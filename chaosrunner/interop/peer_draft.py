@@ -19,6 +19,7 @@ from chaosrunner.records.light import dataclass
 ENVIRONMENT = "environment"
 WIDTH = 116
 _PLACE = re.compile(r"^(\s*)(- )?'#(\d+)': null$")
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 Said = dict[str, Any]
 DURATION = 30.0
 """Seconds that a fault is in force where a file does not say it, and one that is over at once is observed."""
@@ -77,7 +78,12 @@ class Draft:
         return made
 
     def inside(self, namespace: str) -> str:
-        """The namespace, which the environment must have."""
+        """The namespace, which the environment must have; a stand-in for what is no name, such as `{{…}}`."""
+        if _NAMESPACE.fullmatch(namespace) is None:
+            remark = f"The namespace `{namespace}` is no name: `default` is a stand-in, say which is meant."
+            if remark not in self.remarks:
+                self.note(self.about, remark)
+            namespace = "default"
         if namespace not in self.namespaces:
             self.namespaces.append(namespace)
         return namespace

@@ -337,6 +337,10 @@ LITMUS: dict[str, tuple[str, Wanted]] = {
         _litmus("pod-delete", {}, info="appinfo: {appns: shop, applabel: '[app=a,app=b]', appkind: deployment}"),
         ("selector: app=a", "A target has one set of labels; left out: app=b"),
     ),
+    "templated": (
+        _litmus("pod-delete", {}, info="appinfo: {appns: '{{workflow.parameters.space}}', applabel: app=a}"),
+        ("The namespace `{{workflow.parameters.space}}` is no name", "namespace: default"),
+    ),
     "labels-in": (
         _litmus("pod-delete", {}, info="appinfo: {appns: shop, applabel: 'app in (a,b)', appkind: deployment}"),
         ("selector: app in (a,b)",),
