@@ -8,6 +8,7 @@ import http.server
 import itertools
 import json
 import os
+import secrets
 import shutil
 import socket
 import socketserver
@@ -24,7 +25,6 @@ from chaosrunner.injector import dns
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
-_numbers = itertools.count()
 _libc = ctypes.CDLL(None, use_errno=True)
 _NEW_NETWORK = 0x40000000
 
@@ -316,7 +316,7 @@ class Lab:
     """The pod, the other end, and servers there: echo on 7000, HTTP on 8000, names on 53, UDP echo on 7001."""
 
     def __init__(self) -> None:
-        tag = f"cr{os.getpid()}n{next(_numbers)}"
+        tag = f"cr{secrets.token_hex(4)}"
         self.pod, self.other = Host(f"{tag}p"), Host(f"{tag}o")
         self._servers: list[socketserver.BaseServer] = []
 
