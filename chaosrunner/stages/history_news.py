@@ -12,7 +12,7 @@ from chaosrunner.model.near_miss import CHAOSRUNNER, HistoryEvent, NearMiss, Run
 from chaosrunner.model.news import News, Notice
 from chaosrunner.model.sightings import Sighting
 from chaosrunner.model.words import Source, State
-from chaosrunner.stages.news import SIGHTED, notice_of, of_closing, sighted
+from chaosrunner.stages.news import SIGHTED, Turn, notice_of, of_closing, sighted
 
 _MOVES = frozenset({State.OPEN, State.TRIAGED, State.IN_PROGRESS, State.FIX_READY, State.NEEDS_INFO})
 
@@ -52,24 +52,24 @@ def _of_event(event: HistoryEvent, near_miss: NearMiss) -> Notice | None:
     state = near_miss.state
     if state is State.VERIFIED:
         told = f"Verified: {near_miss.id} of {near_miss.service}, {near_miss.title}"
-        return notice_of(near_miss, News.VERIFIED, event.run or "", told, f"{event.reason}.", event.at)
+        return notice_of(near_miss, Turn(News.VERIFIED, event.run or "", told, f"{event.reason}.", event.at))
     if near_miss.closed:
         return of_closing(near_miss, event.at)
     if state is State.WAIVED and near_miss.waiver is not None:
         waiver = near_miss.waiver
         told = f"Waived until {waiver.until}: {near_miss.id} of {near_miss.service}, {near_miss.title}"
         text = f"Accepted by {waiver.accepted_by}: {waiver.reason}"
-        return notice_of(near_miss, News.WAIVED, f"{event.at:.3f}", told, text, event.at)
+        return notice_of(near_miss, Turn(News.WAIVED, f"{event.at:.3f}", told, text, event.at))
     shown = event.actor == CHAOSRUNNER and event.before != State.WAIVED.value
     if state not in _MOVES or shown:
         return None
     told = f"{near_miss.id} of {near_miss.service} is now {state.value}: {near_miss.title}"
     why = f": {event.reason}" if event.reason else ""
-    return notice_of(near_miss, News.MOVED, f"{event.at:.3f}", told, f"By {event.actor}{why}", event.at)
+    return notice_of(near_miss, Turn(News.MOVED, f"{event.at:.3f}", told, f"By {event.actor}{why}", event.at))
 
 
 def of_overdue(near_miss: NearMiss, at: float) -> Notice:
     """That its fix should have been ready; once for each date on which that was due."""
     told = f"Overdue: {near_miss.id} {near_miss.priority} of {near_miss.service}, {near_miss.title}"
     text = f"Its fix was due on {near_miss.due}. Owner: {near_miss.owner or 'not named yet'}."
-    return notice_of(near_miss, News.OVERDUE, f"due-{near_miss.due}", told, text, at)
+    return notice_of(near_miss, Turn(News.OVERDUE, f"due-{near_miss.due}", told, text, at))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from chaosrunner.errors import UndoFailed
 from chaosrunner.model.near_miss import NearMiss
@@ -31,7 +32,7 @@ def of_near_misses(plan: Plan, run: str, done: Registered, known: Sequence[NearM
             near_miss = now.get(tried.near_miss.id, tried.near_miss)
             told = f"Verified: {near_miss.id} of {near_miss.service}, {near_miss.title}"
             proof = f"{tried.why}." if tried.why else "Enough runs passed."
-            notices.append(notice_of(near_miss, News.VERIFIED, run, told, proof, at, plan))
+            notices.append(notice_of(near_miss, Turn(News.VERIFIED, run, told, proof, at), plan))
     return notices
 
 
@@ -47,7 +48,7 @@ def sighted(near_miss: NearMiss, sighting: Sighting, run: str, at: float, plan: 
     told = f"{word}: {near_miss.id} {near_miss.priority} of {near_miss.service}, {near_miss.title}"
     why = f" Seen {near_miss.occurrences} times." if near_miss.occurrences > 1 else ""
     text = f"{near_miss.title}. Due {near_miss.due}, owner {near_miss.owner or 'not named yet'}.{why}"
-    return notice_of(near_miss, news, run, told, text, at, plan)
+    return notice_of(near_miss, Turn(news, run, told, text, at), plan)
 
 
 def of_closing(near_miss: NearMiss, at: float) -> Notice:
@@ -57,7 +58,7 @@ def of_closing(near_miss: NearMiss, at: float) -> Notice:
     told = f"{near_miss.state.value.capitalize()}: {near_miss.id} of {near_miss.service}, {near_miss.title}"
     news = News.VERIFIED if verified else News.CLOSED
     since = f"{near_miss.state_since:.0f}"
-    return notice_of(near_miss, news, since, told, f"It is {near_miss.state.value}{reason}.", at, None)
+    return notice_of(near_miss, Turn(news, since, told, f"It is {near_miss.state.value}{reason}.", at))
 
 
 def of_run(plan: Plan, verdict: Verdict, at: float) -> list[Notice]:
@@ -98,18 +99,28 @@ def of_not_started(what: str, id: str, where: str, reasons: Sequence[str], at: f
     )
 
 
-def notice_of(  # noqa: PLR0913  what every notice says of its near miss
-    near_miss: NearMiss, news: News, run: str, told: str, text: str, at: float, plan: Plan | None = None
-) -> Notice:
-    """News of a near miss. `run`: what made it, or when it was; with the news it is the notice's identity."""
+class Turn(NamedTuple):
+    """What became of a near miss, in words."""
+
+    news: News
+    since: str
+    """The run that made it, or when it was; with the news it is the notice's identity."""
+    headline: str
+    text: str
+    at: float
+    """Wall time, epoch seconds."""
+
+
+def notice_of(near_miss: NearMiss, turn: Turn, plan: Plan | None = None) -> Notice:
+    """News of a near miss. `plan`: of the run that made it, where it is at hand."""
     item = near_miss.item
     return Notice(
-        news=news,
-        id=f"{run}:{news.value}:{near_miss.fingerprint}",
-        at=at,
-        headline=told,
-        text=text,
-        run=near_miss.last_run if plan is None else run,
+        news=turn.news,
+        id=f"{turn.since}:{turn.news.value}:{near_miss.fingerprint}",
+        at=turn.at,
+        headline=turn.headline,
+        text=turn.text,
+        run=near_miss.last_run if plan is None else turn.since,
         experiment=plan.experiment if plan else (near_miss.experiments or ("",))[-1],
         service=near_miss.service,
         owner=near_miss.owner,
