@@ -26,7 +26,7 @@ from chaosrunner.app.running import Signals, run_experiment
 from chaosrunner.clock import Clock
 from chaosrunner.engine.leash import Leash
 from chaosrunner.engine.recorder import Observer
-from chaosrunner.engine.silencing import LONGEST_SPARE, SPARE, TAKES, end_silences
+from chaosrunner.engine.silencing import SPARE, TAKES, end_silences
 from chaosrunner.engine.stop import Stop
 from chaosrunner.errors import ChaosrunnerError, NotPossibleNow, UndoFailed, UsageError
 from chaosrunner.http import Http
@@ -295,11 +295,10 @@ class Leading:
             return
         await self.end_silence()  # one of an attempt that failed, which may be there all the same
         now = self.office.clock.now()
-        spare = min(SPARE, LONGEST_SPARE)
         order = SilencePrepared(
             matchers=asked.matchers,
             starts_at=now,
-            ends_at=now + self.loaded.day.spec.lasts + spare,
+            ends_at=now + self.loaded.day.spec.lasts + SPARE,
             comment=f"chaosrunner game day {self.book.id}",
         )
         self.write(log.SilenceOrdered(order=order.as_json()))

@@ -19,8 +19,6 @@ from chaosrunner.model.plan import Plan
 
 SPARE = 120.0
 """Seconds for which a silence outlasts the run's planned end, if nobody ends it."""
-LONGEST_SPARE = 600.0
-"""No silence ever lasts longer than the run and this."""
 TAKES = 10.0
 """Seconds that Alertmanager has for one answer."""
 
@@ -75,7 +73,7 @@ class Silencing:
         order = SilencePrepared(
             matchers=self._plan.silence.matchers,
             starts_at=now,
-            ends_at=now + longest_from_fault(self._plan) + min(SPARE, LONGEST_SPARE),
+            ends_at=now + longest_from_fault(self._plan) + SPARE,
             comment=self._comment,
         )
         try:
