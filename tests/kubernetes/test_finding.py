@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from chaosrunner.errors import UsageError
 from chaosrunner.platforms.kubernetes import finding
-from chaosrunner.platforms.kubernetes.client import path
+from chaosrunner.platforms.kubernetes.client import ApiError, path
 from chaosrunner.platforms.kubernetes.platform import KubernetesPlatform
 from tests.kubernetes import shapes
 from tests.kubernetes.fake_api import FakeApi
@@ -159,6 +160,14 @@ async def test_long_lists_are_read_in_pages_without_whole_objects(api: FakeApi, 
     asked = api.requests("GET", "/pods$")
     assert [each.query["limit"] for each in asked] == ["2500", "2500"]
     assert all("as=Table" in each.accept and each.query["includeObject"] == "Metadata" for each in asked)
+
+
+async def test_a_list_that_fails_leaves_the_garbage_collector_at_work(api: FakeApi, at: KubernetesPlatform) -> None:
+    assert gc.isenabled()
+    api.answer(403, method="GET", path="/pods$")
+    with pytest.raises(ApiError):
+        await at.find(selector(namespace="shop", selector="app=cart"))
+    assert gc.isenabled()
 
 
 async def test_workloads_and_services_are_targets_where_the_fault_acts_on_them(at: KubernetesPlatform) -> None:

@@ -3,7 +3,9 @@ ten thousand pods without one whole pod."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import gc
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from chaosrunner.errors import UsageError
@@ -118,6 +120,19 @@ def matches(selector: Object, labels: Mapping[str, str]) -> bool:
     return True
 
 
+@contextmanager
+def nothing_collected() -> Iterator[None]:
+    """Without the garbage collector: many pods are some hundred thousand objects, none of which is garbage, and looking
+    at all of them again and again takes a third of the time that reading them does."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 class Finder:
     """Asks a cluster what is there."""
 
@@ -130,10 +145,11 @@ class Finder:
         asked = {"labelSelector": query.labels} if query.labels else {}
         asked |= {"fieldSelector": query.fields} if query.fields else {}
         found: dict[str, PodSeen] = {}
-        async for page in self._cluster.tables(path("v1", "pods", query.namespace), **asked):
-            for pod in _pods_of(page):
-                if (not query.names or pod.name in query.names) and (owners is None or pod.owner_uid in owners):
-                    found[pod.uid] = pod
+        with nothing_collected():
+            async for page in self._cluster.tables(path("v1", "pods", query.namespace), **asked):
+                for pod in _pods_of(page):
+                    if (not query.names or pod.name in query.names) and (owners is None or pod.owner_uid in owners):
+                        found[pod.uid] = pod
         return sorted(found.values(), key=lambda pod: (pod.namespace, pod.name))
 
     async def owned_by(self, query: PodQuery) -> frozenset[str] | None:
