@@ -20,6 +20,8 @@ DELEGATED = {
     "JVMChaos": "changes what runs in a JVM, which chaosrunner cannot",
     "BlockChaos": "slows a block device down, which chaosrunner cannot",
 }
+_OUTSIDE = ("AWSChaos", "GCPChaos", "AzureChaos", "PhysicalMachineChaos", "CloudStackChaos")
+_UNKNOWN = "its kind is not known here"
 LABEL = "say=which-pods"
 """Stands where a file selects by what our targets do not know."""
 _CALLER = "say-which-caller"
@@ -61,7 +63,10 @@ class _Chaos:
         elif self._kind in DELEGATED:
             steps = [self._delegated(DELEGATED[self._kind])]
         else:
-            why = "it acts on no pods, and chaosrunner only on what a Kubernetes environment has"
+            outside = self._kind in _OUTSIDE
+            why = (
+                "it acts on no pods, and chaosrunner only on what a Kubernetes environment has" if outside else _UNKNOWN
+            )
             made = left_out(self._draft, f"The {self._kind or 'resource without a kind'}", why, lasts=self._lasts)
             self._draft.leftovers(made, self._spec)
             return [made]

@@ -19,6 +19,10 @@ CART = "mode: all\nselector: {namespaces: [shop], labelSelectors: {app: cart}}\n
 PAY = "target: {mode: all, selector: {namespaces: [shop], labelSelectors: {app: pay}}}\n"
 
 CHAOS_MESH: dict[str, tuple[str, Wanted]] = {
+    "unknown-kind": (
+        _mesh("QuantumChaos", "mode: all\n"),
+        ("fault: noop", "The QuantumChaos was left out: its kind is not known here"),
+    ),
     "pod-kill-at-once": (_mesh("PodChaos", CART + "action: pod-kill\n"), ("fault: pod-kill", "force: true")),
     "pod-kill": (
         _mesh("PodChaos", CART + "action: pod-kill\ngracePeriod: 5\n"),
