@@ -282,7 +282,9 @@ def _left(spec: Spot, name: str, parameter: Parameter, problems: list[Problem], 
         return place.nearest("example")
     problems.append(
         place.problem(
-            f"the parameter `{name}` has no value", f"`--parameter {name}=…`, or a `default`", rule="parameter"
+            f"the parameter `{name}` has no value",
+            f"`--parameter {name}=…`, `with` where a suite or a game day names it, or a `default`",
+            rule="parameter",
         )
     )
     return None

@@ -158,7 +158,7 @@ def test_a_combination_is_called_by_its_own_title_or_by_that_of_the_agenda_with_
 @pytest.mark.parametrize(
     ("agenda", "told"),
     [
-        ("{experiment: nothing-happens}", "`often` has no value"),
+        ("{experiment: nothing-happens}", "`often` has no value, expected `--parameter often=…`, `with` where"),
         ("{experiment: nothing-happens, with: {oftn: 3}}", "oftn"),
         ("{experiment: nothing-happens, with: {often: no}}", "often"),
         ("{pause: 1m, with: {often: 3}}", "a pause has no questions and no parameters"),
