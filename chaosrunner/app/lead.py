@@ -52,8 +52,10 @@ class Lead:
         self._clock = clock
         self._tell = tell
         self._pace = pace
+        self._who = who()
         self._has_it = False
         self._token = ""
+        self._unheard_of_since = float("inf")
         self._fresh = float("-inf")
         """When the last renewal that counts was asked for."""
         self._shared_once = False
@@ -73,7 +75,7 @@ class Lead:
             return ""
         self._folder.mkdir(parents=True, exist_ok=True)  # by us: a lock would make it its owner's alone
         last = _last_holder(self._lock)
-        if not self._lock.take({"who": who()}):
+        if not self._lock.take({"who": self._who}):
             return str((self._lock.holder or {}).get("who", "somebody"))
         try:
             other = self._take_shared()
@@ -84,7 +86,7 @@ class Lead:
             self._lock.drop()
             return other
         self._has_it = True
-        if not self.before and last != who():
+        if not self.before and last != self._who:
             self.before = last
         if self._shared is not None:
             self._beating = threading.Thread(target=self._beat, name="keeps the lead", daemon=True)
@@ -97,8 +99,10 @@ class Lead:
         asked = self._clock.monotonic()
         try:
             led = self._shared.led(self._id)
+            if led is None and self._may_be_unheard_of(asked):
+                return "the one who began it"
             self._token = self._own_token()
-            taken = self._shared.take(self._id, self._token, who(), self._pace.counts)
+            taken = self._shared.take(self._id, self._token, self._who, self._pace.counts)
         except NotPossibleNow as error:
             if not self._book.is_new:
                 raise NotPossibleNow(
@@ -109,15 +113,27 @@ class Lead:
             return ""
         if taken.token != self._token:
             return taken.who
-        self.before = led.who if led is not None and (led.token != self._token or led.who != who()) else ""
+        self.before = led.who if led is not None and (led.token != self._token or led.who != self._who) else ""
         self._has(asked)
         return ""
+
+    def _may_be_unheard_of(self, now: float) -> bool:
+        """Whether whoever began it on another machine may lead although the register does not know who does: it was out
+        of reach then, and others have brought the log there. The next beat tells."""
+        if self._book.is_new or self._token_file.exists():
+            return False
+        self._unheard_of_since = min(self._unheard_of_since, now)
+        return now - self._unheard_of_since < 2 * self._pace.beat
+
+    @property
+    def _token_file(self) -> Path:
+        return self._folder / "lead.token"
 
     def _own_token(self) -> str:
         """What this state folder is known by: whoever goes on in it after a death is the same, as its lock says."""
         if self._token:
             return self._token
-        path = self._folder / "lead.token"
+        path = self._token_file
         with suppress(OSError):
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(file, "w") as stream:
@@ -146,7 +162,7 @@ class Lead:
         if self._shared_once:
             led = shared.renew(self._id, self._token, self._pace.counts)
         else:
-            led = shared.take(self._id, self._token, who(), self._pace.counts)
+            led = shared.take(self._id, self._token, self._who, self._pace.counts)
         if led is None or led.token != self._token:
             self.lost_to = led.who if led is not None else "somebody else"
         elif not self._over.is_set():

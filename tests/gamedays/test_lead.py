@@ -196,6 +196,26 @@ def test_the_register_hears_of_a_game_day_only_with_who_leads_through_it(
     first.leave()
 
 
+def test_one_whose_leader_the_register_does_not_know_is_left_to_them_for_two_beats(
+    on_machine: OnMachine, tmp_path: Path, clock: SetClock
+) -> None:
+    (tmp_path / "shared.db").mkdir()
+    first = on_machine("ana")
+    first.begin()
+    (tmp_path / "shared.db").rmdir()
+    Shelf(tmp_path / "ana", clock, print).open(None).exchange()  # somebody who watches beside them
+    second = on_machine("ben")
+    assert second.ask_for_lead() == "the one who began it"
+    clock.at += 2 * NEVER_BEATS.beat - 1
+    assert second.ask_for_lead() == "the one who began it"
+    first.lead.confirm()
+    clock.at += 2
+    assert second.ask_for_lead() == "ana"
+    first.leave()
+    assert second.ask_for_lead() == ""
+    second.leave()
+
+
 @pytest.mark.parametrize("gone", [True, False])
 def test_a_halt_from_another_machine_ends_a_game_day_that_nobody_leads(
     on_machine: OnMachine, tmp_path: Path, clock: SetClock, gone: bool
