@@ -26,7 +26,7 @@ from chaosrunner.platforms.kubernetes.spec import Spec
 from chaosrunner.ports import Hold, Objects
 from tests.kubernetes import scene, shapes
 from tests.kubernetes.fake_api import FakeApi
-from tests.kubernetes.scene import QuickClock
+from tests.kubernetes.scene import HastyClock, QuickClock
 
 CART = "/apis/apps/v1/namespaces/shop/deployments/cart"
 
@@ -255,7 +255,7 @@ async def test_a_run_whose_lease_is_gone_was_taken_for_dead(api: FakeApi, lease:
 
 
 async def test_a_guardian_that_falls_silent_is_lost(api: FakeApi, lease: str) -> None:
-    heart = Heartbeat(api.cluster, leases_path("shop", lease), lambda: True, SystemClock())
+    heart = Heartbeat(api.cluster, leases_path("shop", lease), lambda: True, HastyClock())
     try:
         api.change(the_lease(api), {"metadata": {"annotations": {SEEN_BY: "guardian-1 1"}}})
         assert await until(lambda: heart.guardian) == "guardian-1 1"
