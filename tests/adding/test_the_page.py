@@ -106,6 +106,7 @@ async def test_the_probe_of_the_page_reads_a_known_age(plugins: Mapping[Path, An
     assert plugin.unit(probe.params) == "s"
 
 
+@pytest.mark.real_time
 async def test_the_fault_of_the_page_is_in_force_until_its_undo(plugins: Mapping[Path, Any], shared: Stage) -> None:
     platform = await opened(shared)
     fault = await on_the_link(shared, platform, plugins[FAULT], swing="100ms")

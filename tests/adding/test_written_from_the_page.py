@@ -55,6 +55,7 @@ async def slow_ones(stage: Stage, count: int = 10) -> int:
     return sum(took >= 0.199 for _, took in asked)
 
 
+@pytest.mark.real_time
 async def test_some_connections_limp_until_the_undo(shared: Stage) -> None:
     platform = await opened(shared)
     fault = await on_the_link(shared, platform, DependencyLimp, delay="100ms", share="50%")
@@ -75,6 +76,7 @@ async def test_some_connections_limp_until_the_undo(shared: Stage) -> None:
     await platform.close()
 
 
+@pytest.mark.real_time
 async def test_another_process_takes_it_back(shared: Stage) -> None:
     platform = await opened(shared)
     fault = await on_the_link(shared, platform, DependencyLimp, delay="100ms", share="80%")
@@ -89,6 +91,7 @@ async def test_another_process_takes_it_back(shared: Stage) -> None:
     assert healing.by_hand(prepared)
 
 
+@pytest.mark.real_time
 async def test_a_dependency_that_hangs_by_itself_is_not_taken_for_the_fault(stage: Stage) -> None:
     platform = await opened(stage)
     fault = await on_the_link(stage, platform, DependencyLimp, delay="100ms")

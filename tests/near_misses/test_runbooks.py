@@ -58,7 +58,7 @@ spec:
           unit: s
           command: {run: [cat, ../limit], read: number}
           every: 100ms
-          timeout: 1s
+          timeout: 2s
           tolerance: {fault: {atMost: 2s}, recovery: {atMost: 2s}}
   baseline: 300ms
   method: [{fault: noop, for: 600ms}]
