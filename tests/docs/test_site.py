@@ -23,6 +23,8 @@ TAKEN = re.compile(r"<(?:script|img|iframe|source|link)\b[^>]*>")
 ONLY_NAMED = re.compile(r"\brel=\"?(?:canonical|prev|next)\b")
 ELSEWHERE = re.compile(r"\b(?:src|href)=\"?(?:https?:)?//")
 """Of what a browser asks for by itself."""
+UNREAD = re.compile(r"<p>(?:[^<]*\n)?(?:[*#|] |\d\. )")
+"""Markdown that was meant as a list, a block or a table and is shown as text."""
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,8 @@ def test_the_site_is_built_without_a_warning_and_asks_nobody_for_anything(tmp_pa
         taken = [tag for tag in TAKEN.findall(page.read_text(encoding="utf-8")) if not ONLY_NAMED.search(tag)]
         assert len(taken) > 3
         assert not [tag for tag in taken if ELSEWHERE.search(tag)], page.relative_to(tmp_path)
+        shown = re.sub(r"<(pre|code)\b.*?</\1>", "…", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert UNREAD.findall(shown) == [], page.relative_to(tmp_path)
     for sheet in tmp_path.glob("**/*.css"):
         assert not re.search(r"(?:url\(|@import )[\"']?(?:https?:)?//", sheet.read_text(encoding="utf-8"))
     assert (tmp_path / "search" / "search_index.json").is_file()
