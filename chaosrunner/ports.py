@@ -113,6 +113,7 @@ __all__ = [
     "StopAsked",
     "StressEffect",
     "Target",
+    "TimedProbe",
     "Tracker",
     "TrafficSource",
     "TrafficWindow",
@@ -583,6 +584,24 @@ class Probe(Plugin[P], ABC):
     answers: bool = False
     """Whether it asks the system under test itself (http, tcp), so that running out of time is *no answer*. An instance
     may say otherwise, where something stands between."""
+
+
+class TimedProbe(Probe[P]):
+    """A probe that asks the system itself, and may read how long that took: `read: latency`, in seconds."""
+
+    answers = True
+
+    @classmethod
+    def unit(cls, params: P) -> str | None:
+        return "s" if _reads_latency(params) else None
+
+    @classmethod
+    def kind_of(cls, params: P) -> Literal["latency", "ratio", "rate"] | None:
+        return "latency" if _reads_latency(params) else None
+
+
+def _reads_latency(params: Parameters) -> bool:
+    return getattr(params, "read", None) == "latency"
 
 
 # -------------------------------------------------------------------------------------------------------- trackers

@@ -9,7 +9,7 @@ from chaosrunner.errors import NoAnswer, NoReading
 from chaosrunner.http import is_own, why
 from chaosrunner.model.marks import AfterValidator, Field
 from chaosrunner.model.quantities import Duration
-from chaosrunner.ports import Parameters, Probe, Value
+from chaosrunner.ports import Parameters, TimedProbe, Value
 
 if TYPE_CHECKING:
     from dns.asyncresolver import Resolver
@@ -69,7 +69,7 @@ class Params(Parameters):
     """For all of it, with its repetitions and further servers; default 5s."""
 
 
-class Dns(Probe[Params]):
+class Dns(TimedProbe[Params]):
     """Looks a name up with a server, as a resolver does: repeated when nothing comes back, over TCP when cut short.
 
     Nothing is cached, and the system's hosts file is not read. No such name (NXDOMAIN) and no such records (NODATA) are
@@ -79,17 +79,8 @@ class Dns(Probe[Params]):
     """
 
     example = "dns: {name: checkout.shop.svc.cluster.local, server: 10.96.0.10, read: count, timeout: 2s}"
-    answers = True
 
     _resolver: Resolver | None = None
-
-    @classmethod
-    def unit(cls, params: Params) -> str | None:
-        return "s" if params.read == "latency" else None
-
-    @classmethod
-    def kind_of(cls, params: Params) -> Literal["latency", "ratio", "rate"] | None:
-        return "latency" if params.read == "latency" else None
 
     async def open(self) -> None:
         import dns.asyncresolver

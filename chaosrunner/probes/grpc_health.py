@@ -19,7 +19,7 @@ from chaosrunner.http import is_own, why
 from chaosrunner.model.marks import Field, model_validator
 from chaosrunner.model.quantities import Duration
 from chaosrunner.model.secret import SecretRef
-from chaosrunner.ports import Parameters, Probe, Value
+from chaosrunner.ports import Parameters, TimedProbe, Value
 
 if TYPE_CHECKING:
     from h2.connection import H2Connection
@@ -84,7 +84,7 @@ class Params(Parameters):
         return self
 
 
-class GrpcHealth(Probe[Params]):
+class GrpcHealth(TimedProbe[Params]):
     """Asks a gRPC server for its health, on a new connection each time.
 
     What it says of its health is a reading. Refused, reset, closed, too late, no HTTP/2, or a failure of the server
@@ -94,18 +94,9 @@ class GrpcHealth(Probe[Params]):
     """
 
     example = "grpc-health: {host: checkout.shop, port: 9090, service: shop.Checkout, timeout: 1s}"
-    answers = True
 
     _headers: list[tuple[str, str]] | None = None
     _trust: ssl.SSLContext | None = None
-
-    @classmethod
-    def unit(cls, params: Params) -> str | None:
-        return "s" if params.read == "latency" else None
-
-    @classmethod
-    def kind_of(cls, params: Params) -> Literal["latency", "ratio", "rate"] | None:
-        return "latency" if params.read == "latency" else None
 
     async def open(self) -> None:
         params = self.params

@@ -15,7 +15,7 @@ from chaosrunner.model.json_path import JsonPath, OneValue
 from chaosrunner.model.marks import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 from chaosrunner.model.quantities import Duration, Size
 from chaosrunner.model.secret import SecretRef
-from chaosrunner.ports import Probe, Sending, ServiceCalls, Value
+from chaosrunner.ports import Sending, ServiceCalls, TimedProbe, Value
 
 _JSON_LIMIT = 1024 * 1024
 _BODY_LIMIT = 10_000
@@ -91,7 +91,7 @@ class Params(Access):
         return self
 
 
-class HttpProbe(Probe[Params]):
+class HttpProbe(TimedProbe[Params]):
     """Asks the system under test over HTTP and reads the answer's status, latency, body, or one value of its JSON.
 
     Connections are kept and reused. Refused, reset, cut short, too late, a name that is not found, an expired
@@ -109,7 +109,6 @@ class HttpProbe(Probe[Params]):
 
     late: ClassVar[Mapping[str, JsonValue]] = {"body": "known later"}
     example = 'http: {url: "http://127.0.0.1:7001/healthz", read: latency, timeout: 2s}'
-    answers = True
 
     _exchange: Sending | None = None
 
@@ -124,14 +123,6 @@ class HttpProbe(Probe[Params]):
     @classmethod
     def reads_text(cls, params: Params) -> bool:
         return params.read in ("body", "json")
-
-    @classmethod
-    def unit(cls, params: Params) -> str | None:
-        return "s" if params.read == "latency" else None
-
-    @classmethod
-    def kind_of(cls, params: Params) -> Literal["latency", "ratio", "rate"] | None:
-        return "latency" if params.read == "latency" else None
 
     async def open(self) -> None:
         params = self.params

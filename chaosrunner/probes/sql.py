@@ -20,7 +20,7 @@ from chaosrunner.http import is_own, why
 from chaosrunner.model.marks import AfterValidator, Field, model_validator
 from chaosrunner.model.quantities import Duration
 from chaosrunner.model.secret import SecretRef
-from chaosrunner.ports import Clock, Parameters, Probe, Value
+from chaosrunner.ports import Clock, Parameters, TimedProbe, Value
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -94,7 +94,7 @@ class Params(Parameters):
         return self
 
 
-class Sql(Probe[Params]):
+class Sql(TimedProbe[Params]):
     """Reads one value with a query, on a connection that is kept open, in a transaction that is read-only.
 
     The database is part of the system under test: refused, lost, shutting down, out of connections, locked or too late
@@ -108,17 +108,8 @@ class Sql(Probe[Params]):
   url: postgresql://reader@db.shop:5432/shop
   password: {env: DB_PASSWORD}
   query: SELECT count(*) FROM orders WHERE state = 'stuck'"""
-    answers = True
 
     _session: _Session | None = None
-
-    @classmethod
-    def unit(cls, params: Params) -> str | None:
-        return "s" if params.read == "latency" else None
-
-    @classmethod
-    def kind_of(cls, params: Params) -> Literal["latency", "ratio", "rate"] | None:
-        return "latency" if params.read == "latency" else None
 
     async def open(self) -> None:
         if self._session is None:

@@ -10,7 +10,7 @@ from chaosrunner.errors import NoAnswer, NoReading
 from chaosrunner.http import is_own, why
 from chaosrunner.model.marks import Field
 from chaosrunner.model.quantities import Duration
-from chaosrunner.ports import Parameters, Probe, Value
+from chaosrunner.ports import Parameters, TimedProbe, Value
 
 
 class Params(Parameters):
@@ -27,7 +27,7 @@ class Params(Parameters):
     """Default 5s."""
 
 
-class Tcp(Probe[Params]):
+class Tcp(TimedProbe[Params]):
     """Opens a TCP connection to the system under test and closes it again; nothing is sent.
 
     Refused, unreachable, no such name, or too late: `latency` is *no answer*, `connected` is false. Where this machine
@@ -35,19 +35,10 @@ class Tcp(Probe[Params]):
     """
 
     example = "tcp: {host: 127.0.0.1, port: 5432, read: latency}"
-    answers = True
 
     @classmethod
     def asks(cls, params: Params) -> int | None:
         return params.port
-
-    @classmethod
-    def unit(cls, params: Params) -> str | None:
-        return "s" if params.read == "latency" else None
-
-    @classmethod
-    def kind_of(cls, params: Params) -> Literal["latency", "ratio", "rate"] | None:
-        return "latency" if params.read == "latency" else None
 
     async def read(self) -> Value:
         where = f"{self.params.host}:{self.params.port}"
