@@ -119,6 +119,13 @@ def as_settings(text: str, folder: Path) -> list[str]:
     return [] if settings_of_ours(yaml.safe_load(text)) else ["nothing is said to chaosrunner"]
 
 
+def as_gitlab_job(text: str, folder: Path) -> list[str]:
+    """A job that goes on top of the template's: the template has it, and the variables that are set."""
+    template = text_of(DOCS / "ci" / "gitlab.yml")
+    (job,) = yaml.safe_load(text).values()
+    return [name for name in (f"{job['extends']}:", *job["variables"]) if name not in template]
+
+
 def for_prometheus(text: str, folder: Path) -> list[str]:
     promtool = shutil.which("promtool")
     if promtool is None:
@@ -138,6 +145,7 @@ BY_KEY: dict[str, Check] = {
     "controls": as_control,
     "extensions": as_settings,
     "tolerance": in_measure,
+    "release-gate": as_gitlab_job,
     "gate": in_suite,
     "spec": in_suite,
     "title": as_reports,
