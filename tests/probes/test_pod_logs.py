@@ -24,6 +24,15 @@ def logs(probe, context, cluster):
     return lambda **more: probe("pod-logs", within=within, service="checkout", matches="ERROR|panic:", **more)
 
 
+async def begun(logs, cluster):
+    """A pod that has said something before, and a probe that was opened since."""
+    a, _ = cluster.pods_there
+    cluster.say(a, "begun")
+    errors = logs()
+    await errors.open()
+    return a, errors
+
+
 async def test_only_lines_that_match_and_come_after_the_beginning_count(logs, cluster):
     a, b = cluster.pods_there
     cluster.say(a, "ERROR of yesterday")
@@ -107,10 +116,7 @@ async def test_more_than_the_limit_is_no_reading_until_it_has_caught_up(logs, cl
 
 
 async def test_a_rotated_log_is_a_hole_once_it_is_sure(logs, cluster):
-    a, _ = cluster.pods_there
-    cluster.say(a, "begun")
-    errors = logs()
-    await errors.open()
+    a, errors = await begun(logs, cluster)
     a.container.log.clear()
     cluster.say(a, "ERROR in the new file")
     for _ in range(4):  # the cluster may say in a moment that the container was restarted
@@ -122,10 +128,7 @@ async def test_a_rotated_log_is_a_hole_once_it_is_sure(logs, cluster):
 
 
 async def test_a_log_that_begins_anew_just_before_the_restart_is_told_loses_nothing(logs, cluster):
-    a, _ = cluster.pods_there
-    cluster.say(a, "begun")
-    errors = logs()
-    await errors.open()
+    a, errors = await begun(logs, cluster)
     cluster.say(a, "panic: it is over")
     cluster.restart(a)
     a.container.restarts -= 1  # the node has not told the cluster yet
@@ -137,10 +140,7 @@ async def test_a_log_that_begins_anew_just_before_the_restart_is_told_loses_noth
 
 
 async def test_a_node_that_still_has_the_new_log_for_the_one_before_it_is_asked_again(logs, cluster):
-    a, _ = cluster.pods_there
-    cluster.say(a, "begun")
-    errors = logs()
-    await errors.open()
+    a, errors = await begun(logs, cluster)
     cluster.say(a, "panic: it is over")
     cluster.restart(a)
     cluster.say(a, "ERROR after it")
