@@ -13,7 +13,7 @@ from chaosrunner.model.priority import triage_by
 from chaosrunner.records.light import dataclass
 
 SOON = timedelta(days=14)
-LISTED = 50
+LISTED = 25
 """Near misses of a chapter that are listed; all are counted."""
 _LONGEST = 10
 """Days, at least as long as somebody may take to look at something."""
@@ -38,7 +38,7 @@ class Digest:
     heard: tuple[Heard, ...] = ()
 
     def as_json(self) -> JsonObject:
-        """The stable shape of `--json`: ids by chapter, the fifty most urgent of each, and how many there are."""
+        """The stable shape of `--json`: ids by chapter, the 25 most urgent of each, and how many there are."""
         ids: JsonObject = {name: [each.id for each in found.listed] for name, found in self.chapters.items()}
         counts: JsonObject = {name: found.count for name, found in self.chapters.items()}
         heard: list[JsonValue] = [
