@@ -58,7 +58,7 @@ def test_a_listening_port_may_be_a_number_or_an_address() -> None:
         ("links.to-db.listen", "127.0.0.1:99999", "expected an address"),
         ("services.postgres", {}, "expected a way to start or find it"),
         ("services.postgres.listens", 0, "expected a port from 1 to 65535"),
-        ("services.postgres.listens", True, "expected an address"),
+        ("services.postgres.listens", True, "expected a port such as 5432, or an address such as"),
         ("services.postgres.env", {"A": "b"}, "env only mean something together with start"),
         ("services.postgres.command", "(", "not a regular expression"),
         ("services.checkout.ready", {}, "expected one of http or tcp"),
