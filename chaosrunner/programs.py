@@ -23,6 +23,7 @@ from chaosrunner.clock import Clock
 from chaosrunner.errors import NotPossibleNow, RunbookFailed
 from chaosrunner.model.secret import Secret, SecretRef
 from chaosrunner.records.light import dataclass
+from chaosrunner.uncut import begun
 
 if TYPE_CHECKING:
     import psutil
@@ -119,7 +120,7 @@ async def run(program: Program, clock: Clock) -> Ended:
     Raises `RunbookFailed` where it cannot be started, takes too long, or prints without end.
     """
     with tempfile.TemporaryFile() as output:
-        transport, exited = await _started(program, output.fileno())
+        transport, exited = await _started(program, output.fileno(), clock)
         why = ""
         try:
             _told_of(transport.get_pid())
@@ -161,24 +162,32 @@ def _told_of(process: int) -> None:
             tell(Begun(process, psutil.Process(process).create_time()))
 
 
-async def _started(program: Program, output: int) -> tuple[asyncio.SubprocessTransport, asyncio.Future[None]]:
+async def _started(
+    program: Program, output: int, clock: Clock
+) -> tuple[asyncio.SubprocessTransport, asyncio.Future[None]]:
     """It, and what is done when it has ended."""
     loop = asyncio.get_running_loop()
     exited: asyncio.Future[None] = loop.create_future()
     try:
-        transport, _ = await loop.subprocess_exec(
-            lambda: _Watched(exited),
-            *program.words,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, **program.env},
-            cwd=program.folder,
-            start_new_session=True,
+        (transport, _), cancelled = await begun(
+            loop.subprocess_exec(
+                lambda: _Watched(exited),
+                *program.words,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=asyncio.subprocess.STDOUT,
+                env={**os.environ, **program.env},
+                cwd=program.folder,
+                start_new_session=True,
+            )
         )
     except OSError as error:
         reason = "no such program or folder" if isinstance(error, FileNotFoundError) else error.strerror
         raise RunbookFailed(f"{program.words[0]} cannot be started in {program.folder}: {reason}") from error
+    if cancelled:
+        await _stop(transport.get_pid(), exited, clock, program.grace)
+        transport.close()
+        raise asyncio.CancelledError
     return transport, exited
 
 

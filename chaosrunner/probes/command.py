@@ -17,6 +17,7 @@ from chaosrunner.model.marks import Field, JsonValue
 from chaosrunner.model.quantities import Duration
 from chaosrunner.model.secret import SecretRef
 from chaosrunner.ports import Parameters, Probe, Value
+from chaosrunner.uncut import begun
 
 _LONGEST = 64 * 1024
 _LONGEST_TEXT = 10_000
@@ -100,21 +101,25 @@ class Command(Probe[Params]):
     async def _run(self) -> tuple[int, bytes, bytes]:
         loop = asyncio.get_running_loop()
         try:
-            transport, running = await loop.subprocess_exec(
-                _Running,
-                *self.params.run,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=self._environment,
-                cwd=self._folder,
-                start_new_session=True,
+            (transport, running), cancelled = await begun(
+                loop.subprocess_exec(
+                    _Running,
+                    *self.params.run,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE,
+                    env=self._environment,
+                    cwd=self._folder,
+                    start_new_session=True,
+                )
             )
         except OSError as error:
             reason = "no such program or folder" if isinstance(error, FileNotFoundError) else error.strerror
             raise NoReading(f"{self._words}: cannot be started: {reason}") from error
         pid = transport.get_pid()
         try:
+            if cancelled:
+                raise asyncio.CancelledError
             async with asyncio.timeout(self.params.timeout):
                 await running.exited.wait()
                 _kill_group(pid)  # what it left behind would hold the pipes open

@@ -18,6 +18,7 @@ from chaosrunner.model.experiment import TrafficSpec
 from chaosrunner.model.journal import TrafficSample
 from chaosrunner.ports import TrafficWindow
 from chaosrunner.traffic.window import Record
+from chaosrunner.uncut import begun
 from chaosrunner.urls import check_url
 
 _STARTING = 10.0
@@ -70,16 +71,21 @@ class Traffic:
     async def start(self) -> None:
         """Begin; returns when the first request is about to be sent. Raises `NotPossibleNow` if it cannot."""
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # never from the current folder
-                "-m",
-                "chaosrunner.traffic.generator",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                limit=_LINE,
+            process, cancelled = await begun(
+                asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-P",  # never from the current folder
+                    "-m",
+                    "chaosrunner.traffic.generator",
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE,
+                    limit=_LINE,
+                )
             )
+            self._process = process
+            if cancelled:
+                raise asyncio.CancelledError
             assert self._process.stdin is not None
             assert self._process.stdout is not None
             assert self._process.stderr is not None

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,27 @@ async def test_one_that_is_cancelled_is_killed(probe, tmp_path):
         await task
     for pid in noted.read_text().split():
         await until_gone(int(pid))
+
+
+@pytest.mark.parametrize("steps", [0, 2, 4, 6])
+async def test_one_that_is_cancelled_while_it_is_started_is_killed_too(probe, tmp_path, steps):
+    noted = tmp_path / "pids"
+    task = asyncio.create_task(probe("command", run=python(STUBBORN, str(noted), "600"), timeout="60s").read())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    await_in_this_thread(lambda: noted.exists() or steps == 0)  # this process was slow, and the command was not
+    task.cancel()
+    async with asyncio.timeout(20):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    for pid in noted.read_text().split() if steps else ():
+        await until_gone(int(pid))
+
+
+def await_in_this_thread(true: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 30
+    while not true() and time.monotonic() < ends:
+        time.sleep(0.01)
 
 
 async def test_secrets_go_through_the_environment_and_never_into_messages(probe):

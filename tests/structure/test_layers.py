@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"errors", "clock", "glossary", "person"},
     {"model"},
     SEAM,
-    {"instrument", "explore", "exposition", "extensions", "services", "marked_text"},
+    {"instrument", "explore", "exposition", "extensions", "services", "marked_text", "uncut"},
     {"prometheus", "new_relic"},
     {"abilities"},
     {"cluster"},
@@ -50,6 +50,7 @@ EXCEPTIONS = {
     ("traffic/source.py", "clock"): "the source that the probe asks is in the runner's process",
     ("traffic/source.py", "errors"): "the source that the probe asks is in the runner's process",
     ("traffic/source.py", "model"): "the source that the probe asks is in the runner's process",
+    ("traffic/source.py", "uncut"): "the source that the probe asks is in the runner's process",
     ("traffic/source.py", "urls"): "the source that the probe asks is in the runner's process",
 }
 """(file or part, part that it imports) -> why."""
@@ -84,6 +85,7 @@ def allowed(part: str) -> set[str]:
             "services",
             "marked_text",
             "programs",
+            "uncut",
         }
         return {"records", "errors", "model", "ports", "clock", part} | seams
     if part in APART:
