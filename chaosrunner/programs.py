@@ -168,8 +168,13 @@ async def _started(
     """It, and what is done when it has ended."""
     loop = asyncio.get_running_loop()
     exited: asyncio.Future[None] = loop.create_future()
+
+    async def end(started: tuple[asyncio.SubprocessTransport, asyncio.SubprocessProtocol]) -> None:
+        await _stop(started[0].get_pid(), exited, clock, program.grace)
+        started[0].close()
+
     try:
-        (transport, _), cancelled = await begun(
+        transport, _ = await begun(
             loop.subprocess_exec(
                 lambda: _Watched(exited),
                 *program.words,
@@ -179,15 +184,12 @@ async def _started(
                 env={**os.environ, **program.env},
                 cwd=program.folder,
                 start_new_session=True,
-            )
+            ),
+            end,
         )
     except OSError as error:
         reason = "no such program or folder" if isinstance(error, FileNotFoundError) else error.strerror
         raise RunbookFailed(f"{program.words[0]} cannot be started in {program.folder}: {reason}") from error
-    if cancelled:
-        await _stop(transport.get_pid(), exited, clock, program.grace)
-        transport.close()
-        raise asyncio.CancelledError
     return transport, exited
 
 

@@ -101,7 +101,7 @@ class Command(Probe[Params]):
     async def _run(self) -> tuple[int, bytes, bytes]:
         loop = asyncio.get_running_loop()
         try:
-            (transport, running), cancelled = await begun(
+            transport, running = await begun(
                 loop.subprocess_exec(
                     _Running,
                     *self.params.run,
@@ -111,15 +111,14 @@ class Command(Probe[Params]):
                     env=self._environment,
                     cwd=self._folder,
                     start_new_session=True,
-                )
+                ),
+                _end,
             )
         except OSError as error:
             reason = "no such program or folder" if isinstance(error, FileNotFoundError) else error.strerror
             raise NoReading(f"{self._words}: cannot be started: {reason}") from error
         pid = transport.get_pid()
         try:
-            if cancelled:
-                raise asyncio.CancelledError
             async with asyncio.timeout(self.params.timeout):
                 await running.exited.wait()
                 _kill_group(pid)  # what it left behind would hold the pipes open
@@ -127,10 +126,7 @@ class Command(Probe[Params]):
         except TimeoutError:
             raise NoReading(f"{self._words}: did not end within {self.params.timeout:g} s and was killed") from None
         finally:
-            if not running.exited.is_set():
-                _kill_group(pid)
-                await running.exited.wait()
-            transport.close()
+            await _end((transport, running))
         code = transport.get_returncode()
         assert code is not None
         return code, bytes(running.output[1]), bytes(running.output[2])
@@ -157,6 +153,14 @@ class _Running(asyncio.SubprocessProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended.set()
+
+
+async def _end(started: tuple[asyncio.SubprocessTransport, _Running]) -> None:
+    transport, running = started
+    if not running.exited.is_set():
+        _kill_group(transport.get_pid())
+        await running.exited.wait()
+    transport.close()
 
 
 def _kill_group(pid: int) -> None:

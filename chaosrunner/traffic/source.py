@@ -71,7 +71,7 @@ class Traffic:
     async def start(self) -> None:
         """Begin; returns when the first request is about to be sent. Raises `NotPossibleNow` if it cannot."""
         try:
-            process, cancelled = await begun(
+            self._process = await begun(
                 asyncio.create_subprocess_exec(
                     sys.executable,
                     "-P",  # never from the current folder
@@ -81,11 +81,9 @@ class Traffic:
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.PIPE,
                     limit=_LINE,
-                )
+                ),
+                _killed,
             )
-            self._process = process
-            if cancelled:
-                raise asyncio.CancelledError
             assert self._process.stdin is not None
             assert self._process.stdout is not None
             assert self._process.stderr is not None
@@ -175,6 +173,11 @@ class Traffic:
                     process.kill()
                 await process.wait()
             self._complaint.cancel()
+
+
+async def _killed(process: asyncio.subprocess.Process) -> None:
+    process.kill()
+    await process.wait()
 
 
 async def _last_line(stream: asyncio.StreamReader) -> str:
