@@ -19,7 +19,7 @@ from chaosrunner import catalog
 from chaosrunner.files import fields
 from chaosrunner.files.reader import read
 from chaosrunner.model.experiment import FaultStep
-from chaosrunner.model.frozen import Frozen, Parameters
+from chaosrunner.model.frozen import Frozen, Parameters, complaint
 from chaosrunner.model.hypothesis import Measure
 from chaosrunner.model.passing import OF_FAULTS
 from chaosrunner.model.quantities import UNITS
@@ -140,13 +140,7 @@ def _example(role: str, kind: str, plugin: type[Plugin[Any]]) -> list[str]:
             return list(_measure(kind, plugin, shown))
         return list(_entry(role, kind, plugin, shown))
     except ValidationError as error:
-        return [f"its example is wrong: {_told(problem)}" for problem in error.errors(include_url=False)]
-
-
-def _told(problem: Any) -> str:
-    where = ".".join(map(str, problem["loc"]))
-    said = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {said}" if where else str(said)
+        return [f"its example is wrong: {complaint(problem)}" for problem in error.errors(include_url=False)]
 
 
 def _step(kind: str, plugin: type[Fault[Any]], shown: Any) -> Iterator[str]:
@@ -218,7 +212,8 @@ def _kept(plugin: type[Plugin[Any]], params: Parameters) -> Iterator[str]:
     try:
         again = plugin.Params.model_validate(json.loads(json.dumps(params.as_json())))
     except ValidationError as error:
-        yield f"the example's parameters cannot be read again from JSON: {_told(error.errors(include_url=False)[0])}"
+        said = complaint(error.errors(include_url=False)[0])
+        yield f"the example's parameters cannot be read again from JSON: {said}"
         return
     if again != params:
         yield f"the example's parameters are others when read again from JSON: {again.as_json()}"

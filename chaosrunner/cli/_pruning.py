@@ -24,17 +24,12 @@ def prune(settings: terms.Settings, older_than: str, dry_run: bool, as_json: boo
     """
     from chaosrunner.cli import _near_misses as words
     from chaosrunner.clock import SystemClock
-    from chaosrunner.errors import UsageError
-    from chaosrunner.model.quantities import parse_duration
     from chaosrunner.person import who
     from chaosrunner.reports.words import count
     from chaosrunner.store.outbox import Outbox, outbox_exists
     from chaosrunner.store.played import PlayedRunbooks
 
-    try:
-        age = parse_duration(older_than)
-    except ValueError as error:
-        raise UsageError(f"--older-than: {error}") from None
+    age = terms.seconds_of("--older-than", older_than)
     clock = SystemClock()
     before = clock.now() - age
     with words.opened(settings.state) as register:

@@ -109,16 +109,11 @@ def run(
 ) -> NoReturn:
     """Run one of their files, show what came of it, and leave."""
     from chaosrunner.app.toolkit import ToolkitOrder, run_toolkit
-    from chaosrunner.errors import UsageError
-    from chaosrunner.model.quantities import parse_duration
     from chaosrunner.store.kept import write_file
 
     given = dict(ctx.meta.get(_KEY, {}))
     journal = given.pop("journal_path", None)
-    try:
-        limit = parse_duration(given.pop("time_limit", "1h"))
-    except ValueError as error:
-        raise UsageError(f"--time-limit: {error}") from None
+    limit = terms.seconds_of("--time-limit", given.pop("time_limit", "1h"))
     order = ToolkitOrder(
         path=path,
         environment=environment,

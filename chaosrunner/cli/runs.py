@@ -150,16 +150,11 @@ def prune(settings: terms.Settings, keep: int | None, older_than: str | None, dr
 
 def _old_enough(runs: Runs, keep: int | None, older_than: str | None, now: float) -> list[str]:
     """The runs that the options mean, newest first."""
-    from chaosrunner.errors import UsageError
-    from chaosrunner.model.quantities import parse_duration
     from chaosrunner.stages.report import began_at
 
     beyond = runs.list()[keep or 0 :]
     if older_than is None:
         return beyond
-    try:
-        age = parse_duration(older_than)
-    except ValueError as error:
-        raise UsageError(f"--older-than: {error}") from None
+    age = terms.seconds_of("--older-than", older_than)
     began = {run: began_at(runs.journal(run)) for run in beyond}
     return [run for run, at in began.items() if at is None or now - at > age]

@@ -35,6 +35,17 @@ second_option = click.option("--second", default="", metavar="NAME", help="Who e
 """The double key of a production environment."""
 
 
+def seconds_of(option: str, given: str) -> float:
+    """An option's length of time. Raises `UsageError`."""
+    from chaosrunner.errors import UsageError
+    from chaosrunner.model.quantities import parse_duration
+
+    try:
+        return parse_duration(given)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
 def duration(ctx: click.Context, option: click.Parameter, given: str) -> float:
     """The callback of an option that is a length of time; seconds."""
     from chaosrunner.model.quantities import parse_duration

@@ -13,7 +13,7 @@ from typing import Any
 
 from chaosrunner.engine.means import Means
 from chaosrunner.judging.reading import Reading
-from chaosrunner.model.frozen import JsonObject
+from chaosrunner.model.frozen import JsonObject, complaint
 from chaosrunner.model.journal import StepReported, ValuesPassed
 from chaosrunner.model.marks import JsonValue
 from chaosrunner.model.passing import LONGEST, NotPassed, as_text, part_of, parted, put_in_late
@@ -192,7 +192,4 @@ def _first(error: ValueError) -> str:
 
     if not isinstance(error, ValidationError):
         return str(error)
-    told = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(map(str, told["loc"]))
-    said = told["msg"].removeprefix("Value error, ")
-    return f"{where}: {said}" if where else said
+    return complaint(error.errors(include_url=False, include_input=False)[0])

@@ -13,7 +13,7 @@ from chaosrunner.files.parameters import remapped
 from chaosrunner.files.validation import nearest, validated
 from chaosrunner.model.experiment import ReadStep
 from chaosrunner.model.marks import JsonValue
-from chaosrunner.model.passing import OF_FAULTS, OF_READS, Use, known_when, parted, stood_in, takes
+from chaosrunner.model.passing import OF_FAULTS, OF_READS, Use, is_late, known_when, parted, stood_in, takes
 from chaosrunner.model.step_values import WORDS, uses
 from chaosrunner.records.light import dataclass
 
@@ -31,7 +31,7 @@ class Passed:
 
     def is_late(self, use: Use) -> bool:
         """Whether only the run knows it."""
-        return use.step in self.reads or (use.step in self.faults and not use.planned)
+        return is_late(use, self.faults, self.reads)
 
     def parted(self, use: str) -> Use:
         """By the ids that there are."""

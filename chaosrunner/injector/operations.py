@@ -34,7 +34,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 Operation = Mapping[str, Any]
 
@@ -42,7 +42,7 @@ MARK = "hold.chaosrunner.dev/"
 """Prefix of the annotation that every changed object carries while a hold lasts: hash of the hold -> the hold's id."""
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
-BY_NAME = "application/strategic-merge-patch+json"
+BY_NAME: Final = "application/strategic-merge-patch+json"
 """Items of many lists (the containers of a pod, among them) are merged by their names."""
 ATTEMPTS = 8
 """Times that a change is tried when others change the object at the same moment."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from chaosrunner.model.marks import BeforeValidator, JsonValue, WithJsonSchema
@@ -31,6 +32,13 @@ else:
 
 JsonObject = dict[str, JsonValue]
 """An open shape (fault parameters, undo data): whatever JSON can say."""
+
+
+def complaint(problem: Mapping[str, Any]) -> str:
+    """One of the errors that pydantic lists: where, and what it says."""
+    where = ".".join(map(str, problem["loc"]))
+    said = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said
 
 
 def json_text(value: Any) -> str:

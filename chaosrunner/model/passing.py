@@ -59,11 +59,16 @@ def parted(use: str, steps: Collection[str]) -> Use:
     return Use(step, word, tuple(fields))
 
 
+def is_late(use: Use, faults: Collection[str], reads: Collection[str]) -> bool:
+    """Whether only the run knows it, of these steps."""
+    return use.step in reads or (use.step in faults and not use.planned)
+
+
 def late_uses(value: JsonValue, faults: Collection[str], reads: Collection[str]) -> Iterator[Use]:
     """Those of a value that only the run knows, of these steps."""
     for use in uses(value):
         one = parted(use, {*faults, *reads})
-        if one.step in reads or (one.step in faults and not one.planned):
+        if is_late(one, faults, reads):
             yield one
 
 

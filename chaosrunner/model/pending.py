@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from chaosrunner.model.frozen import Frozen
 from chaosrunner.model.near_miss import HistoryEvent
+from chaosrunner.model.runbook import NOTHING
 
 BEGUN, APPLIED, LOST, TRIED = "runbook begun", "runbook applied", "runbook lost", "runbook tried"
 """What the history says of an apply: begun; ended; begun, and its end is not known; the run after it came to its
@@ -34,6 +35,11 @@ class PendingApply(Frozen):
         """Whether it came to its end, so that only the run is missing that verifies it."""
         return bool(self.changed)
 
+    @property
+    def changed_nothing(self) -> bool:
+        """Whether it came to its end, and there was nothing to change."""
+        return self.changed.startswith(NOTHING)
+
     def in_words(self, moment: str) -> str:
         """What happened, where `moment` is its time as people read it."""
         if self.ended:
@@ -54,7 +60,7 @@ def pending_apply(history: Sequence[HistoryEvent]) -> PendingApply | None:
             found = event
         elif found.what == APPLIED and _settled(event):
             return None
-    changed = (found.after or "nothing") if found.what == APPLIED else ""
+    changed = (found.after or NOTHING) if found.what == APPLIED else ""
     return PendingApply(by=found.actor, at=found.at, does=does, changed=changed)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from chaosrunner.model.frozen import Frozen
 
+NOTHING = "nothing"
+"""How an answer begins, in words, where there was no change."""
+
 
 class RunbookChange(Frozen):
     """One thing that is not as the runbook wants it, or was changed to be so."""
@@ -49,7 +52,7 @@ class RunbookSays(Frozen):
     def in_words(self) -> str:
         """`2 changes on 2 hosts; 1 thing cannot be told`."""
         count = len(self.changes)
-        said = "nothing" if not count else "1 change" if count == 1 else f"{count} changes"
+        said = NOTHING if not count else "1 change" if count == 1 else f"{count} changes"
         if hosts := len(self.places):
             said += " on 1 host" if hosts == 1 else f" on {hosts} hosts"
         unknown = len(self.unknown)

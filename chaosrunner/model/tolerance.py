@@ -222,11 +222,7 @@ class Rule(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _in_words(cls, value: Any) -> Any:
-        if is_like(value):
-            return {"like": "baseline"}
-        if value is None or isinstance(value, bool | int | float | str | list):
-            raise ValueError(f"expected a rule such as {{atMost: 1%}}, or `like baseline`, found {value!r}")
-        return value
+        return _in_full("a rule such as {atMost: 1%}, or `like baseline`", value)
 
     @model_validator(mode="after")
     def _one_rule(self) -> Rule:
@@ -352,6 +348,15 @@ def is_like(value: Any) -> bool:
     return isinstance(value, str) and value.split() == ["like", "baseline"]
 
 
+def _in_full(expected: str, value: Any) -> Any:
+    """A rule as a mapping. Raises ValueError where it is neither one nor `like baseline`."""
+    if is_like(value):
+        return {"like": "baseline"}
+    if value is None or isinstance(value, bool | int | float | str | list):
+        raise ValueError(f"expected {expected}, found {value!r}")
+    return value
+
+
 class Tolerance(Frozen):
     """One rule for each phase; a phase without a rule is observed, not judged.
 
@@ -394,11 +399,7 @@ class AbortLimit(Rule):
     @model_validator(mode="before")
     @classmethod
     def _in_words(cls, value: Any) -> Any:
-        if is_like(value):
-            return {"like": "baseline"}
-        if value is None or isinstance(value, bool | int | float | str | list):
-            raise ValueError(f"expected a limit such as {{atMost: 20%, for: 10s}}, found {value!r}")
-        return value
+        return _in_full("a limit such as {atMost: 20%, for: 10s}", value)
 
     @model_validator(mode="after")
     def _of_readings(self) -> AbortLimit:

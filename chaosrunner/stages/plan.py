@@ -216,7 +216,7 @@ class _Resolver:
     ) -> tuple[JsonObject, JsonObject | None, str]:
         """Parameters with what is known of targets, and with stand-ins for what only the run will know; those of which
         something is as they are written, and when it is known. Raises `UsageError` where it must be known now."""
-        known = {name: targets for name, (targets, _) in self._by_step.items()}
+        known = self._known
         uses_late = list(late_uses(params, known, self._reads))
         for use in uses_late:
             if use.step in known and use.step not in self._done:
@@ -279,8 +279,12 @@ class _Resolver:
         """Its target with what it says of the targets of earlier steps."""
         if step.target is None or not any(uses(selector := step.target.as_json())):
             return step
-        by_step = {name: targets for name, (targets, _) in self._by_step.items()}
-        return step.model_copy(update={"target": Selector.model_validate(put_in(selector, by_step))})
+        return step.model_copy(update={"target": Selector.model_validate(put_in(selector, self._known))})
+
+    @property
+    def _known(self) -> dict[str, tuple[Target, ...]]:
+        """The targets of the steps so far."""
+        return {name: targets for name, (targets, _) in self._by_step.items()}
 
     def _step_id(self, step: FaultStep) -> str:
         """The file's id, or the kind, numbered from its second use; never one that the file gives to another step, as

@@ -174,7 +174,7 @@ class Playing:
 
     def go_on(self, pending: PendingApply) -> None:
         """What was applied and not yet tried is fix-ready; its process may have been killed before it said so."""
-        if not pending.changed.startswith("nothing"):
+        if not pending.changed_nothing:
             self._fix_ready(pending.changed)
 
     def _fix_ready(self, how: str) -> None:

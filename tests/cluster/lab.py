@@ -1,7 +1,8 @@
 """A real cluster for tests: namespaces of their own, a small system in them, and runs of chaosrunner against it.
 
 Set `CHAOSRUNNER_TEST_KUBECONFIG`; the images `lab/base:1` (with python3) and `chaosrunner/injector:test` must be on its
-nodes (see `build-image`). Tests that stop parts of the cluster also need `CLUSTER_TOOLS`, the folder of its `lab` tool.
+nodes (see `build-image`), and `chaosrunner/chaosrunner:test` for what runs chaosrunner there (`build-runner-image`).
+Tests that stop parts of the cluster also need `CLUSTER_TOOLS`, the folder of its `lab` tool.
 """
 
 from __future__ import annotations
@@ -60,6 +61,14 @@ def parts_stopped(*parts: str) -> Iterator[Callable[[], None]]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with _stopped(*parts) as start:
             yield start
+
+
+def kubectl(*words: str, given: str = "") -> str:
+    """What it prints; fails with its complaint."""
+    command = ["kubectl", "--kubeconfig", KUBECONFIG, *words]
+    done = subprocess.run(command, input=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 disturbed = False

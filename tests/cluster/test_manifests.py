@@ -15,18 +15,10 @@ import yaml
 
 from chaosrunner.platforms.kubernetes import rights
 from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, path
-from tests.cluster import lab
-from tests.cluster.lab import Space, eventually
+from tests.cluster.lab import Space, eventually, kubectl
 
 K8S = Path(__file__).parents[2] / "k8s"
 pytestmark = pytest.mark.skipif(which("kubectl") is None, reason="kubectl builds kustomizations")
-
-
-def kubectl(*words: str, given: str = "") -> str:
-    command = ["kubectl", "--kubeconfig", lab.KUBECONFIG, *words]
-    done = subprocess.run(command, input=given, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def manifests(folder: str) -> str:

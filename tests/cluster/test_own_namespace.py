@@ -4,7 +4,6 @@ cluster, with the rights of `k8s/` and nothing else, under the strictest pod sec
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from shutil import which
@@ -16,7 +15,7 @@ import yaml
 
 from chaosrunner.platforms.kubernetes.client import Object, path
 from tests.cluster import lab
-from tests.cluster.lab import Space, eventually
+from tests.cluster.lab import Space, eventually, kubectl
 
 K8S = Path(__file__).parents[2] / "k8s"
 RUNNER = os.environ.get("CHAOSRUNNER_TEST_RUNNER_IMAGE", "chaosrunner/chaosrunner:test")
@@ -25,13 +24,6 @@ GONE_WITHIN = 10.0
 """Seconds after the runner's death."""
 SCALE = {"fault": "scale", "target": {"workload": "deployment/cart"}, "with": {"to": 0}}
 pytestmark = pytest.mark.skipif(which("kubectl") is None, reason="kubectl builds kustomizations")
-
-
-def kubectl(*words: str, given: str = "") -> str:
-    command = ["kubectl", "--kubeconfig", lab.KUBECONFIG, *words]
-    done = subprocess.run(command, input=given, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def placed(document: Object, home: str, targets: str) -> Object:

@@ -50,6 +50,15 @@ def on_machine(tmp_path: Path, clock: SetClock, monkeypatch: pytest.MonkeyPatch)
     return sits_down
 
 
+def begun_without_the_register(on_machine: OnMachine, folder: Path) -> Leading:
+    """By ana, while the shared register was out of reach; it is back by now."""
+    (folder / "shared.db").mkdir()
+    leading = on_machine("ana")
+    leading.begin()
+    (folder / "shared.db").rmdir()
+    return leading
+
+
 def died(leading: Leading) -> None:
     """Its process is killed: the kernel drops its lock, and nobody renews its lease, which counts on."""
     leading.lead._lock.drop()
@@ -183,10 +192,7 @@ def test_a_beginning_waits_for_no_register_and_a_going_on_does(
 def test_the_register_hears_of_a_game_day_only_with_who_leads_through_it(
     on_machine: OnMachine, tmp_path: Path, clock: SetClock
 ) -> None:
-    (tmp_path / "shared.db").mkdir()
-    first = on_machine("ana")
-    first.begin()
-    (tmp_path / "shared.db").rmdir()
+    first = begun_without_the_register(on_machine, tmp_path)
     clock.at += 60
     first.look()
     assert Shelf(tmp_path / "ben", clock, print).ids() == [], "or somebody could take over what is led"
@@ -199,10 +205,7 @@ def test_the_register_hears_of_a_game_day_only_with_who_leads_through_it(
 def test_one_whose_leader_the_register_does_not_know_is_left_to_them_for_two_beats(
     on_machine: OnMachine, tmp_path: Path, clock: SetClock
 ) -> None:
-    (tmp_path / "shared.db").mkdir()
-    first = on_machine("ana")
-    first.begin()
-    (tmp_path / "shared.db").rmdir()
+    first = begun_without_the_register(on_machine, tmp_path)
     Shelf(tmp_path / "ana", clock, print).open(None).exchange()  # somebody who watches beside them
     second = on_machine("ben")
     assert second.ask_for_lead() == "the one who began it"

@@ -20,7 +20,7 @@ from typing import Any
 from chaosrunner.clock import Clock
 from chaosrunner.errors import CannotDoHonestly, FaultFailed
 from chaosrunner.injector.guardian import LEDGER, RUN
-from chaosrunner.injector.operations import short
+from chaosrunner.injector.operations import BY_NAME, short
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes import beside
@@ -141,7 +141,7 @@ class Crowd:
             await self._cluster.patch(
                 place.path("ephemeralcontainers"),
                 {"spec": {"ephemeralContainers": [made]}},
-                "application/strategic-merge-patch+json",
+                BY_NAME,
             )
         except ApiError as error:
             if error.passing:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from chaosrunner import __version__
 from chaosrunner.clock import Clock
 from chaosrunner.errors import NotPossibleNow
+from chaosrunner.injector.operations import BY_NAME
 from chaosrunner.model.quantities import show
 from chaosrunner.platforms.kubernetes import beside, rights
 from chaosrunner.platforms.kubernetes.beside import Needs
@@ -149,7 +150,7 @@ class ClusterDoctor:
         body = {"spec": {"ephemeralContainers": [beside.container(name, "doctor", 60, needs, self._spec.injector)]}}
         where = path("v1", "pods", metadata["namespace"], metadata["name"], "ephemeralcontainers")
         try:
-            await self._cluster.patch(where, body, "application/strategic-merge-patch+json", again=True, dryRun="All")
+            await self._cluster.patch(where, body, BY_NAME, again=True, dryRun="All")
         except ApiError as error:
             if error.passing:
                 raise

@@ -16,11 +16,12 @@ from typing import Literal, TypeVar
 from chaosrunner import __version__
 from chaosrunner.clock import Clock
 from chaosrunner.errors import CannotDoHonestly, FaultFailed
+from chaosrunner.injector.operations import BY_NAME
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes import beside
 from chaosrunner.platforms.kubernetes.beside import Needs
 from chaosrunner.platforms.kubernetes.channel import InjectorDied, Message, Talk
-from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, Executed, Object, PatchType, path
+from chaosrunner.platforms.kubernetes.client import ApiError, Cluster, Executed, Object, path
 from chaosrunner.platforms.kubernetes.spec import Injector as Settings
 from chaosrunner.ports import Hold
 
@@ -275,10 +276,9 @@ class Injectors:
     async def _put(self, place: Place, container: Object, *, only_try: bool = False) -> Object:
         body = {"spec": {"ephemeralContainers": [container]}}
         where = place.path("ephemeralcontainers")
-        way: PatchType = "application/strategic-merge-patch+json"
         if only_try:
-            return await self._cluster.patch(where, body, way, dryRun="All")
-        return await self._cluster.patch(where, body, way)
+            return await self._cluster.patch(where, body, BY_NAME, dryRun="All")
+        return await self._cluster.patch(where, body, BY_NAME)
 
     async def _until_it_runs(self, place: Place, name: str, pod: Object) -> None:
         """Watch the pod until the container runs. Raises `FaultFailed` in the words of whoever keeps it from that."""
