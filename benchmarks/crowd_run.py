@@ -40,16 +40,18 @@ def settings(kubeconfig: str, namespace: str) -> dict[str, Any]:
 
 
 async def find(kubeconfig: str, namespace: str) -> dict[str, float]:
-    """All pods of a selector, twice; the second time counts."""
+    """All pods of a selector: by a client that connects for it, and by the same one once more."""
     spec = Spec.model_validate(settings(kubeconfig, namespace))
     platform = KubernetesPlatform(spec, "scale", Path.cwd(), SystemClock())
     selector = Selector.model_validate({"namespace": namespace, "selector": {"app": "many"}, "take": "all"})
-    await platform.find(Selector.model_validate({"namespace": namespace, "selector": {"app": "none"}}))
-    began = time.perf_counter()
-    found = await platform.find(selector)
-    took = time.perf_counter() - began
+    took = []
+    for _ in range(2):
+        began = time.perf_counter()
+        found = len((await platform.find(selector)).candidates)
+        took.append(time.perf_counter() - began)
+        await asyncio.sleep(0.5)  # the API server has something to collect after each
     await platform.close()
-    return {"found": len(found.candidates), "took": took}
+    return {"found": found, "first": took[0], "took": took[1]}
 
 
 class EndsWhenTold(States):

@@ -24,6 +24,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import itertools
 import json
 import re
 import tempfile
@@ -126,6 +127,10 @@ class FakeApi:
         }
         """The state of a new ephemeral container; None: it never gets one."""
         self.bookmark_every: float | None = None
+        self.longest_page = 1_000_000
+        """Objects of one page, whatever is asked for."""
+        self.on_list: Callable[[Asked], None] | None = None
+        """Called before each list is made."""
         self.on_exec: Exec | None = None
         self.on_attach: Attach | None = None
         self.on_converse: Attach | None = None
@@ -133,6 +138,7 @@ class FakeApi:
         self._denied: list[tuple[str, str | None]] = []
         self._troubles: list[_Trouble] = []
         self._tokens: dict[str, tuple[list[Object], str]] = {}
+        self._numbers = itertools.count()
         self._watches: set[asyncio.Task[Any]] = set()
         self._runner: web.AppRunner | None = None
         self._port = 0
@@ -495,7 +501,10 @@ class FakeApi:
         return [each for each in self.store.all(place) if chosen(each)]
 
     def _list(self, asked: Asked, place: Place) -> Object:
+        if self.on_list is not None:
+            self.on_list(asked)
         limit, token = int(asked.query.get("limit") or 0), asked.query.get("continue")
+        limit = min(limit, self.longest_page)
         if token is None:
             rest, version = copy.deepcopy(self._matching(asked, place)), str(self.store.version)
         elif token in self._tokens:
@@ -505,7 +514,7 @@ class FakeApi:
         page, rest = (rest[:limit], rest[limit:]) if limit else (rest, [])
         metadata: Object = {"resourceVersion": version}
         if rest:
-            metadata |= {"continue": f"token-{len(rest)}-{version}", "remainingItemCount": len(rest)}
+            metadata |= {"continue": f"token-{next(self._numbers)}", "remainingItemCount": len(rest)}
             self._tokens[metadata["continue"]] = rest, version
         kind = self.resources[place.api][place.resource][0]
         return shown.many(place.api, kind, page, metadata, asked.accept, asked.query.get("includeObject", "Metadata"))

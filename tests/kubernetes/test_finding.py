@@ -14,7 +14,7 @@ from chaosrunner.platforms.kubernetes import finding
 from chaosrunner.platforms.kubernetes.client import ApiError, path
 from chaosrunner.platforms.kubernetes.platform import KubernetesPlatform
 from tests.kubernetes import shapes
-from tests.kubernetes.fake_api import FakeApi
+from tests.kubernetes.fake_api import Asked, FakeApi
 from tests.kubernetes.scene import deploy, platform, selector
 
 Make = Callable[..., KubernetesPlatform]
@@ -154,12 +154,32 @@ def test_a_label_selector_is_held_against_labels(selector: dict[str, Any], label
 
 
 async def test_long_lists_are_read_in_pages_without_whole_objects(api: FakeApi, make: Make) -> None:
-    for number in range(2600):
+    api.longest_page = 100
+    for number in range(250):
         api.add(shapes.pod(f"cart-{number:04}", labels={"app": "cart"}))
-    assert len(await names(make(), namespace="shop", selector="app=cart")) == 2600
+    assert len(await names(make(), namespace="shop", selector="app=cart")) == 250
     asked = api.requests("GET", "/pods$")
-    assert [each.query["limit"] for each in asked] == ["2500", "2500"]
-    assert all("as=Table" in each.accept and each.query["includeObject"] == "Metadata" for each in asked)
+    metadata = [each for each in asked if "as=PartialObjectMetadataList" in each.accept]
+    printed = [each for each in asked if "as=Table" in each.accept and each.query["includeObject"] == "None"]
+    assert (len(metadata), len(printed), len(asked)) == (3, 3, 6)
+    assert all("limit" in each.query for each in asked), "or the server makes all of it in one go"
+
+
+async def test_a_pod_of_which_only_one_of_the_two_lists_tells_is_not_there(
+    api: FakeApi, at: KubernetesPlatform
+) -> None:
+    first, *others = deploy(api, "many", 4)
+    lists = []
+
+    def between(asked: Asked) -> None:
+        lists.append(asked)
+        if len(lists) == 2:
+            api.remove(first)
+            api.add(shapes.pod("new", labels={"app": "many"}))
+
+    api.on_list = between
+    found = await names(at, namespace="shop", selector="app=many")
+    assert found == [f"shop/{pod['metadata']['name']}" for pod in others]
 
 
 async def test_a_list_that_fails_leaves_the_garbage_collector_at_work(api: FakeApi, at: KubernetesPlatform) -> None:

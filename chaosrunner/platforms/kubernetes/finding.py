@@ -1,18 +1,20 @@
-"""Selectors -> what they mean in a cluster, read as pages of tables: names, owners, readiness, addresses and labels of
-ten thousand pods without one whole pod."""
+"""Selectors -> what they mean in a cluster, read as pages of metadata and of what kubectl would print: names, owners,
+readiness, addresses and labels of ten thousand pods without one whole pod."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from chaosrunner.errors import UsageError
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes.client import METADATA_ONLY, Cluster, Object, path
-from chaosrunner.platforms.kubernetes.tables import Owner, Row, Table
+from chaosrunner.platforms.kubernetes.tables import Metadata, Owner
 
 APIS: Mapping[str, tuple[str, str]] = {
     "deployment": ("apps/v1", "deployments"),
@@ -28,6 +30,8 @@ OPT = "chaosrunner.dev/allow"
 """A label or annotation of pods and nodes: `false` keeps them out of every experiment."""
 
 _NOBODY = Owner("", "", "")
+_State = tuple[Any, Any, Any, Any, Any]
+"""Of a pod's row: containers that are ready (`1/2`), status, restarts (`3 (2m ago)`), address, node."""
 
 
 class PodSeen(NamedTuple):
@@ -76,6 +80,18 @@ class PodQuery(NamedTuple):
     names: frozenset[str] = frozenset()
     owner_uid: str = ""
     """Of the workload that owns them, directly or through a ReplicaSet."""
+
+
+class _Wanted(NamedTuple):
+    """Which of the pods that the server lists are meant."""
+
+    names: frozenset[str]
+    owners: frozenset[str] | None
+    """The uids that the direct owner may have; None: any."""
+
+    def has(self, pod: Metadata) -> bool:
+        """Whether it is one."""
+        return (not self.names or pod.name in self.names) and (self.owners is None or _owner(pod).uid in self.owners)
 
 
 def label_selector(labels: Mapping[str, str]) -> str:
@@ -140,17 +156,47 @@ class Finder:
         self._cluster = cluster
 
     async def pods(self, query: PodQuery) -> list[PodSeen]:
-        """All pods that match, whatever their state, sorted by name."""
+        """All pods that match, whatever their state, sorted by name.
+
+        Who they are and how they are come from two lists of the same moment, read at the same time. A pod of which only
+        one of them tells began or ended in between: it is not among them.
+        """
         owners = await self.owned_by(query)
         asked = {"labelSelector": query.labels} if query.labels else {}
         asked |= {"fieldSelector": query.fields} if query.fields else {}
-        found: dict[str, PodSeen] = {}
+        where = path("v1", "pods", query.namespace)
         with nothing_collected():
-            async for page in self._cluster.tables(path("v1", "pods", query.namespace), **asked):
-                for pod in _pods_of(page):
-                    if (not query.names or pod.name in query.names) and (owners is None or pod.owner_uid in owners):
-                        found[pod.uid] = pod
-        return sorted(found.values(), key=lambda pod: (pod.namespace, pod.name))
+            states = asyncio.create_task(self._states(where, asked))
+            try:
+                found = await self._seen(where, asked, states, _Wanted(query.names, owners))
+            finally:
+                states.cancel()
+                await asyncio.gather(states, return_exceptions=True)
+        return sorted(found, key=lambda pod: (pod.namespace, pod.name))
+
+    async def _seen(
+        self, where: str, asked: Mapping[str, str], states: Awaitable[Mapping[str, _State]], wanted: _Wanted
+    ) -> Collection[PodSeen]:
+        """The pods with their states, which are awaited as soon as there is a pod."""
+        found: dict[str, PodSeen] = {}
+        async for page in self._cluster.listings(where, **asked):
+            printed = await states
+            for item in page.items or ():
+                pod = item.metadata
+                state = printed.get(pod.name)
+                if state is not None and wanted.has(pod):
+                    found[pod.uid] = _pod(pod, state)
+        return found.values()
+
+    async def _states(self, where: str, asked: Mapping[str, str]) -> Mapping[str, _State]:
+        """By the name of a pod: how it is."""
+        found: dict[str, _State] = {}
+        async for page in self._cluster.tables(where, **asked):
+            name, *places = (page.places[column] for column in ("Name", "Ready", "Status", "Restarts", "IP", "Node"))
+            state_of = itemgetter(*places)
+            for row in page.rows or ():
+                found[str(row.cells[name])] = state_of(row.cells)
+        return found
 
     async def owned_by(self, query: PodQuery) -> frozenset[str] | None:
         """The uids that the direct owner of a query's pods may have; None: any."""
@@ -210,16 +256,19 @@ class Finder:
         )
 
 
-def _pods_of(page: Table) -> list[PodSeen]:
-    columns = {column.name: index for index, column in enumerate(page.columns or ())}
-    return [_pod(row, columns) for row in page.rows or ()]
+def _owner(pod: Metadata) -> Owner:
+    """What controls it directly."""
+    for owner in pod.owners:
+        if owner.controller:
+            return owner
+    return _NOBODY
 
 
-def _pod(row: Row, columns: Mapping[str, int]) -> PodSeen:
-    metadata, cells = row.object.metadata, row.cells
-    owner = next((each for each in metadata.owners if each.controller), _NOBODY)
-    ready, _, of = str(cells[columns["Ready"]]).partition("/")
-    restarts = str(cells[columns["Restarts"]]).split(" ")[0]
+def _pod(metadata: Metadata, state: _State) -> PodSeen:
+    ready, status, restarts, ip, node = state
+    owner = _owner(metadata)
+    are, _, of = str(ready).partition("/")
+    times = str(restarts).split(" ")[0]
     return PodSeen(
         namespace=metadata.namespace,
         name=metadata.name,
@@ -229,11 +278,11 @@ def _pod(row: Row, columns: Mapping[str, int]) -> PodSeen:
         owner_kind=owner.kind,
         owner_name=owner.name,
         owner_uid=owner.uid,
-        status=str(cells[columns["Status"]]),
-        ready=ready == of,
-        restarts=int(restarts) if restarts.isdigit() else 0,
-        ip=_told(cells[columns["IP"]]),
-        node=_told(cells[columns["Node"]]),
+        status=str(status),
+        ready=are == of,
+        restarts=int(times) if times.isdigit() else 0,
+        ip=_told(ip),
+        node=_told(node),
         leaving=metadata.leaves_at is not None,
     )
 
@@ -256,7 +305,8 @@ def pod_target(pod: PodSeen, service: str | None, owner: str) -> Target:
         "owner": owner,
     }
     name = f"{pod.namespace}/{pod.name}"
-    return Target(kind="pod", id=f"pod:{name}", name=name, service=service, details=details)
+    # of very many, and there is nothing to judge: all of it is text
+    return Target.model_construct(kind="pod", id=f"pod:{name}", name=name, service=service, details=details)
 
 
 def link_target(pod: Target, to: str, port: int | None) -> Target:

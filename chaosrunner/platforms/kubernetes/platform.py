@@ -19,7 +19,7 @@ from chaosrunner.platforms.kubernetes.containers import ClusterContainers
 from chaosrunner.platforms.kubernetes.crowd import Crowd
 from chaosrunner.platforms.kubernetes.dependencies import is_outside
 from chaosrunner.platforms.kubernetes.doctor import ClusterDoctor
-from chaosrunner.platforms.kubernetes.finding import Finder, PodQuery, PodSeen
+from chaosrunner.platforms.kubernetes.finding import Finder, PodQuery, PodSeen, nothing_collected
 from chaosrunner.platforms.kubernetes.guards import ClusterGuards
 from chaosrunner.platforms.kubernetes.injected import Injectors
 from chaosrunner.platforms.kubernetes.killed import KilledInjectors
@@ -121,6 +121,10 @@ class KubernetesPlatform(Platform):
         """What the selector means to a fault that acts on these kinds."""
         if selector.link is not None:
             raise UsageError("a Kubernetes environment has no links: name `service` with `to`")
+        with nothing_collected():
+            return await self._found(selector, acts_on)
+
+    async def _found(self, selector: Selector, acts_on: Set[str]) -> Selection:
         if "zone" in acts_on:
             return await self._zone(selector)
         if "node" in acts_on and (selector.node or selector.zone or selector.node_of) and not _names_pods(selector):

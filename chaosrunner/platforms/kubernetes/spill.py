@@ -167,10 +167,10 @@ class Spill:
         told = {}
         try:
             async for page in self._cluster.tables(path("v1", "nodes")):
-                columns = [column.name for column in page.columns or ()]
+                name, status = page.places["Name"], page.places["Status"]
                 for row in page.rows or ():
-                    status = str(row.cells[columns.index("Status")])
-                    told[row.object.metadata.name] = "" if "NotReady" not in status else status
+                    said = str(row.cells[status])
+                    told[str(row.cells[name])] = "" if "NotReady" not in said else said
         except ApiError as error:
             if error.code != 403:
                 raise
