@@ -336,6 +336,8 @@ class Platform(ABC):
     """Its settings in the environment file."""
     has_pods: ClassVar[bool] = False
     """Whether it is a cluster, in which chaosrunner itself can run by schedule."""
+    any_end: ClassVar[bool] = False
+    """Whether a target's `to` may also be a host's name, an address or a network that the environment does not name."""
     follows: ClassVar[bool] = False
     """Whether targets that appear during a fault can be included (`follow: true`)."""
     follows_kinds: ClassVar[frozenset[str]] = frozenset()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from chaosrunner.errors import Problem
 from chaosrunner.files import plugins
 from chaosrunner.files.node import Spot
-from chaosrunner.files.steps import connections, fault_steps, known_places
+from chaosrunner.files.steps import Places, connections, fault_steps, known_places
 from chaosrunner.model.environment import Environment
 from chaosrunner.model.frozen import JsonObject
 
@@ -19,7 +19,9 @@ def misplaced(spec: Spot, environment: Environment | None) -> Iterator[Problem]:
         return
     platform = environment.spec.platform
     steps = list(fault_steps(method))
-    yield from known_places(steps, _mapping(platform.with_, "services"), _mapping(platform.with_, "links"))
+    own = plugins.own("platforms", platform.kind)
+    services, links = (_mapping(platform.with_, name) for name in ("services", "links"))
+    yield from known_places(steps, Places(services, links, own is not None and own.any_end))
     for step in steps:
         fault = step.nearest("fault")
         facts = plugins.facts(fault.value) if isinstance(fault.value, str) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from chaosrunner.errors import Problem
 from chaosrunner.files import plugins
@@ -12,6 +13,7 @@ from chaosrunner.files.validation import called, nearest, validated
 from chaosrunner.model.experiment import FaultStep, Step, TogetherStep
 from chaosrunner.model.frozen import JsonObject
 from chaosrunner.model.marks import JsonValue
+from chaosrunner.model.outside import is_outside
 from chaosrunner.model.quantities import parse_duration
 from chaosrunner.model.step_values import uses
 from chaosrunner.records.light import dataclass
@@ -241,8 +243,19 @@ def checked_steps(method: Spot, read: Sequence[Step] = ()) -> list[CheckedStep]:
     ]
 
 
-def known_places(steps: Sequence[Spot], services: JsonObject | None, links: JsonObject | None) -> Iterator[Problem]:
+class Places(NamedTuple):
+    """What targets can name."""
+
+    services: JsonObject | None
+    """The environment's, by name; None: its platform has no such thing."""
+    links: JsonObject | None
+    any_end: bool
+    """Whether `to` may also be a host, an address or a network."""
+
+
+def known_places(steps: Sequence[Spot], places: Places) -> Iterator[Problem]:
     """Services and links that targets name and the environment does not have."""
+    services, links, any_end = places
     for step in steps:
         target = step.child("target")
         if target is None or not isinstance(target.value, dict):
@@ -254,6 +267,8 @@ def known_places(steps: Sequence[Spot], services: JsonObject | None, links: Json
             place = target.nearest(field)
             if any(uses(named)):
                 continue  # known when the earlier step's targets are
+            if field == "to" and any_end and is_outside(named):
+                continue
             what = "link" if field == "link" else "service"
             near = nearest(named, list(known))
             expected = "" if near else f"one of {', '.join(known)}" if known else f"none: it names no {what}s"

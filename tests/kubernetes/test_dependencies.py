@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from chaosrunner.errors import CannotDoHonestly
+from chaosrunner.model.outside import is_outside
 from chaosrunner.model.target import Target
 from chaosrunner.platforms.kubernetes.client import Cluster
-from chaosrunner.platforms.kubernetes.dependencies import Dependencies, Dependency, Door, is_outside
+from chaosrunner.platforms.kubernetes.dependencies import Dependencies, Dependency, Door
 from chaosrunner.platforms.kubernetes.spec import Spec
 from tests.kubernetes import shapes
 from tests.kubernetes.fake_api import FakeApi

@@ -222,17 +222,6 @@ def outside(to: str, port: int | None) -> Dependency:
     return Dependency(({"cidr": str(network), **rest},), doors)
 
 
-def is_outside(to: str) -> bool:
-    """Whether text is an address, a network, or a host's name (with a dot), so that it can be lost without being named
-    in the environment."""
-    try:
-        ipaddress.ip_network(to, strict=False)
-    except ValueError:
-        labels = to.rstrip(".").split(".")
-        return len(labels) > 1 and all(label.replace("-", "").replace("_", "").isalnum() for label in labels)
-    return True
-
-
 def _entry(address: str, port: int | None, of: Object | None = None) -> dict[str, Any]:
     """One destination. `of`: the port as the Service has it, for its protocol."""
     bits = 128 if ":" in address else 32

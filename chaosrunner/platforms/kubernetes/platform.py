@@ -8,6 +8,7 @@ from pathlib import Path
 from chaosrunner.clock import Clock
 from chaosrunner.errors import UsageError
 from chaosrunner.model.environment import Guards
+from chaosrunner.model.outside import is_outside
 from chaosrunner.model.plan import GuardAnswer, PlannedFault
 from chaosrunner.model.surroundings import FoundPlatform
 from chaosrunner.model.target import Target
@@ -17,7 +18,6 @@ from chaosrunner.platforms.kubernetes.calling import Calling
 from chaosrunner.platforms.kubernetes.client import Cluster
 from chaosrunner.platforms.kubernetes.containers import ClusterContainers
 from chaosrunner.platforms.kubernetes.crowd import Crowd
-from chaosrunner.platforms.kubernetes.dependencies import is_outside
 from chaosrunner.platforms.kubernetes.doctor import ClusterDoctor
 from chaosrunner.platforms.kubernetes.finding import Finder, PodQuery, PodSeen, nothing_collected
 from chaosrunner.platforms.kubernetes.guards import ClusterGuards
@@ -70,6 +70,7 @@ class KubernetesPlatform(Platform):
 
     Spec = settings.Spec
     has_pods = True
+    any_end = True
     follows = True
     follows_kinds = PODS
 
