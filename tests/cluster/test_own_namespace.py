@@ -83,12 +83,16 @@ async def home(space: Space, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
 
 
 async def guardians(home: Space, number: int) -> None:
-    """As many as this, ready."""
+    """As many as this, ready; one that is being ended still guards."""
     kubectl("scale", "deployment/chaosrunner-guardian", "-n", home.name, f"--replicas={number}")
 
     async def there() -> bool:
         found = await home.cluster.get(path("apps/v1", "deployments", home.name, "chaosrunner-guardian"))
-        return bool(found["status"].get("readyReplicas", 0) == number == found["status"].get("replicas", 0))
+        if found["status"].get("observedGeneration") != found["metadata"]["generation"]:
+            return False
+        named = {"labelSelector": "app.kubernetes.io/name=chaosrunner-guardian"}
+        pods = (await home.cluster.get(path("v1", "pods", home.name), **named))["items"]
+        return len(pods) == number == found["status"].get("readyReplicas", 0)
 
     await eventually(there, 60, f"{number} guardians")
 
