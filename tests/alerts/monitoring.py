@@ -319,3 +319,9 @@ def wait(happens: Callable[[], object], within: float, what: str) -> None:
     while not happens():
         assert time.monotonic() < until, what
         time.sleep(0.05)
+
+
+def wait_beside(run: subprocess.Popen[bytes], happens: Callable[[], object], what: str) -> None:
+    """Until something is so while a command runs; fails with what it said where it ends before."""
+    wait(lambda: happens() or run.poll() is not None, 30, what)
+    assert happens(), f"{what}: {run.communicate()[0].decode()}"

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from chaosrunner.model.words import Answer
-from tests.alerts.monitoring import Monitored, fires, wait
+from tests.alerts.monitoring import Monitored, fires, wait, wait_beside
 
 pytestmark = pytest.mark.real_time
 
@@ -41,7 +41,7 @@ def quiet(system: Monitored) -> None:
 def test_the_time_to_detect_is_measured_while_a_silence_keeps_people_asleep(system: Monitored) -> None:
     quiet(system)
     run = system.begin("run", system.experiment("detected", slow("CallsAreSlow"), SILENCE), "--plain")
-    wait(lambda: system.of("silence-made"), 20, "no silence was made")
+    wait_beside(run, lambda: system.of("silence-made"), "no silence was made")
     (silence,) = system.silences()
     assert silence["createdBy"] == "chaosrunner"
     assert system.journal()[0]["run"] in silence["comment"]
@@ -84,7 +84,7 @@ def test_of_alerts_that_do_not_fire_only_those_that_could_have_are_gaps(system: 
 def test_a_silence_of_a_run_that_was_killed_is_found_and_ended(system: Monitored) -> None:
     quiet(system)
     run = system.begin("run", system.experiment("killed", slow("CallsAreSlow", lasts="30s"), SILENCE), "--plain")
-    wait(lambda: system.of("fault-in-force"), 20, "no fault came into force")
+    wait_beside(run, lambda: system.of("fault-in-force"), "no fault came into force")
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
     assert len(system.silences()) == 1
@@ -103,7 +103,7 @@ def test_the_next_run_ends_the_silence_of_one_that_died_before_it_heard_its_id(s
     system.alertmanager.hang()
     try:
         run = system.begin("run", experiment, "--plain")
-        wait(lambda: any("killed-early" in one["comment"] for one in system.of("silence-prepared")), 20, "no order")
+        wait_beside(run, lambda: "killed-early" in str(system.of("silence-prepared")), "no order")
         # The request waits in Alertmanager's socket: it will be carried out although nobody is there any more.
         time.sleep(0.3)
         os.kill(run.pid, signal.SIGKILL)
@@ -123,7 +123,7 @@ def test_what_prometheus_did_not_see_is_not_held_against_the_system(system: Moni
     run = system.begin(
         "run", system.experiment("hanging", slow("CallsAreVerySlow", lasts="2s", within="2s")), "--plain"
     )
-    wait(lambda: system.of("fault-in-force"), 20, "no fault came into force")
+    wait_beside(run, lambda: system.of("fault-in-force"), "no fault came into force")
     system.prometheus.hang()
     try:
         output = run.communicate(timeout=30)[0].decode()
@@ -139,9 +139,9 @@ def test_a_prometheus_that_is_restarted_meanwhile_still_sees_the_alert(system: M
     run = system.begin(
         "run", system.experiment("restarted", slow("CallsAreSlow", lasts="9s", within="15s", labels="{service: front}"))
     )
-    wait(lambda: system.of("baseline-taken") or system.of("phase-ended"), 20, "the baseline is not over")
+    wait_beside(run, lambda: system.of("baseline-taken") or system.of("phase-ended"), "the baseline is not over")
     system.prometheus.stop()
-    wait(lambda: system.of("fault-in-force"), 20, "no fault came into force")
+    wait_beside(run, lambda: system.of("fault-in-force"), "no fault came into force")
     system.prometheus.start()
     output = run.communicate(timeout=40)[0].decode()
     assert run.returncode == 0, output
