@@ -213,15 +213,12 @@ class Quick:
             result: Self = constructed(cls, values)
             return result
         new = cls.__new__(cls)
-        own, shape = new.__dict__, cls._ready or cls._shape()
-        own.update(shape.defaults)
-        for part in shape.copied:
-            if part.name not in values:
-                own[part.name] = part.default.copy()
-        own.update(values)
-        for part in shape.parts:
-            if part.default is REQUIRED and part.name not in values:
-                del own[part.name]
+        own = new.__dict__
+        for part in (cls._ready or cls._shape()).parts:
+            if part.name in values:
+                own[part.name] = values[part.name]
+            elif part.default is not REQUIRED:
+                own[part.name] = part.default.copy() if part.copied else part.default
         _set_given(new, frozenset(values))
         return new
 

@@ -71,6 +71,12 @@ def kubectl(*words: str, given: str = "") -> str:
     return done.stdout
 
 
+def to_back(fault: str, lasts: str, **params: Any) -> Object:
+    """A step: the connections of all pods of `front` to `back`."""
+    target = {"service": "front", "to": "back", "take": "all"}
+    return {"fault": fault, "target": target, "with": params, "for": lasts, "id": "it"}
+
+
 disturbed = False
 """Whether a part of the cluster was stopped since it was last seen to be well."""
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from chaosrunner.platforms.kubernetes.client import Object, path
-from tests.cluster.lab import DATAGRAMS, Space, eventually, nodes_to_itself
+from chaosrunner.platforms.kubernetes.client import path
+from tests.cluster.lab import DATAGRAMS, Space, eventually, nodes_to_itself, to_back
 from tests.cluster.rights import guardian_account, remove_cluster_roles
 
 NODE = "node-3"
@@ -44,11 +44,6 @@ async def stage(space: Space) -> AsyncIterator[Space]:
         finally:
             await space.heal()
             await remove_cluster_roles(space)
-
-
-def to_back(fault: str, lasts: str = "15s", **params: object) -> Object:
-    target = {"service": "front", "to": "back", "take": "all"}
-    return {"fault": fault, "target": target, "with": params, "for": lasts, "id": "it"}
 
 
 async def said(space: Space, service: str) -> str:
@@ -122,7 +117,7 @@ async def test_an_endpoint_that_appears_in_force_is_lost_too(stage: Space) -> No
 @pytest.mark.parametrize(("how", "outcome"), [("refuse", "refused"), ("hang", "silent")])
 async def test_datagrams_are_lost_like_connections(stage: Space, how: str, outcome: str) -> None:
     assert await said(stage, "front") == "answered"
-    async with stage.running(stage.write(to_back("dependency-loss", mode=how))) as run:
+    async with stage.running(stage.write(to_back("dependency-loss", "15s", mode=how))) as run:
         await run.in_force()
         assert await said(stage, "front") == outcome
         assert await said(stage, "outside") == "answered"

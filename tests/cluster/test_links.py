@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.lab import Object, Run, Space, eventually
+from tests.cluster.lab import Object, Run, Space, eventually, to_back
 
 BACK = "http://back/"
 Seen = dict[str, Any]
@@ -23,13 +23,7 @@ Seen = dict[str, Any]
 
 def link(fault: str, lasts: str = "6s", **params: Any) -> Object:
     """A step: both pods of front lose, or nearly lose, back."""
-    return {
-        "fault": fault,
-        "target": {"service": "front", "to": "back", "take": "all"},
-        "with": params,
-        "for": lasts,
-        "id": "it",
-    }
+    return to_back(fault, lasts, **params)
 
 
 async def address(shop: Space, service: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest_asyncio
 
 from tests.certificates import Authority
-from tests.cluster.lab import BASE, DATAGRAMS, PROGRAM, Object, Space
+from tests.cluster.lab import BASE, DATAGRAMS, PROGRAM, Object, Space, to_back
 
 OUT, INNER = 15001, 8081
 THROUGH_THE_MESH = f"http://127.0.0.1:{OUT}/pay"
@@ -83,17 +83,12 @@ async def mesh(space: Space, tmp_path_factory: Any) -> AsyncIterator[Space]:
     yield space
 
 
-def to_back(fault: str, lasts: str = "8s", **params: object) -> Object:
-    target = {"service": "front", "to": "back", "take": "all"}
-    return {"fault": fault, "target": target, "with": params, "for": lasts, "id": "it"}
-
-
 async def through(mesh: Space) -> Object:
     return await mesh.seen_from("front", THROUGH_THE_MESH)
 
 
 async def test_requests_that_a_sidecar_encrypts_pass_and_neither_the_plan_nor_the_run_hides_it(mesh: Space) -> None:
-    file = mesh.write(to_back("http-fault", status=503))
+    file = mesh.write(to_back("http-fault", "8s", status=503))
     _, planned = await mesh.command("plan", file.name, folder=file.parent)
     assert "is in the mesh of Istio" in planned
     async with mesh.running(file) as run:
@@ -106,7 +101,7 @@ async def test_requests_that_a_sidecar_encrypts_pass_and_neither_the_plan_nor_th
 
 async def test_connections_of_a_sidecar_are_lost_like_any(mesh: Space) -> None:
     assert (await through(mesh))["outcome"] == "answered"
-    async with mesh.running(mesh.write(to_back("dependency-loss", mode="refuse"))) as run:
+    async with mesh.running(mesh.write(to_back("dependency-loss", "8s", mode="refuse"))) as run:
         await run.in_force()
         assert (await through(mesh))["outcome"] != "answered"
         code, output = await run.ended()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chaosrunner.platforms.kubernetes.client import Object
-from tests.cluster.lab import DATAGRAMS, Space
+from tests.cluster.lab import DATAGRAMS, Space, to_back
 
 MANY = 150
 TALK = f"""
@@ -47,8 +47,7 @@ Seen = dict[str, Any]
 
 
 def step(fault: str, **params: object) -> Object:
-    target = {"service": "front", "to": "back", "take": "all"}
-    return {"fault": fault, "target": target, "with": params, "for": "25s", "id": "it"}
+    return to_back(fault, "25s", **params)
 
 
 async def talk(shop: Space) -> Seen:

@@ -57,7 +57,7 @@ PatchType = Literal[
 
 PAGE = 500
 """Objects of one page of a list, as kubectl asks for."""
-ROWS = 10000
+ROWS = 10_000
 """Objects of one page of which little is kept, of some 2 kB each. One such page costs the API server half of what four
 smaller ones do."""
 CELLS = 20_000

@@ -9,12 +9,14 @@ reading it all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import DecodeError, Struct, field
 from msgspec.json import Decoder
 
 __all__ = ["Column", "Listing", "Metadata", "Owner", "Row", "Table", "listing", "table"]
+
+T = TypeVar("T")
 
 
 class Owner(Struct, frozen=True, gc=False):
@@ -52,17 +54,21 @@ class _Object(Struct, frozen=True):
     metadata: Metadata
 
 
-class Listing(Struct, frozen=True):
-    """One page of objects' metadata; `kind` is that of the answer."""
-
+class _Page(Struct, frozen=True):
     kind: str
+    """That of the answer."""
     metadata: _ListMetadata
-    items: Sequence[_Object] | None = None
 
     @property
     def token(self) -> str | None:
         """Where the next page begins; None: this is the last one."""
         return self.metadata.token or None
+
+
+class Listing(_Page, frozen=True):
+    """One page of objects' metadata."""
+
+    items: Sequence[_Object] | None = None
 
 
 class Row(Struct, frozen=True):
@@ -71,18 +77,11 @@ class Row(Struct, frozen=True):
     cells: list[Any]
 
 
-class Table(Struct, frozen=True):
-    """One page; `kind` is that of the answer."""
+class Table(_Page, frozen=True):
+    """One page of what is printed."""
 
-    kind: str
-    metadata: _ListMetadata
     columns: Sequence[Column] | None = field(default=None, name="columnDefinitions")
     rows: Sequence[Row] | None = None
-
-    @property
-    def token(self) -> str | None:
-        """Where the next page begins; None: this is the last one."""
-        return self.metadata.token or None
 
     @property
     def places(self) -> Mapping[str, int]:
@@ -95,15 +94,16 @@ _LISTING, _TABLE = Decoder(Listing), Decoder(Table)
 
 def listing(answer: bytes | bytearray) -> Listing:
     """A page of metadata. Raises `ValueError` for what is none."""
-    try:
-        return _LISTING.decode(answer)
-    except DecodeError as problem:
-        raise ValueError(str(problem)) from None
+    return _decoded(_LISTING, answer)
 
 
 def table(answer: bytes | bytearray) -> Table:
     """A page of a table. Raises `ValueError` for what is none."""
+    return _decoded(_TABLE, answer)
+
+
+def _decoded(decoder: Decoder[T], answer: bytes | bytearray) -> T:
     try:
-        return _TABLE.decode(answer)
+        return decoder.decode(answer)
     except DecodeError as problem:
         raise ValueError(str(problem)) from None
